@@ -1,0 +1,49 @@
+"""A stable URL, and the deployments that answer under it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+BP_FULL: Final = 10_000  # basis points: 10 000 bp = 100 % of requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One model version served under an endpoint."""
+
+    name: str
+    model: str
+    version: int
+    package: str  # digest of the package's manifest
+    package_signature: str
+    share_bp: int = 0  # its share of the endpoint's requests, 0..10 000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPolicy:
+    """What an endpoint holds its callers and its records to."""
+
+    body_bytes_max: int = 1 << 20
+    rows_max: int = 10_000  # in one request
+    personal: tuple[str, ...] = ()  # inputs that are never written in clear
+    refuse_unrecorded: bool = False  # answer 503 when the record cannot be written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A stable name with a traffic map.
+
+    `past` holds the traffic maps that `rollback` returns to, newest last; each is a tuple of
+    `(deployment, share_bp)`. The shares of `deployments` sum to 10 000, or there are none.
+    """
+
+    name: str
+    workload: str
+    deployments: tuple[Deployment, ...] = ()
+    past: tuple[tuple[tuple[str, int], ...], ...] = ()
+    policy: EndpointPolicy = EndpointPolicy()
+    revision: int = 0  # of the state in which it was last changed
+
+    @property
+    def traffic(self) -> dict[str, int]:
+        """Share of each deployment in basis points, those with none left out."""
+        return {one.name: one.share_bp for one in self.deployments if one.share_bp}

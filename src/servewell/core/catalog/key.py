@@ -1,0 +1,57 @@
+"""API keys, and what their roles may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Right(StrEnum):
+    """What a request asks for."""
+
+    INVOKE = "invoke"  # send rows, receive predictions
+    READ = "read"  # metadata and readiness
+    OBSERVE = "observe"  # metrics
+
+
+class Role(StrEnum):
+    """A named set of rights on the data plane."""
+
+    INVOKER = "invoker"
+    READER = "reader"
+    OPERATOR = "operator"
+
+
+RIGHTS: Final[dict[Role, frozenset[Right]]] = {
+    Role.INVOKER: frozenset({Right.INVOKE, Right.READ}),
+    Role.READER: frozenset({Right.READ}),
+    Role.OPERATOR: frozenset({Right.INVOKE, Right.READ, Right.OBSERVE}),
+}
+
+EVERY_ENDPOINT: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is kept: its digest, never the key."""
+
+    id: str  # 11 base-62 characters, the public part of the key
+    digest: str  # HMAC-SHA-256 of the whole key under the pepper, hex
+    principal: str
+    role: Role
+    endpoints: tuple[str, ...]  # names, or `*`
+    created_at: float  # seconds since the epoch, UTC
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    replaced_by: str | None = None  # id of the key that rotation made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a worker needs to know of a key: the part of `ApiKey` that travels in a snapshot."""
+
+    id: str
+    digest: str
+    principal: str
+    role: Role
+    endpoints: tuple[str, ...]
+    expires_at: float | None = None

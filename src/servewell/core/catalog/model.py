@@ -1,0 +1,96 @@
+"""A model version: an immutable, signed package."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from servewell.core.catalog.signature import Signature
+
+Parameter = str | float | int | bool | None
+
+
+class Format(StrEnum):
+    """What a model was before it became ONNX."""
+
+    ONNX = "onnx"
+    SKLEARN = "sklearn"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
+    MLFLOW = "mlflow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
+    """The proof that the served answers are the trained model's."""
+
+    rows: int  # held-out rows compared; 0 where a model came as ONNX and nothing was converted
+    largest_difference: float  # of any output number, absolute
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a model version came from."""
+
+    run: str  # id of the training or import run
+    format: Format
+    source: str  # the script, or the imported file
+    source_digest: str  # SHA-256, hex
+    dataset: str | None  # `name:number`
+    dataset_digest: str | None
+    commit: str | None  # git commit of the workload, None outside a repository
+    dirty: bool  # whether files of the workload differed from that commit
+    environment_digest: str  # SHA-256 of the lock, hex; the lock itself is in the package's files
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a package holds. Its canonical bytes are what is signed and what names the package."""
+
+    model: str
+    artifact: str  # SHA-256 of the ONNX file, hex
+    artifact_bytes: int
+    signature: Signature
+    lineage: Lineage
+    equivalence: Equivalence
+    metrics: dict[str, float] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256: lock, log, report
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the canonical bytes of a manifest: JSON with sorted keys."""
+    return msgspec.json.encode(manifest, order="sorted")
+
+
+def manifest_from(data: bytes) -> Manifest:
+    """Read what `manifest_bytes` wrote.
+
+    Raises: msgspec.DecodeError where the bytes are no manifest.
+    """
+    return msgspec.json.decode(data, type=Manifest)
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of `data`, in hex: the address of a blob."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """One registered version of a model."""
+
+    model: str
+    number: int  # 1, 2, 3 … per model
+    package: str  # digest of the manifest's canonical bytes
+    package_signature: str  # Ed25519 over those bytes, base64
+    manifest: Manifest
+    created_at: float  # seconds since the epoch, UTC
+    created_by: str
+
+    @property
+    def name(self) -> str:
+        """The version as people write it: `model:number`."""
+        return f"{self.model}:{self.number}"

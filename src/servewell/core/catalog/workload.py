@@ -1,0 +1,255 @@
+"""Everything that one `servewell.yaml` describes.
+
+These types are the one source of the file's rules: its JSON Schema, its reference page and the
+checks on it are all made from the bounds and descriptions here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+NAME_PATTERN: Final = r"^[a-z][a-z0-9-]{0,62}$"
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Scalar = str | float | int | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Rows kept from training, on which the served answers are proved equal to the model's."""
+
+    column: Annotated[
+        str, Meta(min_length=1, description="Column of the dataset that the bounds speak of.")
+    ]
+    start: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="First value that is held out, as text or an ISO date (inclusive).",
+        ),
+    ]
+    until: Annotated[
+        str,
+        Meta(
+            description="First value after the held-out rows (exclusive). Empty means to the end."
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Where the rows come from."""
+
+    path: Annotated[
+        str,
+        Meta(min_length=1, description="Parquet file, relative to the workload file."),
+    ]
+    label: Annotated[
+        str | None,
+        Meta(description="Column that the model learns to predict; never an input."),
+    ] = None
+    held_out: Annotated[
+        HeldOut | None,
+        Meta(description="Rows kept from training. Without it: the last tenth of the file."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """How the model is made."""
+
+    script: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Python file, relative to the workload file. It is run in a job process.",
+        ),
+    ]
+    function: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Function in it that gets the path of the data and the parameters, and "
+            "returns the fitted model, or the model and a dictionary of metrics.",
+        ),
+    ] = "train"
+    parameters: Annotated[
+        dict[str, Scalar],
+        Meta(description="Keyword arguments of the function; recorded with the run."),
+    ] = field(default_factory=dict)
+    timeout_s: Annotated[
+        int, Meta(ge=1, le=604_800, description="Seconds after which training is ended.")
+    ] = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A model that was trained elsewhere."""
+
+    path: Annotated[
+        str,
+        Meta(min_length=1, description="File or MLflow folder, relative to the workload file."),
+    ]
+    format: Annotated[
+        Literal["onnx", "sklearn", "xgboost", "lightgbm", "mlflow"],
+        Meta(description="What the file is."),
+    ] = "onnx"
+    allow_pickle: Annotated[
+        bool,
+        Meta(
+            description="Whether this file may be unpickled. A pickle can run any program, so "
+            "it is never loaded unless this is true, and then only in the job process, after a "
+            "scan that refuses everything it does not know."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The model's name, and what it must prove."""
+
+    name: Annotated[
+        Name | None,
+        Meta(description="Name in the registry. Without it: the name of the workload."),
+    ] = None
+    tolerance: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Largest absolute difference allowed between any number that the served "
+            "model answers and the trained model's, on the held-out rows.",
+        ),
+    ] = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRule:
+    """What one input may hold, beyond its type."""
+
+    description: Annotated[str, Meta(description="What it means, with its unit.")] = ""
+    minimum: Annotated[
+        float | None, Meta(description="Smallest number that a request may send.")
+    ] = None
+    maximum: Annotated[
+        float | None, Meta(description="Largest number that a request may send.")
+    ] = None
+    allowed: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1)] | None,
+        Meta(description="The only texts that a request may send."),
+    ] = None
+    personal: Annotated[
+        bool,
+        Meta(
+            description="Whether it says something about a person. Such a value is never written "
+            "in clear: the record holds a keyed token, the signature no facts of it."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRules:
+    """How the model is served."""
+
+    name: Annotated[
+        Name | None,
+        Meta(description="Name in the URL. Without it: the name of the workload."),
+    ] = None
+    body_bytes_max: Annotated[
+        int,
+        Meta(ge=1_024, le=1 << 30, description="Largest request body, in bytes; more gets 413."),
+    ] = 1 << 20
+    rows_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Most rows in one request; more gets 400.")
+    ] = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The worker processes of this machine."""
+
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen on; loopback unless you say so.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port that all workers share.")] = (
+        8_080
+    )
+    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description="Seconds that requests in flight may take to finish when a worker stops.",
+        ),
+    ] = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRules:
+    """How predictions are recorded."""
+
+    retention_days: Annotated[
+        int, Meta(ge=1, le=3_650, description="Days that a record is kept.")
+    ] = 30
+    bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            description="Bytes that all records of this home may take; the oldest go first.",
+        ),
+    ] = 5 << 30
+    when_full: Annotated[
+        Literal["serve", "refuse"],
+        Meta(
+            description="What a worker does when a record cannot be written: `serve` answers and "
+            "counts the lost record, `refuse` answers 503."
+        ),
+    ] = "serve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One `servewell.yaml`. It has `train`, or `artifact`, not both."""
+
+    workload: Annotated[
+        str,
+        Meta(
+            pattern=NAME_PATTERN,
+            description="Name of the workload: lower-case letters, digits and hyphens.",
+        ),
+    ]
+    data: Annotated[
+        Data | None, Meta(description="Where the rows come from. Training needs it.")
+    ] = None
+    train: Annotated[Train | None, Meta(description="How the model is made.")] = None
+    artifact: Annotated[
+        Artifact | None, Meta(description="A model that was trained elsewhere, instead of `train`.")
+    ] = None
+    model: Annotated[Model, Meta(description="The model's name, and what it must prove.")] = field(
+        default_factory=Model
+    )
+    inputs: Annotated[
+        dict[str, InputRule],
+        Meta(description="Rules on the model's inputs, by the name of the input."),
+    ] = field(default_factory=dict)
+    endpoint: Annotated[EndpointRules, Meta(description="How the model is served.")] = field(
+        default_factory=EndpointRules
+    )
+    serving: Annotated[Serving, Meta(description="The worker processes of this machine.")] = field(
+        default_factory=Serving
+    )
+    records: Annotated[RecordRules, Meta(description="How predictions are recorded.")] = field(
+        default_factory=RecordRules
+    )
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in the registry."""
+        return self.model.name or self.workload
+
+    @property
+    def endpoint_name(self) -> str:
+        """Name of the endpoint in the URL."""
+        return self.endpoint.name or self.workload

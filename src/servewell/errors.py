@@ -1,0 +1,24 @@
+"""The one base of every error that a person may read."""
+
+from typing import ClassVar
+
+
+class ServewellError(Exception):
+    """Says what happened, why, and what to do next.
+
+    Subclasses set `code`, which never changes once released: it names the page
+    `docs/errors/<code>.md`, the `code` of an API error, and the CLI's last line. The hundreds
+    digit is the family: 1 what the user wrote, 2 what does not exist or stands in the way,
+    3 a request, 4 training and models, 5 the machine.
+    """
+
+    code: ClassVar[str] = "SW-000"
+
+    def __init__(self, what: str, *, why: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  because: {self.why}\n  next:    {self.fix}\n  code:    {self.code}"

@@ -1,0 +1,75 @@
+"""The processes of this machine: the supervisor, its workers, the control process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from servewell.errors import ServewellError
+
+
+class PortTakenError(ServewellError):
+    """Another program listens on the port."""
+
+    code = "SW-503"
+
+
+class NotServingError(ServewellError):
+    """Nothing serves from this home, or its workers did not come up in time."""
+
+    code = "SW-504"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What the supervisor is to keep running."""
+
+    host: str
+    port: int
+    workers: int
+    drain_s: float
+    retention_days: int
+    record_bytes_max: int
+    database_url: str = ""  # never written to disk; inherited by the environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetState:
+    """What is running now."""
+
+    supervisor: int | None  # pid, None where none runs
+    control: int | None
+    workers: dict[int, int]  # index -> pid of those alive
+    plan: FleetPlan | None
+    started_at: float | None
+
+
+class Fleet(Protocol):
+    """Starts, watches and stops the processes. Contract: tests/ports/test_fleet.py.
+
+    - One supervisor at most runs in a home; a second start finds the first.
+    - A dead supervisor's workers are found again, and replaced without a gap in serving.
+    """
+
+    def start(self, plan: FleetPlan) -> FleetState:
+        """Start the supervisor in the background, or find the one that runs.
+
+        Returns once it has its port.
+
+        Raises: PortTakenError, NotServingError, StorageError.
+        """
+        ...
+
+    def state(self) -> FleetState:
+        """Return what is running now."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drain and stop everything; whether anything ran.
+
+        Raises: NotServingError where something still runs after the time.
+        """
+        ...
+
+    def logs(self) -> tuple[Path, ...]:
+        """Return the log files of the processes."""
+        ...

@@ -1,0 +1,23 @@
+"""Who changed what, when and why."""
+
+from typing import Protocol
+
+from servewell.core.catalog.change import Change
+
+
+class History(Protocol):
+    """Reads the changes that the other ports kept. Append-only: no change is altered or removed.
+
+    Every implementation passes tests/ports/test_history.py. All methods raise
+    StateUnavailableError.
+    """
+
+    def changes(
+        self, subject: str | None = None, *, until: float | None = None
+    ) -> tuple[Change, ...]:
+        """Return the changes, oldest first; of one subject, and not after `until` (epoch s)."""
+        ...
+
+    def revision(self) -> int:
+        """Return the number of the newest change; 0 where nothing ever changed."""
+        ...

@@ -1,0 +1,112 @@
+"""Jobs that make a model: training, conversion and the proof, in a process of their own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from servewell.core.catalog.model import Equivalence, Parameter
+from servewell.core.catalog.signature import Signature
+from servewell.core.catalog.workload import HeldOut, InputRule
+from servewell.errors import ServewellError
+
+
+class TrainingFailedError(ServewellError):
+    """The training script, or loading an imported model, failed."""
+
+    code = "SW-401"
+
+
+class ConversionFailedError(ServewellError):
+    """The model could not be turned into ONNX."""
+
+    code = "SW-402"
+
+
+class NotEquivalentError(ServewellError):
+    """The served answers differ from the trained model's by more than the tolerance."""
+
+    code = "SW-403"
+
+
+class PickleRefusedError(ServewellError):
+    """A pickle was not allowed, or its scan found something that is not known to be harmless."""
+
+    code = "SW-404"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a job is to do. Either `script` or `artifact` is given."""
+
+    run: str  # id; names the job's folder, log and result
+    folder: Path  # where the script or the artifact was written; also the working folder
+    script: Path | None = None
+    function: str = "train"
+    artifact: Path | None = None
+    format: str = "sklearn"  # of the artifact; a script may return any model that can be told apart
+    allow_pickle: bool = False
+    data: Path | None = None  # Parquet; an import may come without, and then proves less
+    label: str | None = None
+    held_out: HeldOut | None = None
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    inputs: dict[str, InputRule] = field(default_factory=dict)
+    tolerance: float = 1e-4
+    timeout_s: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """What came of a job."""
+
+    artifact: Path  # the ONNX file
+    signature: Signature
+    equivalence: Equivalence
+    metrics: dict[str, float]
+    example: dict[str, Parameter] | None  # one real held-out row, without personal inputs
+    log: Path
+    environment: Path  # the lock: one `name==version` a line, below the Python and the platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a job runs in."""
+
+    lock: str  # the text of `JobResult.environment`
+    digest: str  # SHA-256 of it, hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeVersion:
+    """The state of the workload's folder in git."""
+
+    commit: str | None  # None outside a repository
+    dirty: bool
+
+
+class Trainer(Protocol):
+    """Runs jobs. Contract: tests/ports/test_trainer.py.
+
+    - A job's user code runs in another process; whatever it does, the caller goes on.
+    - A job that is killed, times out or fails leaves no result, only its log.
+    """
+
+    def run(self, job: Job, progress: Callable[[str], None]) -> JobResult:
+        """Run a job to its end; `progress` gets a short line whenever there is something to say.
+
+        Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
+        StorageError.
+        """
+        ...
+
+    def environment(self) -> Environment:
+        """Return what a job would run in now."""
+        ...
+
+    def code_version(self, folder: Path) -> CodeVersion:
+        """Return the git state of a folder."""
+        ...
+
+    def log(self, run: str) -> Path:
+        """Return where the log of a run is, whether it exists yet or not."""
+        ...
