@@ -44,14 +44,14 @@ class Blobs(Protocol):
     def read(self, digest: str) -> bytes:
         """Return the content, checked against its digest.
 
-        Raises: BlobMissingError, BlobCorruptError.
+        Raises: BlobMissingError, BlobCorruptError, StorageError.
         """
         ...
 
     def path(self, digest: str) -> Path:
         """Return a local, read-only file with the content, checked against its digest.
 
-        Raises: BlobMissingError, BlobCorruptError.
+        Raises: BlobMissingError, BlobCorruptError, StorageError.
         """
         ...
 
