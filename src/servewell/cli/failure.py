@@ -1,0 +1,38 @@
+"""How a failure ends: words on stderr, and an exit code per family of errors."""
+
+from typing import Final
+
+import click
+import msgspec
+
+from servewell.errors import ServewellError
+
+EXIT_CODES: Final = {
+    0: "done",
+    1: "unexpected",
+    2: "wrong usage",
+    3: "faults in a file, flag or setting (SW-1xx)",
+    4: "missing, or in the way (SW-2xx)",
+    5: "request refused (SW-3xx)",
+    6: "training or model failed (SW-4xx)",
+    7: "this machine (SW-5xx)",
+    130: "interrupted",
+}
+FIRST_FAMILY_EXIT: Final = 2  # family 1 exits with 3, family 2 with 4, …
+
+
+def exit_code(error: ServewellError) -> int:
+    """Return the exit code of an error's family."""
+    family = int(error.code[len("SW-")])
+    return FIRST_FAMILY_EXIT + family if family else 1
+
+
+def explain(error: ServewellError, *, as_json: bool) -> None:
+    """Say on stderr what happened, why, and what to do next."""
+    if as_json:
+        words = {"error": error.what, "because": error.why, "next": error.fix, "code": error.code}
+        click.echo(msgspec.json.encode(words).decode(), err=True)
+        return
+    head, *rest = str(error).splitlines()
+    click.echo(click.style(head, fg="red", bold=True), err=True)
+    click.echo("\n".join(rest), err=True)

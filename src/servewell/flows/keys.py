@@ -1,0 +1,119 @@
+"""Make, rotate and revoke API keys. A key is returned once and kept nowhere but as a digest."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from servewell.core.catalog.change import Change
+from servewell.core.catalog.key import ApiKey, Role
+from servewell.core.security.access import key_digest
+from servewell.core.security.api_key import format_key, key_id
+from servewell.core.security.key_change import (
+    KeyDecision,
+    KeyRequest,
+    decide_create,
+    decide_revoke,
+    decide_rotate,
+)
+from servewell.flows.platform import Platform
+from servewell.flows.publish import publish_snapshot, wait_acknowledged
+
+PEPPER: Final = "pepper"
+OPERATOR_KEY: Final = "operator-key"
+OPERATOR: Final = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedKey:
+    """A key, in clear, for the one time that it is shown."""
+
+    key: str
+    kept: ApiKey
+    decision: KeyDecision
+
+    def __repr__(self) -> str:
+        return f"IssuedKey(id={self.kept.id!r})"
+
+
+def create_key(platform: Platform, request: KeyRequest, *, dry_run: bool = False) -> IssuedKey:
+    """Make a key; it is good as soon as this returns.
+
+    Raises: StateUnavailableError, StorageError.
+    """
+    key, public, digest = _fresh(platform)
+    now = platform.clock.now()
+    decision = decide_create(request, key_id=public, digest=digest, now=now)
+    _carry_out(platform, decision, subject=public, dry_run=dry_run)
+    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision)
+
+
+def rotate_key(
+    platform: Platform, old: str, *, overlap_s: float, dry_run: bool = False
+) -> IssuedKey:
+    """Make a key with the rights of another, which ends after the overlap.
+
+    Raises: KeyMissingError, KeyRetiredError, StateUnavailableError, StorageError.
+    """
+    key, public, digest = _fresh(platform)
+    decision = decide_rotate(
+        platform.keys.get(old),
+        key_id=public,
+        digest=digest,
+        now=platform.clock.now(),
+        overlap_s=overlap_s,
+    )
+    _carry_out(platform, decision, subject=old, dry_run=dry_run)
+    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision)
+
+
+def revoke_key(platform: Platform, old: str, *, dry_run: bool = False) -> KeyDecision:
+    """End a key; no worker accepts it once this returns.
+
+    Raises: KeyMissingError, KeyRetiredError, StateUnavailableError, StorageError.
+    """
+    decision = decide_revoke(platform.keys.get(old), now=platform.clock.now())
+    _carry_out(platform, decision, subject=old, dry_run=dry_run)
+    return decision
+
+
+def operator_key(platform: Platform) -> str:
+    """Return the key that the command line uses on this machine; make it at the first call.
+
+    It is kept in clear beside the keys of the home: see docs/decisions/0004-operator-key.md.
+
+    Raises: StateUnavailableError, StorageError.
+    """
+    kept = platform.secrets.find(OPERATOR_KEY)
+    key = kept.decode() if kept else _fresh(platform)[0]
+    public = key_id(key) or ""
+    if kept is None:
+        platform.secrets.put(OPERATOR_KEY, key.encode())
+    if public not in {one.id for one in platform.keys.list()}:
+        request = KeyRequest(principal=OPERATOR, role=Role.OPERATOR)
+        digest = key_digest(key, platform.secrets.get(PEPPER))
+        now = platform.clock.now()
+        decision = decide_create(request, key_id=public, digest=digest, now=now)
+        _keep(platform, decision, subject=public)
+    return key
+
+
+def _fresh(platform: Platform) -> tuple[str, str, str]:
+    key = format_key(id_entropy=platform.ids.entropy(8), secret_entropy=platform.ids.entropy(32))
+    return key, key_id(key) or "", key_digest(key, platform.secrets.get(PEPPER))
+
+
+def _carry_out(platform: Platform, decision: KeyDecision, *, subject: str, dry_run: bool) -> None:
+    if dry_run:
+        return
+    _keep(platform, decision, subject=subject)
+    wait_acknowledged(platform, publish_snapshot(platform).version)
+
+
+def _keep(platform: Platform, decision: KeyDecision, *, subject: str) -> None:
+    change = Change(
+        at=platform.clock.now(),
+        principal=platform.principal,
+        kind=decision.kind,
+        subject=subject,
+        because=decision.because,
+    )
+    platform.keys.save(decision.keys, change)

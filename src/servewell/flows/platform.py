@@ -1,0 +1,76 @@
+"""Everything that a flow may reach for."""
+
+from typing import Protocol
+
+from servewell.ports.blobs import Blobs
+from servewell.ports.clock import Clock
+from servewell.ports.datasets import Datasets
+from servewell.ports.door import Door
+from servewell.ports.endpoints import Endpoints
+from servewell.ports.fleet import Fleet
+from servewell.ports.history import History
+from servewell.ports.ids import Ids
+from servewell.ports.keys import Keys
+from servewell.ports.machine import Machine
+from servewell.ports.records import Records
+from servewell.ports.registry import Registry
+from servewell.ports.runs import Runs
+from servewell.ports.secrets import Secrets
+from servewell.ports.signer import Signer
+from servewell.ports.snapshots import Snapshots
+from servewell.ports.tables import Tables
+from servewell.ports.trainer import Trainer
+from servewell.ports.workload_files import WorkloadFiles
+
+
+class Platform(Protocol):
+    """The ports of one home. Each is opened when it is first used, so a command pays for its own.
+
+    Opening raises what the port raises: a database that is down breaks only what needs it.
+    """
+
+    @property
+    def principal(self) -> str:
+        """Who acts: the user of this machine."""
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> Ids: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def secrets(self) -> Secrets: ...
+    @property
+    def signer(self) -> Signer: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
+    @property
+    def datasets(self) -> Datasets: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def trainer(self) -> Trainer: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def tables(self) -> Tables: ...
+    @property
+    def fleet(self) -> Fleet: ...
+    @property
+    def machine(self) -> Machine: ...
+    @property
+    def workload_files(self) -> WorkloadFiles: ...
+
+    def door(self, key: str) -> Door:
+        """Return the door of what this home serves, opened with a key."""
+        ...
