@@ -1,5 +1,260 @@
-"""The composition root: the one module that names adapters."""
+"""The composition root: the one module that names adapters.
+
+Every import of an adapter stands inside the property that needs it, so that a command loads what
+it uses and no more.
+"""
+
+import getpass
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from servewell.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from servewell.adapters.embedded.database import Database
+    from servewell.ports.blobs import Blobs
+    from servewell.ports.clock import Clock
+    from servewell.ports.datasets import Datasets
+    from servewell.ports.door import Door
+    from servewell.ports.endpoints import Endpoints
+    from servewell.ports.fleet import Fleet
+    from servewell.ports.history import History
+    from servewell.ports.ids import Ids
+    from servewell.ports.keys import Keys
+    from servewell.ports.machine import Machine
+    from servewell.ports.records import Records
+    from servewell.ports.registry import Registry
+    from servewell.ports.runs import Runs
+    from servewell.ports.secrets import Secrets
+    from servewell.ports.signer import Signer
+    from servewell.ports.snapshots import Snapshots
+    from servewell.ports.tables import Tables
+    from servewell.ports.trainer import Trainer
+    from servewell.ports.workload_files import WorkloadFiles
+
+PRIVATE: Final = 0o077  # nothing that Servewell writes is readable by other users
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8_080
+
+
+class EmbeddedPlatform:
+    """`Platform` on one machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._home = settings.home
+
+    @cached_property
+    def principal(self) -> str:
+        """See `Platform.principal`."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            return f"uid-{os.getuid()}"
+
+    @cached_property
+    def clock(self) -> "Clock":
+        from servewell.adapters.embedded.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def ids(self) -> "Ids":
+        from servewell.adapters.embedded.ids import SystemIds
+
+        return SystemIds()
+
+    @cached_property
+    def blobs(self) -> "Blobs":
+        from servewell.adapters.embedded.blobs import FileBlobs
+
+        return FileBlobs(self._home / "blobs")
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        from servewell.adapters.embedded.secrets import FileSecrets
+
+        return FileSecrets(self._home / "keys")
+
+    @cached_property
+    def signer(self) -> "Signer":
+        from servewell.adapters.embedded.signer import HomeSigner
+
+        return HomeSigner(self.secrets)
+
+    @cached_property
+    def snapshots(self) -> "Snapshots":
+        from servewell.adapters.embedded.snapshots import FileSnapshots
+
+        return FileSnapshots(
+            self._home / "snapshot", reports=self._home / "run", signer=self.signer
+        )
+
+    @cached_property
+    def _database(self) -> "Database":
+        from servewell.adapters.embedded.database import open_database
+
+        database = open_database(self._settings.database_url)
+        database.migrate()
+        return database
+
+    @cached_property
+    def datasets(self) -> "Datasets":
+        from servewell.adapters.embedded.datasets import SqlDatasets
+
+        return SqlDatasets(self._database)
+
+    @cached_property
+    def registry(self) -> "Registry":
+        from servewell.adapters.embedded.registry import SqlRegistry
+
+        return SqlRegistry(self._database)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        from servewell.adapters.embedded.runs import SqlRuns
+
+        return SqlRuns(self._database)
+
+    @cached_property
+    def endpoints(self) -> "Endpoints":
+        from servewell.adapters.embedded.endpoints import SqlEndpoints
+
+        return SqlEndpoints(self._database)
+
+    @cached_property
+    def keys(self) -> "Keys":
+        from servewell.adapters.embedded.keys import SqlKeys
+
+        return SqlKeys(self._database)
+
+    @cached_property
+    def history(self) -> "History":
+        from servewell.adapters.embedded.history import SqlHistory
+
+        return SqlHistory(self._database)
+
+    @cached_property
+    def trainer(self) -> "Trainer":
+        from servewell.adapters.embedded.trainer import ProcessTrainer
+
+        return ProcessTrainer(self._home / "runs")
+
+    @cached_property
+    def records(self) -> "Records":
+        from servewell.adapters.embedded.records import FileRecords
+
+        return FileRecords(self._home / "records")
+
+    @cached_property
+    def tables(self) -> "Tables":
+        from servewell.adapters.embedded.tables import FileTables
+
+        return FileTables()
+
+    @cached_property
+    def fleet(self) -> "Fleet":
+        from servewell.adapters.embedded.fleet import ProcessFleet
+
+        return ProcessFleet(self._home, clock=self.clock)
+
+    @cached_property
+    def machine(self) -> "Machine":
+        from servewell.adapters.embedded.machine import LocalMachine
+
+        return LocalMachine(self._home)
+
+    @cached_property
+    def workload_files(self) -> "WorkloadFiles":
+        from servewell.adapters.embedded.workload_files import YamlWorkloadFiles
+
+        return YamlWorkloadFiles()
+
+    def door(self, key: str) -> "Door":
+        """See `Platform.door`."""
+        from servewell.adapters.embedded.door import HttpDoor
+
+        plan = self.fleet.state().plan
+        host, port = (plan.host, plan.port) if plan else (DEFAULT_HOST, DEFAULT_PORT)
+        return HttpDoor(host, port, key)
+
+
+def open_platform(home: Path | None = None) -> EmbeddedPlatform:
+    """Return the platform of a home: the `--home` flag, else the environment, else the default.
+
+    Raises: SettingsError.
+    """
+    return EmbeddedPlatform(read_settings(os.environ, home=home))
+
+
+def worker(arguments: list[str]) -> int:
+    """Run a worker: `HOME INDEX LISTENER DRAIN_S`."""
+    from servewell.serving.worker import WorkerParts, serve
+
+    home, index, listener, drain_s = arguments
+    platform = open_platform(Path(home))
+    return serve(
+        WorkerParts(
+            index=int(index),
+            listener=socket.socket(fileno=int(listener)),
+            snapshots=platform.snapshots,
+            blobs=platform.blobs,
+            signer=platform.signer,
+            secrets=platform.secrets,
+            clock=platform.clock,
+            records=Path(home) / "records" / "live",
+            runtime_dir=Path(home) / "run",
+            drain_s=float(drain_s),
+        )
+    )
+
+
+def control(arguments: list[str]) -> int:
+    """Run the control process: `HOME`."""
+    from servewell.flows.control import run_control
+
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, frame: stopped.append(received))  # noqa: ARG005 - the signal's own
+    run_control(open_platform(Path(arguments[0])), stopping=lambda: bool(stopped))
+    return 0
+
+
+def supervisor(arguments: list[str]) -> int:
+    """Run the supervisor: `HOME`."""
+    from servewell.adapters.embedded.supervisor import supervise
+
+    platform = open_platform(Path(arguments[0]))
+    return supervise(Path(arguments[0]), platform.snapshots)
+
+
+def job(arguments: list[str]) -> int:
+    """Run a training or import job: `FOLDER`."""
+    from servewell.adapters.embedded.job.process import main as run_job
+
+    return run_job(Path(arguments[0]))
+
+
+PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
+    "worker": worker,
+    "control": control,
+    "supervisor": supervisor,
+    "job": job,
+}
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, or the process that the first word names."""
+    os.umask(PRIVATE)
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in PROCESSES:
+        sys.exit(PROCESSES[arguments[0]](arguments[1:]))
+    from servewell.cli.app import run
+
+    sys.exit(run(open_platform, arguments))

@@ -29,14 +29,13 @@ class FleetPlan:
     drain_s: float
     retention_days: int
     record_bytes_max: int
-    database_url: str = ""  # never written to disk; inherited by the environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
     """What is running now."""
 
-    supervisor: int | None  # pid, None where none runs
+    supervisor: int | None  # pid, None where none runs; its workers may outlive it
     control: int | None
     workers: dict[int, int]  # index -> pid of those alive
     plan: FleetPlan | None

@@ -103,8 +103,22 @@ class Trainer(Protocol):
         """Return what a job would run in now."""
         ...
 
+    def code_digest(self, folder: Path, source: Path) -> str:
+        """Return one SHA-256, in hex, over a script and the Python files that it may import.
+
+        Those are the `*.py` files below its folder; of an artifact, its own bytes (a folder: all
+        its files). Hidden folders are left out.
+
+        Raises: TrainingFailedError where a file cannot be read.
+        """
+        ...
+
     def code_version(self, folder: Path) -> CodeVersion:
         """Return the git state of a folder."""
+        ...
+
+    def alive(self, run: str) -> bool:
+        """Whether a process still works on a run."""
         ...
 
     def log(self, run: str) -> Path:

@@ -1,0 +1,242 @@
+"""The processes of this machine, as everybody but the supervisor sees them."""
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from servewell.adapters.embedded.atomic_file import (
+    ensure_folder,
+    storage_faults,
+    write_atomically,
+)
+from servewell.adapters.embedded.processes import command_line, is_ours
+from servewell.ports.clock import Clock
+from servewell.ports.fleet import FleetPlan, FleetState, NotServingError, PortTakenError
+
+START_WITHIN_S: Final = 20.0
+LOOK_AGAIN_S: Final = 0.02
+LISTEN_BACKLOG: Final = 1_024
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor writes of itself whenever it changes."""
+
+    pid: int
+    started_at: float
+    plan: FleetPlan
+    control: int | None
+    workers: dict[int, int]
+    fault: str  # why it could not start; or empty
+
+
+class FleetFiles:
+    """The run-time files that the supervisor and the others share."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.run = home / "run"
+        self.logs = home / "logs"
+        self.plan = self.run / "plan.json"
+        self.state = self.run / "supervisor.json"
+        self.lock = self.run / "supervisor.lock"
+
+    def written(self) -> Written | None:
+        """Return what the last supervisor wrote, whether it lives or not."""
+        try:
+            return msgspec.json.decode(self.state.read_bytes(), type=Written)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def write(self, state: Written) -> None:
+        """Replace what the supervisor says of itself."""
+        write_atomically(self.state, msgspec.json.encode(state))
+
+    def living_workers(self, written: Written) -> dict[int, int]:
+        """Return the workers of this home that live, by index."""
+        return {
+            index: pid
+            for index, pid in written.workers.items()
+            if is_ours(pid, "worker", self.home)
+        }
+
+
+class ProcessFleet:
+    """`Fleet` for one machine."""
+
+    def __init__(self, home: Path, *, clock: Clock) -> None:
+        self._files = FleetFiles(home)
+        self._clock = clock
+
+    def start(self, plan: FleetPlan) -> FleetState:
+        """See `Fleet.start`."""
+        running = self.state()
+        if running.supervisor is not None:
+            return running
+        refuse_taken_port(self._files, plan)
+        with storage_faults(self._files.home):
+            ensure_folder(self._files.logs)
+            write_atomically(self._files.plan, msgspec.json.encode(plan))
+            log = (self._files.logs / "supervisor.log").open("ab")
+        with log:
+            process = subprocess.Popen(
+                command_line("supervisor", self._files.home),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self._started(process)
+
+    def state(self) -> FleetState:
+        """See `Fleet.state`."""
+        written = self._files.written()
+        if written is None:
+            return FleetState(supervisor=None, control=None, workers={}, plan=None, started_at=None)
+        home = self._files.home
+        lives = is_ours(written.pid, "supervisor", home)
+        control = written.control
+        return FleetState(
+            supervisor=written.pid if lives else None,
+            control=control if control and is_ours(control, "control", home) else None,
+            workers=self._files.living_workers(written),
+            plan=written.plan,
+            started_at=written.started_at if lives else None,
+        )
+
+    def stop(self, timeout_s: float) -> bool:
+        """See `Fleet.stop`."""
+        before = self.state()
+        pids = (
+            [before.supervisor] if before.supervisor else [before.control, *before.workers.values()]
+        )
+        running = [pid for pid in pids if pid]
+        for pid in running:
+            _signal(pid, signal.SIGTERM)
+        end = self._clock.now() + timeout_s
+        while self._anything():
+            if self._clock.now() > end:
+                raise NotServingError(
+                    f"Not everything stopped within {timeout_s:.0f} s.",
+                    why="a process still finishes its requests, or hangs",
+                    fix="`servewell status` shows what runs; `servewell down` again waits longer",
+                )
+            self._clock.sleep(LOOK_AGAIN_S)
+        return bool(running)
+
+    def logs(self) -> tuple[Path, ...]:
+        """See `Fleet.logs`."""
+        return tuple(sorted(self._files.logs.glob("*.log")))
+
+    def _anything(self) -> bool:
+        state = self.state()
+        return bool(state.supervisor or state.control or state.workers)
+
+    def _started(self, process: subprocess.Popen[bytes]) -> FleetState:
+        end = self._clock.now() + START_WITHIN_S
+        while self._clock.now() < end:
+            written = self._files.written()
+            if written is not None and written.pid == process.pid and written.workers:
+                return self.state()
+            if process.poll() is not None:
+                return self._lost_race_or_failed(written, process.pid)
+            self._clock.sleep(LOOK_AGAIN_S)
+        raise self._not_started(f"it had no workers after {START_WITHIN_S:.0f} s")
+
+    def _lost_race_or_failed(self, written: Written | None, pid: int) -> FleetState:
+        """Return the state of the supervisor that another start made meanwhile, or say why not."""
+        state = self.state()
+        if state.supervisor is not None:
+            return state
+        fault = written.fault if written is not None and written.pid == pid else ""
+        raise self._not_started(fault or "it ended at once")
+
+    def _not_started(self, why: str) -> NotServingError:
+        return NotServingError(
+            "The supervisor did not start.",
+            why=why,
+            fix="`servewell logs supervisor` shows its last words; `servewell doctor` looks for "
+            "the cause",
+        )
+
+
+@contextmanager
+def only_supervisor(files: FleetFiles) -> Iterator[bool]:
+    """Hold the lock that makes a process the supervisor of its home; False where another is."""
+    files.run.mkdir(parents=True, exist_ok=True)
+    handle = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)
+
+
+def refuse_taken_port(files: FleetFiles, plan: FleetPlan) -> None:
+    """Refuse a port that anyone but a worker of this home listens on.
+
+    Sharing a port is what our workers do, so the kernel would let a second home join them
+    unnoticed; a socket that does not share is what finds out.
+
+    Raises: PortTakenError.
+    """
+    written = files.written()
+    if written and files.living_workers(written) and written.plan.port == plan.port:
+        return
+    try:
+        open_socket(plan, shared=False).close()
+    except OSError as error:
+        raise port_taken(plan, error) from error
+
+
+def open_socket(plan: FleetPlan, *, shared: bool) -> socket.socket:
+    """Return a socket bound to the plan's address; `shared` lets our workers share the port.
+
+    Raises: OSError.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        plan.host, plan.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind(address)
+        opened.listen(LISTEN_BACKLOG)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def port_taken(plan: FleetPlan, error: OSError) -> PortTakenError:
+    """Return the error that says why the port cannot be had."""
+    if error.errno == errno.EADDRINUSE:
+        why = "another program, or another home of Servewell, listens on it"
+    else:
+        why = f"the system refuses it ({os.strerror(error.errno or 0)})"
+    return PortTakenError(
+        f"Port {plan.port} on {plan.host} cannot be used.",
+        why=why,
+        fix="stop that program, or choose another with `serving.port` in the workload or "
+        "`--set serving.port=PORT`",
+    )
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

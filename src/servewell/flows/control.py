@@ -1,0 +1,65 @@
+"""What the control process does, again and again, until it is told to stop.
+
+Its death stops change, never serving: whatever it does, another one finds and finishes.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from servewell.errors import ServewellError
+from servewell.flows.platform import Platform
+from servewell.flows.publish import publish_snapshot
+from servewell.ports.fleet import FleetPlan
+
+TICK_S: Final = 0.5
+PUBLISH_EVERY_S: Final = 2.0
+COMPACT_EVERY_S: Final = 10.0
+SWEEP_EVERY_S: Final = 300.0
+SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
+
+
+def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
+    """Keep the snapshot current and the prediction log compact and bounded."""
+    duties = {
+        _publish: PUBLISH_EVERY_S,
+        _compact: COMPACT_EVERY_S,
+        _sweep: SWEEP_EVERY_S,
+    }
+    due = dict.fromkeys(duties, 0.0)
+    while not stopping():
+        now = platform.clock.now()
+        for duty, every_s in duties.items():
+            if now >= due[duty]:
+                _attempt(duty, platform)
+                due[duty] = now + every_s
+        platform.clock.sleep(TICK_S)
+
+
+def _attempt(duty: Callable[[Platform], None], platform: Platform) -> None:
+    try:
+        duty(platform)
+    except ServewellError as error:
+        sys.stderr.write(f"{duty.__name__.strip('_')}: {error}\n")
+        sys.stderr.flush()
+
+
+def _publish(platform: Platform) -> None:
+    """Publish what a killed command kept but did not publish, and drop grants that expired."""
+    current = platform.snapshots.current()
+    if current is None or current.version < platform.history.revision():
+        publish_snapshot(platform)
+
+
+def _compact(platform: Platform) -> None:
+    platform.records.compact(platform.clock.now(), age_s=SEGMENT_AGE_S)
+
+
+def _sweep(platform: Platform) -> None:
+    plan = platform.fleet.state().plan
+    if isinstance(plan, FleetPlan):
+        platform.records.sweep(
+            platform.clock.now(),
+            retention_days=plan.retention_days,
+            bytes_max=plan.record_bytes_max,
+        )

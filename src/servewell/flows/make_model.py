@@ -1,0 +1,286 @@
+"""Make a model version from a workload: a dataset version, a run, a signed package."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from servewell.core.catalog.dataset import DatasetVersion
+from servewell.core.catalog.model import (
+    Format,
+    Lineage,
+    Manifest,
+    ModelVersion,
+    digest_of,
+    manifest_bytes,
+)
+from servewell.core.catalog.run import Run, RunState
+from servewell.core.catalog.workload import Workload
+from servewell.core.operations.freshness import RunDecision, decide_run, inputs_digest
+from servewell.errors import ServewellError
+from servewell.flows.platform import Platform
+from servewell.ports.trainer import Job, JobResult
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A model version, and whether it had to be made."""
+
+    version: ModelVersion
+    run: Run
+    decision: RunDecision
+
+
+def keep_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
+    """Keep the workload's rows as a dataset version; None where it names none.
+
+    Raises: TableFaultsError, StateUnavailableError, StorageError.
+    """
+    if workload.data is None:
+        return None
+    path = folder / workload.data.path
+    facts = platform.tables.describe(path)
+    return platform.datasets.add(
+        DatasetVersion(
+            name=workload.workload,
+            number=0,
+            digest=platform.blobs.put_file(path),
+            rows=facts.rows,
+            size_bytes=facts.size_bytes,
+            columns=facts.columns,
+            source=workload.data.path,
+            created_at=platform.clock.now(),
+        )
+    )
+
+
+def make_model(
+    platform: Platform,
+    workload: Workload,
+    folder: Path,
+    *,
+    dataset: DatasetVersion | None,
+    progress: Progress,
+) -> Made:
+    """Return the model version of this workload, made only where something it depends on changed.
+
+    Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
+    StateUnavailableError, StorageError.
+    """
+    close_interrupted(platform, workload.workload)
+    run = _run_for(platform, workload, folder, dataset=dataset)
+    last = platform.runs.succeeded(workload.workload, run.inputs_digest)
+    kept = _version_of(platform, last)
+    decision = decide_run(
+        last=last,
+        before=_last_success(platform, workload.workload),
+        package_kept=kept is not None,
+    )
+    if not decision.needed and last is not None and kept is not None:
+        return Made(version=kept, run=last, decision=decision)
+    progress(f"because {decision.because}")
+    return _execute(
+        platform,
+        run,
+        _job(platform, workload, folder, run=run, dataset=dataset),
+        workload=workload,
+        progress=progress,
+        decision=decision,
+    )
+
+
+def close_interrupted(platform: Platform, workload: str) -> None:
+    """Mark the runs that a kill left open, so that nothing waits for them."""
+    for run in platform.runs.list(workload):
+        if run.state is RunState.RUNNING and not platform.trainer.alive(run.id):
+            ended = replace(
+                run,
+                state=RunState.INTERRUPTED,
+                ended_at=platform.clock.now(),
+                error="the process was killed before the run ended",
+            )
+            platform.runs.save(ended)
+
+
+def _execute(
+    platform: Platform,
+    run: Run,
+    job: Job,
+    *,
+    workload: Workload,
+    progress: Progress,
+    decision: RunDecision,
+) -> Made:
+    platform.runs.save(run)
+    try:
+        result = platform.trainer.run(job, progress)
+        progress("signing the package")
+        version = register(platform, workload, run=run, job=job, result=result)
+    except (ServewellError, KeyboardInterrupt) as error:
+        platform.runs.save(_failed(platform, run, error))
+        raise
+    done = replace(
+        run,
+        state=RunState.SUCCEEDED,
+        ended_at=platform.clock.now(),
+        model_version=version.name,
+        metrics=result.metrics,
+    )
+    platform.runs.save(done)
+    return Made(version=version, run=done, decision=decision)
+
+
+def register(
+    platform: Platform, workload: Workload, *, run: Run, job: Job, result: JobResult
+) -> ModelVersion:
+    """Keep what a job made as a signed, content-addressed package, and give it a number.
+
+    Raises: StateUnavailableError, StorageError.
+    """
+    blobs = platform.blobs
+    manifest = Manifest(
+        model=workload.model_name,
+        artifact=blobs.put_file(result.artifact),
+        artifact_bytes=result.artifact.stat().st_size,
+        signature=result.signature,
+        lineage=_lineage(platform, run, job),
+        equivalence=result.equivalence,
+        metrics=result.metrics,
+        files={
+            "environment.lock": blobs.put_file(result.environment),
+            "log.txt": blobs.put_file(result.log),
+        },
+    )
+    data = manifest_bytes(manifest)
+    package = blobs.put(data)
+    return platform.registry.add(
+        ModelVersion(
+            model=workload.model_name,
+            number=0,
+            package=package,
+            package_signature=base64.b64encode(platform.signer.sign(data)).decode(),
+            manifest=manifest,
+            created_at=platform.clock.now(),
+            created_by=platform.principal,
+        )
+    )
+
+
+def _run_for(
+    platform: Platform, workload: Workload, folder: Path, *, dataset: DatasetVersion | None
+) -> Run:
+    code = platform.trainer.code_version(folder)
+    environment = platform.trainer.environment()
+    parts = {
+        "dataset": dataset.digest if dataset else None,
+        "code": platform.trainer.code_digest(folder, _source(workload, folder)),
+        "environment": environment.digest,
+        "workload": _what_makes_the_model(workload),
+    }
+    return Run(
+        id=platform.ids.new(),
+        workload=workload.workload,
+        state=RunState.RUNNING,
+        inputs_digest=inputs_digest(parts),
+        parameters=dict(workload.train.parameters) if workload.train else {},
+        dataset=f"{dataset.name}:{dataset.number}" if dataset else None,
+        environment_digest=environment.digest,
+        started_at=platform.clock.now(),
+        commit=code.commit,
+        dirty=code.dirty,
+    )
+
+
+def _what_makes_the_model(workload: Workload) -> dict[str, object]:
+    """Return the parts of the workload that a model depends on; how it is served is not one."""
+    whole = asdict(workload)
+    train = whole["train"]
+    if isinstance(train, dict):
+        train = {key: value for key, value in train.items() if key != "timeout_s"}
+    return {
+        **{part: whole[part] for part in ("data", "artifact", "model", "inputs")},
+        "train": train,
+    }
+
+
+def _job(
+    platform: Platform,
+    workload: Workload,
+    folder: Path,
+    *,
+    run: Run,
+    dataset: DatasetVersion | None,
+) -> Job:
+    data, train, artifact = workload.data, workload.train, workload.artifact
+    return Job(
+        run=run.id,
+        folder=folder,
+        script=folder / train.script if train else None,
+        function=train.function if train else "train",
+        artifact=folder / artifact.path if artifact else None,
+        format=artifact.format if artifact else "sklearn",
+        allow_pickle=artifact.allow_pickle if artifact else False,
+        data=platform.blobs.path(dataset.digest) if dataset else None,
+        label=data.label if data else None,
+        held_out=data.held_out if data else None,
+        parameters=run.parameters,
+        inputs=dict(workload.inputs),
+        tolerance=workload.model.tolerance,
+        timeout_s=float(train.timeout_s) if train else 3_600.0,
+    )
+
+
+def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
+    source = job.script or job.artifact
+    assert source is not None  # noqa: S101 - a workload has one or the other
+    name, _, number = (run.dataset or "").partition(":")
+    dataset = next((one for one in platform.datasets.list(name) if str(one.number) == number), None)
+    return Lineage(
+        run=run.id,
+        format=Format(job.format),
+        source=source.relative_to(job.folder).as_posix(),
+        source_digest=platform.trainer.code_digest(job.folder, source),
+        dataset=run.dataset,
+        dataset_digest=dataset.digest if dataset else None,
+        commit=run.commit,
+        dirty=run.dirty,
+        environment_digest=run.environment_digest,
+        parameters=run.parameters,
+    )
+
+
+def _version_of(platform: Platform, run: Run | None) -> ModelVersion | None:
+    """Return the version that a run made, if its package is whole."""
+    if run is None or run.model_version is None:
+        return None
+    model, _, number = run.model_version.partition(":")
+    try:
+        version = platform.registry.get(model, int(number))
+        whole = digest_of(platform.blobs.read(version.package)) == version.package
+        platform.blobs.path(version.manifest.artifact)
+    except ServewellError:
+        return None
+    return version if whole else None
+
+
+def _last_success(platform: Platform, workload: str) -> Run | None:
+    done = [run for run in platform.runs.list(workload) if run.state is RunState.SUCCEEDED]
+    return done[-1] if done else None
+
+
+def _failed(platform: Platform, run: Run, error: BaseException) -> Run:
+    stopped = isinstance(error, KeyboardInterrupt)
+    return replace(
+        run,
+        state=RunState.INTERRUPTED if stopped else RunState.FAILED,
+        ended_at=platform.clock.now(),
+        error="stopped by a person" if stopped else str(error),
+    )
+
+
+def _source(workload: Workload, folder: Path) -> Path:
+    made_by = workload.train.script if workload.train else None
+    path = made_by or (workload.artifact.path if workload.artifact else "")
+    return folder / path
