@@ -7,6 +7,7 @@ frame is written by one append, so a killed process leaves at most a torn last f
 never acknowledged.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,30 +90,72 @@ def frame(payload: Frame) -> bytes:
 def frames(data: bytes | memoryview) -> Iterator[Frame | Damage]:
     """Yield what a segment holds, in order; what cannot be read comes as `Damage`, never lost.
 
-    After a damaged frame whose length is plausible, reading goes on behind it; where it is not,
-    the rest of the segment is one `Damage`.
+    A damaged part ends where the next whole frame begins, so it hides none behind it.
     """
+    return (content for _, _, content in located_frames(data))
+
+
+def located_frames(data: bytes | memoryview) -> Iterator[tuple[int, int, Frame | Damage]]:
+    """Yield what `frames` does, each with the offset of its first byte and of the byte behind."""
     view = memoryview(data)
-    offset, size = 0, len(view)
-    while offset < size:
-        left = size - offset
-        if left < FRAME.size:
-            yield Damage(offset=offset, bytes=left, torn=True)
-            return
-        length, checksum = FRAME.unpack_from(view, offset)
-        whole = FRAME.size + length
-        if whole > left or length > FRAME_BYTES_MAX:
-            yield Damage(offset=offset, bytes=left, torn=True)
-            return
-        payload = view[offset + FRAME.size : offset + whole]
-        yield _read(payload, checksum) or Damage(offset=offset, bytes=whole, torn=False)
-        offset += whole
+    offset = 0
+    while offset < len(view):
+        found = _frame_at(view, offset)
+        end = _end_of(view, offset) if found else _next_whole(view, offset + 1)
+        yield offset, end, found or _damage(view, offset, end)
+        offset = end
 
 
-def _read(payload: memoryview, checksum: int) -> Frame | None:
-    if zlib.crc32(payload) != checksum:
+def _end_of(view: memoryview, offset: int) -> int:
+    """Return where the frame at `offset` says it ends; behind the view where that is torn off."""
+    if len(view) - offset < FRAME.size:
+        return offset + FRAME.size
+    length: int = FRAME.unpack_from(view, offset)[0]
+    return offset + FRAME.size + length
+
+
+def _frame_at(view: memoryview, offset: int) -> Frame | None:
+    """Return the frame that begins at `offset`, or None where none that is whole does."""
+    end = _end_of(view, offset)
+    if end > len(view) or end - offset > FRAME_BYTES_MAX:
+        return None
+    payload = view[offset + FRAME.size : end]
+    if zlib.crc32(payload) != FRAME.unpack_from(view, offset)[1]:
         return None
     try:
         return _decoder.decode(payload)
     except msgspec.DecodeError:
         return None
+
+
+def _next_whole(view: memoryview, start: int) -> int:
+    """Return where the next whole frame begins, or the end: found by how payloads begin."""
+    for found in _HEADS.finditer(view, start + FRAME.size):
+        offset = found.start() - FRAME.size
+        if _frame_at(view, offset) is not None:
+            return offset
+    return len(view)
+
+
+def _damage(view: memoryview, offset: int, end: int) -> Damage:
+    cut_off = end == len(view) and end < _end_of(view, offset) <= offset + FRAME_BYTES_MAX
+    return Damage(offset=offset, bytes=end - offset, torn=cut_off and not _complete(view, offset))
+
+
+def _complete(view: memoryview, offset: int) -> bool:
+    """Whether all of a payload is there, so that only the length before it is wrong."""
+    rest = view[offset + FRAME.size :]
+    return bool(rest) and zlib.crc32(rest) == FRAME.unpack_from(view, offset)[1]
+
+
+def _head(kind: type[RecordSchema | PredictionRecord]) -> bytes:
+    """Return how MessagePack begins the array of a kind: its length, then its tag."""
+    length = len(kind.__struct_fields__) + 1
+    tag: int = kind.__struct_config__.tag
+    short = bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")  # noqa: PLR2004 - the format's own bound
+    return short + bytes((tag,))
+
+
+_HEADS: Final = re.compile(
+    b"|".join(re.escape(_head(one)) for one in (PredictionRecord, RecordSchema))
+)
