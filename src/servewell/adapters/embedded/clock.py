@@ -9,3 +9,7 @@ class SystemClock:
     def now(self) -> float:
         """See `Clock.now`."""
         return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Clock.sleep`."""
+        time.sleep(seconds)

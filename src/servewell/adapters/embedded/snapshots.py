@@ -1,6 +1,8 @@
 """Snapshots in a folder that workers watch, and the workers' reports in another."""
 
 import fcntl
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,6 +91,8 @@ class FileSnapshots:
         with unfinished_file(self._folder) as file:
             file.write(data)
             file.flush()
+            # The kernel's own stamp is a few milliseconds coarse, too coarse for `token`.
+            os.utime(file.fileno(), ns=(time.time_ns(), time.time_ns()))
             if former is not None and former.version < version:
                 write_atomically(self._folder / PREVIOUS, (self._folder / CURRENT).read_bytes())
             finish(file, self._folder / CURRENT)

@@ -1,0 +1,161 @@
+"""The tables of the state, and how values become rows.
+
+Every column is named after the field that it holds, so a row and a value turn into each other
+without a list of names. A change here needs a new file in `migrations/versions`.
+"""
+
+import json
+from typing import Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect, RowMapping
+
+Value = TypeVar("Value")
+
+
+class Words(sa.TypeDecorator[str]):
+    """Text. What no database keeps, NUL and halves of surrogate pairs, becomes a mark."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  (SQLAlchemy's signature)
+        """Return the text as it is stored."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Nested(sa.TypeDecorator[object]):
+    """A nested value, as JSON text of ASCII characters.
+
+    Python's own JSON keeps the numbers that strict JSON has no word for: a metric may be NaN.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002  (SQLAlchemy's signature)
+        """Return the value as it is stored."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:  # noqa: ARG002  (SQLAlchemy's signature)
+        """Return the value of what is stored."""
+        return None if value is None else json.loads(value)
+
+
+METADATA: Final = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+DATASET_VERSION: Final = sa.Table(
+    "dataset_version",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("columns", Nested, nullable=False),
+    sa.Column("source", Words, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("name", "digest"),
+)
+
+MODEL_VERSION: Final = sa.Table(
+    "model_version",
+    METADATA,
+    sa.Column("model", Words, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("package", Words, nullable=False),
+    sa.Column("package_signature", Words, nullable=False),
+    sa.Column("manifest", Nested, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("created_by", Words, nullable=False),
+    sa.UniqueConstraint("model", "package"),
+)
+
+RUN: Final = sa.Table(
+    "run",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("workload", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("inputs_digest", Words, nullable=False),
+    sa.Column("parameters", Nested, nullable=False),
+    sa.Column("dataset", Words),
+    sa.Column("commit", Words),
+    sa.Column("dirty", sa.Boolean, nullable=False),
+    sa.Column("environment_digest", Words, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("model_version", Words),
+    sa.Column("metrics", Nested, nullable=False),
+    sa.Column("error", Words),
+    sa.Column("pid", sa.Integer),
+    sa.Index(None, "workload", "inputs_digest"),
+)
+
+ENDPOINT: Final = sa.Table(
+    "endpoint",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("workload", Words, nullable=False),
+    sa.Column("deployments", Nested, nullable=False),
+    sa.Column("past", Nested, nullable=False),
+    sa.Column("policy", Nested, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+
+API_KEY: Final = sa.Table(
+    "api_key",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("endpoints", Nested, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+    sa.Column("replaced_by", Words),
+)
+
+CHANGE: Final = sa.Table(
+    "change",
+    METADATA,
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("kind", Words, nullable=False),
+    sa.Column("subject", Words, nullable=False),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("traffic", Nested),
+    sa.Column("versions", Nested, nullable=False),
+    sa.Index(None, "subject"),
+)
+
+
+def row_of(value: object) -> dict[str, object]:
+    """Return a dataclass as a row: a column of that name for each field."""
+    row: dict[str, object] = msgspec.to_builtins(value)
+    return row
+
+
+def value_of(row: RowMapping, kind: type[Value]) -> Value:
+    """Return the dataclass that `row_of` made a row of."""
+    return msgspec.convert({str(name): held for name, held in row.items()}, type=kind)
+
+
+def next_number(connection: Connection, column: sa.Column[int], *of: sa.ColumnElement[bool]) -> int:
+    """Return the number after the largest in a column, among the rows that `of` names.
+
+    Whoever keeps it does so within the same `Database.writing`: nobody else can take it.
+    """
+    largest = connection.execute(sa.select(sa.func.max(column)).where(*of)).scalar_one()
+    return 1 + int(largest or 0)
