@@ -10,7 +10,7 @@ from servewell.errors import ServewellError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that is wrong in a workload file."""
+    """One thing that is wrong in a workload file, or in an override of it."""
 
     line: int  # from 1
     column: int  # from 1
@@ -18,10 +18,11 @@ class Fault:
     found: str
     allowed: str
     hint: str = ""  # the nearest right name, or what to write
+    override: str = ""  # the override that it is in; line and column then count in its text
 
 
 class WorkloadFaultsError(ServewellError):
-    """A workload file has faults; all of them are in `faults`."""
+    """A workload file has faults; all of them are in `faults`, and its text lists them."""
 
     code = "SW-101"
 

@@ -9,9 +9,31 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+FILE_NAME: Final = "servewell.yaml"
 NAME_PATTERN: Final = r"^[a-z][a-z0-9-]{0,62}$"
+IDENTIFIER_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# `patternErrorMessage` is what editors, and our own faults, say instead of the pattern.
+Name = Annotated[
+    str,
+    Meta(
+        pattern=NAME_PATTERN,
+        extra_json_schema={
+            "patternErrorMessage": "lower-case letters, digits and hyphens, a letter first, "
+            "at most 63 characters"
+        },
+    ),
+]
+Identifier = Annotated[
+    str,
+    Meta(
+        pattern=IDENTIFIER_PATTERN,
+        extra_json_schema={
+            "patternErrorMessage": "a Python name: letters, digits and underscores, no digit first"
+        },
+    ),
+]
+NonEmpty = Annotated[str, Meta(min_length=1)]
 Scalar = str | float | int | bool
 
 
@@ -20,19 +42,24 @@ class HeldOut:
     """Rows kept from training, on which the served answers are proved equal to the model's."""
 
     column: Annotated[
-        str, Meta(min_length=1, description="Column of the dataset that the bounds speak of.")
+        NonEmpty,
+        Meta(
+            description="Column of the dataset that the bounds speak of.",
+            examples=["sched_dep_time"],
+        ),
     ]
     start: Annotated[
-        str,
+        NonEmpty,
         Meta(
-            min_length=1,
             description="First value that is held out, as text or an ISO date (inclusive).",
+            examples=["2013-03-01"],
         ),
     ]
     until: Annotated[
         str,
         Meta(
-            description="First value after the held-out rows (exclusive). Empty means to the end."
+            description="First value after the held-out rows (exclusive). Empty means to the end.",
+            examples=["2013-04-01"],
         ),
     ] = ""
 
@@ -42,12 +69,18 @@ class Data:
     """Where the rows come from."""
 
     path: Annotated[
-        str,
-        Meta(min_length=1, description="Parquet file, relative to the workload file."),
+        NonEmpty,
+        Meta(
+            description="Parquet file, relative to the workload file and inside its folder.",
+            examples=["flights.parquet"],
+        ),
     ]
     label: Annotated[
-        str | None,
-        Meta(description="Column that the model learns to predict; never an input."),
+        NonEmpty | None,
+        Meta(
+            description="Column that the model learns to predict; never an input.",
+            examples=["late"],
+        ),
     ] = None
     held_out: Annotated[
         HeldOut | None,
@@ -60,26 +93,36 @@ class Train:
     """How the model is made."""
 
     script: Annotated[
-        str,
+        NonEmpty,
         Meta(
-            min_length=1,
-            description="Python file, relative to the workload file. It is run in a job process.",
+            description="Python file, relative to the workload file and inside its folder. It is "
+            "run in a job process.",
+            examples=["train.py"],
         ),
     ]
     function: Annotated[
-        str,
+        Identifier,
         Meta(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
             description="Function in it that gets the path of the data and the parameters, and "
             "returns the fitted model, or the model and a dictionary of metrics.",
+            examples=["train"],
         ),
     ] = "train"
     parameters: Annotated[
-        dict[str, Scalar],
-        Meta(description="Keyword arguments of the function; recorded with the run."),
+        dict[Identifier, Scalar],
+        Meta(
+            description="Keyword arguments of the function; recorded with the run.",
+            examples=[{"learning_rate": 0.1, "max_iter": 200}],
+        ),
     ] = field(default_factory=dict)
     timeout_s: Annotated[
-        int, Meta(ge=1, le=604_800, description="Seconds after which training is ended.")
+        int,
+        Meta(
+            ge=1,
+            le=604_800,
+            description="Seconds after which training is ended.",
+            examples=[3600],
+        ),
     ] = 3_600
 
 
@@ -88,19 +131,24 @@ class Artifact:
     """A model that was trained elsewhere."""
 
     path: Annotated[
-        str,
-        Meta(min_length=1, description="File or MLflow folder, relative to the workload file."),
+        NonEmpty,
+        Meta(
+            description="File or MLflow folder, relative to the workload file and inside its "
+            "folder.",
+            examples=["model.onnx"],
+        ),
     ]
     format: Annotated[
         Literal["onnx", "sklearn", "xgboost", "lightgbm", "mlflow"],
-        Meta(description="What the file is."),
+        Meta(description="What the file is.", examples=["sklearn"]),
     ] = "onnx"
     allow_pickle: Annotated[
         bool,
         Meta(
             description="Whether this file may be unpickled. A pickle can run any program, so "
             "it is never loaded unless this is true, and then only in the job process, after a "
-            "scan that refuses everything it does not know."
+            "scan that refuses everything it does not know.",
+            examples=[True],
         ),
     ] = False
 
@@ -111,7 +159,10 @@ class Model:
 
     name: Annotated[
         Name | None,
-        Meta(description="Name in the registry. Without it: the name of the workload."),
+        Meta(
+            description="Name in the registry. Without it: the name of the workload.",
+            examples=["flight-delays"],
+        ),
     ] = None
     tolerance: Annotated[
         float,
@@ -120,6 +171,7 @@ class Model:
             le=1,
             description="Largest absolute difference allowed between any number that the served "
             "model answers and the trained model's, on the held-out rows.",
+            examples=[0.0001],
         ),
     ] = 1e-4
 
@@ -128,22 +180,29 @@ class Model:
 class InputRule:
     """What one input may hold, beyond its type."""
 
-    description: Annotated[str, Meta(description="What it means, with its unit.")] = ""
+    description: Annotated[
+        str,
+        Meta(description="What it means, with its unit.", examples=["Wind at departure, in mph."]),
+    ] = ""
     minimum: Annotated[
-        float | None, Meta(description="Smallest number that a request may send.")
+        float | None, Meta(description="Smallest number that a request may send.", examples=[0])
     ] = None
     maximum: Annotated[
-        float | None, Meta(description="Largest number that a request may send.")
+        float | None, Meta(description="Largest number that a request may send.", examples=[200])
     ] = None
     allowed: Annotated[
-        Annotated[tuple[str, ...], Meta(min_length=1)] | None,
-        Meta(description="The only texts that a request may send."),
+        Annotated[tuple[str, ...], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
+        | None,
+        Meta(
+            description="The only texts that a request may send.", examples=[["EWR", "JFK", "LGA"]]
+        ),
     ] = None
     personal: Annotated[
         bool,
         Meta(
             description="Whether it says something about a person. Such a value is never written "
-            "in clear: the record holds a keyed token, the signature no facts of it."
+            "in clear: the record holds a keyed token, the signature no facts of it.",
+            examples=[True],
         ),
     ] = False
 
@@ -154,14 +213,28 @@ class EndpointRules:
 
     name: Annotated[
         Name | None,
-        Meta(description="Name in the URL. Without it: the name of the workload."),
+        Meta(
+            description="Name in the URL. Without it: the name of the workload.",
+            examples=["flight-delays"],
+        ),
     ] = None
     body_bytes_max: Annotated[
         int,
-        Meta(ge=1_024, le=1 << 30, description="Largest request body, in bytes; more gets 413."),
+        Meta(
+            ge=1_024,
+            le=1 << 30,
+            description="Largest request body, in bytes; more gets 413.",
+            examples=[1_048_576],
+        ),
     ] = 1 << 20
     rows_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Most rows in one request; more gets 400.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Most rows in one request; more gets 400.",
+            examples=[10_000],
+        ),
     ] = 10_000
 
 
@@ -170,18 +243,24 @@ class Serving:
     """The worker processes of this machine."""
 
     host: Annotated[
-        str, Meta(min_length=1, description="Address to listen on; loopback unless you say so.")
+        NonEmpty,
+        Meta(
+            description="Address to listen on; loopback unless you say so.",
+            examples=["0.0.0.0"],  # noqa: S104  # an example in the reference, bound by nobody
+        ),
     ] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port that all workers share.")] = (
-        8_080
-    )
-    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
+    port: Annotated[
+        int,
+        Meta(ge=1, le=65_535, description="TCP port that all workers share.", examples=[8080]),
+    ] = 8_080
+    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.", examples=[4])] = 2
     drain_s: Annotated[
         float,
         Meta(
             ge=0,
             le=300,
             description="Seconds that requests in flight may take to finish when a worker stops.",
+            examples=[10],
         ),
     ] = 10.0
 
@@ -191,20 +270,23 @@ class RecordRules:
     """How predictions are recorded."""
 
     retention_days: Annotated[
-        int, Meta(ge=1, le=3_650, description="Days that a record is kept.")
+        int, Meta(ge=1, le=3_650, description="Days that a record is kept.", examples=[30])
     ] = 30
     bytes_max: Annotated[
         int,
         Meta(
             ge=1 << 20,
+            le=1 << 50,
             description="Bytes that all records of this home may take; the oldest go first.",
+            examples=[5_368_709_120],
         ),
     ] = 5 << 30
     when_full: Annotated[
         Literal["serve", "refuse"],
         Meta(
             description="What a worker does when a record cannot be written: `serve` answers and "
-            "counts the lost record, `refuse` answers 503."
+            "counts the lost record, `refuse` answers 503.",
+            examples=["refuse"],
         ),
     ] = "serve"
 
@@ -214,10 +296,10 @@ class Workload:
     """One `servewell.yaml`. It has `train`, or `artifact`, not both."""
 
     workload: Annotated[
-        str,
+        Name,
         Meta(
-            pattern=NAME_PATTERN,
             description="Name of the workload: lower-case letters, digits and hyphens.",
+            examples=["flight-delays"],
         ),
     ]
     data: Annotated[
@@ -231,7 +313,7 @@ class Workload:
         default_factory=Model
     )
     inputs: Annotated[
-        dict[str, InputRule],
+        dict[NonEmpty, InputRule],
         Meta(description="Rules on the model's inputs, by the name of the input."),
     ] = field(default_factory=dict)
     endpoint: Annotated[EndpointRules, Meta(description="How the model is served.")] = field(

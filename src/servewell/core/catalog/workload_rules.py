@@ -1,0 +1,383 @@
+"""What is wrong in a workload file: the rules of its types, and the rules between its keys."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from functools import cache
+from operator import itemgetter
+from re import fullmatch
+from typing import Any, Final, TypeGuard, cast
+
+from jsonschema import Draft202012Validator, TypeChecker, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+
+from servewell.core.catalog.workload_schema import (
+    Schema,
+    allowed_by,
+    workload_keys,
+    workload_schema,
+)
+
+Path = tuple[str | int, ...]
+
+LIKENESS_MIN: Final = 0.7  # of two names, 0..1, above which one may be a typo of the other
+SHOWN_MAX: Final = 60  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One rule that a workload breaks, by the path of the key."""
+
+    path: Path
+    found: str
+    allowed: str
+    hint: str = ""
+    on_key: bool = False  # the fault is the key itself, not its value
+    missing: bool = False  # the key is not there; its place is that of its parent
+    meant: Path = ()  # the key that an unknown one looks like a typo of
+
+
+def breaches(data: Mapping[str, object]) -> tuple[Breach, ...]:
+    """Return everything that is wrong with a workload, as it was written.
+
+    A key that is missing is not named where an unknown key beside it looks like a typo of it:
+    one mistake, one fault.
+    """
+    errors = _errors(data)
+    unknown = tuple(_unknown_keys(errors))
+    meant = {one.meant for one in unknown}
+    present = {*data, *(path[0] for path in meant if len(path) == 1)}
+    rest = (*_against_types(errors), *_one_source(present), *_between_keys(data))
+    kept = (one for one in rest if not (one.missing and one.path in meant))
+    return tuple(dict.fromkeys((*unknown, *kept)))
+
+
+def dotted(path: Path) -> str:
+    """Return a path as people write it: `inputs.origin.allowed[2]`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return printable(text.removeprefix("."))
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal could not show, or would obey, written as escapes."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message repeats it: on one line, short, and safe to print."""
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            text = printable(value)
+            return f'"{text[:SHOWN_MAX]}{"…" if len(text) > SHOWN_MAX else ""}"'
+        case Mapping():
+            return "keys with values"
+        case list():
+            return "a list"
+        case _:
+            return f"`{json.dumps(value)[:SHOWN_MAX]}`"
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `name` may be a typo of, or None.
+
+    Case, and whether words are joined by `-`, `_` or a space, count for nothing.
+    Source: Ratcliff and Obershelp's likeness, as `difflib` computes it.
+    """
+    scored = [(_likeness(name, one), one) for one in candidates]
+    likeness, best = max(scored, key=itemgetter(0), default=(0.0, ""))
+    return best if likeness >= LIKENESS_MIN else None
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, _folded(one)[:SHOWN_MAX], _folded(other)[:SHOWN_MAX]).ratio()
+
+
+def _folded(name: str) -> str:
+    return "".join(one for one in name.lower() if one not in "-_ ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Error:
+    """What `jsonschema` says of one value, with the types that it really has."""
+
+    rule: str  # the word of the schema that is broken: `type`, `required`
+    path: Path
+    value: Any
+    schema: Schema
+    on_name: bool  # `value` is the name of a key
+
+
+def _errors(data: Mapping[str, object]) -> tuple[_Error, ...]:
+    return tuple(
+        _Error(
+            rule=str(error.validator),
+            path=tuple(error.absolute_path),
+            value=error.instance,
+            schema=cast(Schema, error.schema),
+            on_name="propertyNames" in error.absolute_schema_path,
+        )
+        for error in _validator().iter_errors(dict[str, Any](data))
+    )
+
+
+def _is_integer(_checker: TypeChecker, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole_text(
+    _validator: Validator, pattern: str, value: object, _schema: Schema
+) -> Iterator[ValidationError]:
+    # JSON Schema's `$` is the end of the text; Python's also matches before a last line break.
+    if isinstance(value, str) and not fullmatch(pattern, value):
+        yield ValidationError("pattern")
+
+
+@cache
+def _validator() -> Validator:
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    rules = {"pattern": _whole_text}
+    # `extend` has no types of its own.
+    strict = extend(Draft202012Validator, rules, type_checker=checker)  # type: ignore[no-untyped-call]
+    return cast(Validator, strict(workload_schema()))
+
+
+@cache
+def _homes() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Where each name of a key belongs: the paths of the parents that may hold it."""
+    homes: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for key in workload_keys(workload_schema()):
+        homes[key.path[-1]] = (*homes.get(key.path[-1], ()), key.path[:-1])
+    return homes
+
+
+def _unknown_keys(errors: Iterable[_Error]) -> Iterator[Breach]:
+    for error in errors:
+        if error.rule == "additionalProperties":
+            names = list(error.schema["properties"])
+            for name in error.value:
+                if name not in names:
+                    unknown = _unknown(error.path, name, names)
+                    yield replace(unknown, meant=()) if _taken(unknown, error.value) else unknown
+
+
+def _taken(breach: Breach, written: Mapping[str, object]) -> bool:
+    return bool(breach.meant) and breach.meant[-1] in written
+
+
+def _unknown(place: Path, name: str, names: list[str]) -> Breach:
+    others = [one for one in _homes() if one not in names]
+    near = nearest(name, [*names, *others]) or ""
+    belongs = "" if near in names else _belongs(near)
+    guess = f"did you mean `{near}`? " if near and near != name else ""
+    return Breach(
+        path=(*place, name),
+        found="a key that is not known here",
+        allowed=", ".join(f"`{one}`" for one in names),
+        hint=_dotted_name(name) or f"{guess}{belongs}".strip(),
+        on_key=True,
+        meant=(*place, near) if near in names else (),
+    )
+
+
+def _dotted_name(name: str) -> str:
+    parent, _, last = name.rpartition(".")
+    if parent and tuple(parent.split(".")) in _homes().get(last, ()):
+        return f"write `{last}:` on a line of its own below `{parent}:`"
+    return ""
+
+
+def _belongs(name: str) -> str:
+    match _homes().get(name, ()):
+        case ():
+            return ""
+        case ((),):
+            return f"`{name}` belongs at the top of the file"
+        case homes:
+            return f"`{name}` belongs under " + " or ".join(f"`{dotted(one)}`" for one in homes)
+
+
+def _against_types(errors: Iterable[_Error]) -> Iterator[Breach]:
+    for error in errors:
+        if error.on_name:
+            yield _bad_name(error)
+        elif error.rule == "required":
+            yield from _missing(error)
+        elif error.rule == "uniqueItems":
+            yield from _repeated(error)
+        elif error.rule in _VALUE_RULES:
+            yield _bad_value(error)
+
+
+_VALUE_RULES: Final = ("type", "enum", "minimum", "maximum", "pattern", "minLength", "minItems")
+
+
+def _bad_value(error: _Error) -> Breach:
+    return Breach(
+        path=error.path,
+        found=shown(error.value),
+        allowed=allowed_by(error.schema),
+        hint=_value_hint(error.value, error.schema),
+    )
+
+
+def _bad_name(error: _Error) -> Breach:
+    return Breach(
+        path=(*error.path, error.value),
+        found=f"the name {shown(error.value)}",
+        allowed=error.schema.get("patternErrorMessage", "a name that is not empty"),
+        on_key=True,
+    )
+
+
+def _missing(error: _Error) -> Iterator[Breach]:
+    # `jsonschema` gives one error a key, each with the whole list: the same breaches again.
+    for name in error.schema.get("required", ()):
+        if name not in error.value:
+            yield _absent((*error.path, name), allowed_by(error.schema["properties"][name]))
+
+
+def _absent(path: Path, allowed: str, hint: str = "") -> Breach:
+    return Breach(
+        path=path, found="nothing: the key is missing", allowed=allowed, hint=hint, missing=True
+    )
+
+
+def _repeated(error: _Error) -> Iterator[Breach]:
+    for index, item in enumerate(error.value):
+        if item in error.value[:index]:
+            path = (*error.path, index)
+            yield Breach(path=path, found=f"{shown(item)} again", allowed="each value once")
+
+
+def _value_hint(value: object, schema: Schema) -> str:
+    if value is None:
+        return "write a value, or leave the key out"
+    if isinstance(value, str):
+        return _text_hint(value, schema)
+    if schema.get("type") == "string" and isinstance(value, (bool, int, float)):
+        return f'as text it is written in quotes: "{json.dumps(value)}"'
+    if schema.get("type") == "array":
+        return f"a list of one is written [{shown(value).strip('`')}]"
+    return ""
+
+
+def _text_hint(text: str, schema: Schema) -> str:
+    if near := nearest(text, [str(one) for one in schema.get("enum", ())]):
+        return f"did you mean `{near}`?"
+    kind = schema.get("type")
+    if kind == "boolean" and (truth := _BOOLEAN_WORDS.get(text.lower())):
+        return f"write {truth}, without quotes"
+    if kind in ("integer", "number") and fullmatch(r"[+-]?[\d_,]*\.?\d+", text):
+        return f"write {text.replace('_', '').replace(',', '')}, without quotes or separators"
+    if "pattern" in schema and fullmatch(schema["pattern"], text.lower().replace("_", "-")):
+        return f"did you mean `{text.lower().replace('_', '-')}`?"
+    return ""
+
+
+_BOOLEAN_WORDS: Final = {
+    "true": "true", "yes": "true", "on": "true", "y": "true",
+    "false": "false", "no": "false", "off": "false", "n": "false",
+}  # fmt: skip
+
+
+def _one_source(present: set[str | int]) -> Iterator[Breach]:
+    if "train" in present and "artifact" in present:
+        yield Breach(
+            path=("artifact",),
+            found="both `train` and `artifact`",
+            allowed="one of them",
+            hint="keep `train` to make the model here, or `artifact` to bring one",
+            on_key=True,
+        )
+    if "train" not in present and "artifact" not in present:
+        hint = "`train` says how the model is made, `artifact` where one lies that was made"
+        yield _absent(("train",), "either `train` or `artifact`", hint)
+    if "train" in present and "data" not in present:
+        yield _absent(("data",), "the rows to train on", "write `data:` with a `path:` below it")
+
+
+def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
+    yield from _label_is_no_input(data)
+    yield from _held_out_has_rows(data)
+    for name, rule in _mapping(data.get("inputs")).items():
+        yield from _input_is_possible(("inputs", name), _mapping(rule))
+
+
+def _label_is_no_input(data: Mapping[str, object]) -> Iterator[Breach]:
+    label = _mapping(data.get("data")).get("label")
+    if isinstance(label, str) and label in _mapping(data.get("inputs")):
+        yield Breach(
+            path=("inputs", label),
+            found="a rule on the label",
+            allowed="inputs of the model",
+            hint="the label is what the model answers; nobody sends it",
+            on_key=True,
+        )
+
+
+def _held_out_has_rows(data: Mapping[str, object]) -> Iterator[Breach]:
+    held_out = _mapping(_mapping(data.get("data")).get("held_out"))
+    start, until = held_out.get("start"), held_out.get("until")
+    if isinstance(start, str) and isinstance(until, str) and until and not _before(start, until):
+        yield Breach(
+            path=("data", "held_out", "until"),
+            found=f"{shown(until)}, which is not after `start`",
+            allowed=f"a value after {shown(start)}",
+            hint="`until` is the first value not held out; without it all rows from `start` are",
+        )
+
+
+def _before(start: str, until: str) -> bool:
+    """Compare as numbers or times where both are, as text otherwise."""
+    for read in (_number_in, _time_in):
+        one, other = read(start), read(until)
+        if one is not None and other is not None:
+            return one < other
+    return start < until
+
+
+def _number_in(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _time_in(text: str) -> float | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _input_is_possible(path: Path, rule: Mapping[str, object]) -> Iterator[Breach]:
+    low, high = rule.get("minimum"), rule.get("maximum")
+    if _is_number(low) and _is_number(high) and low > high:
+        yield Breach(
+            path=(*path, "maximum"),
+            found=shown(high),
+            allowed=f"{low:,} or more, the `minimum`",
+            hint="as it stands no value could be sent",
+        )
+    for bound in ("minimum", "maximum"):
+        if "allowed" in rule and bound in rule:
+            yield Breach(
+                path=(*path, bound),
+                found="a bound on numbers beside a list of texts",
+                allowed="`minimum` and `maximum` for a number, or `allowed` for a text",
+                on_key=True,
+            )
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
