@@ -42,3 +42,8 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1_000
     return f"{number:.1f} TB"
+
+
+def line(value: object) -> str:
+    """Return any value of ours as JSON on one line."""
+    return msgspec.json.encode(value, enc_hook=str).decode()

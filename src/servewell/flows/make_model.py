@@ -41,19 +41,33 @@ def keep_dataset(platform: Platform, workload: Workload, folder: Path) -> Datase
     if workload.data is None:
         return None
     path = folder / workload.data.path
-    facts = platform.tables.describe(path)
-    return platform.datasets.add(
-        DatasetVersion(
-            name=workload.workload,
-            number=0,
-            digest=platform.blobs.put_file(path),
-            rows=facts.rows,
-            size_bytes=facts.size_bytes,
-            columns=facts.columns,
-            source=workload.data.path,
-            created_at=platform.clock.now(),
-        )
+    digest = platform.blobs.put_file(path)
+    return platform.datasets.add(_dataset(platform, workload, path, digest=digest))
+
+
+def foresee_model(platform: Platform, workload: Workload, folder: Path) -> RunDecision:
+    """Return whether the model would have to be made, and why; change nothing.
+
+    Raises: TableFaultsError, TrainingFailedError, StateUnavailableError.
+    """
+    dataset = foresee_dataset(platform, workload, folder)
+    run = _run_for(platform, workload, folder, dataset=dataset)
+    last = platform.runs.succeeded(workload.workload, run.inputs_digest)
+    return decide_run(
+        last=last,
+        before=_last_success(platform, workload.workload),
+        package_kept=_version_of(platform, last) is not None,
     )
+
+
+def foresee_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
+    """Return the dataset version that these rows are or would be; a new one has number 0."""
+    if workload.data is None:
+        return None
+    path = folder / workload.data.path
+    new = _dataset(platform, workload, path, digest=platform.blobs.digest(path))
+    known = platform.datasets.list(workload.workload)
+    return next((one for one in known if one.digest == new.digest), new)
 
 
 def make_model(
@@ -81,14 +95,9 @@ def make_model(
     if not decision.needed and last is not None and kept is not None:
         return Made(version=kept, run=last, decision=decision)
     progress(f"because {decision.because}")
-    return _execute(
-        platform,
-        run,
-        _job(platform, workload, folder, run=run, dataset=dataset),
-        workload=workload,
-        progress=progress,
-        decision=decision,
-    )
+    job = _job(platform, workload, folder, run=run, dataset=dataset)
+    version, done = _execute(platform, workload, job, run=run, progress=progress)
+    return Made(version=version, run=done, decision=decision)
 
 
 def close_interrupted(platform: Platform, workload: str) -> None:
@@ -104,15 +113,23 @@ def close_interrupted(platform: Platform, workload: str) -> None:
             platform.runs.save(ended)
 
 
+def _dataset(platform: Platform, workload: Workload, path: Path, *, digest: str) -> DatasetVersion:
+    facts = platform.tables.describe(path)
+    return DatasetVersion(
+        name=workload.workload,
+        number=0,
+        digest=digest,
+        rows=facts.rows,
+        size_bytes=facts.size_bytes,
+        columns=facts.columns,
+        source=workload.data.path if workload.data else path.name,
+        created_at=platform.clock.now(),
+    )
+
+
 def _execute(
-    platform: Platform,
-    run: Run,
-    job: Job,
-    *,
-    workload: Workload,
-    progress: Progress,
-    decision: RunDecision,
-) -> Made:
+    platform: Platform, workload: Workload, job: Job, *, run: Run, progress: Progress
+) -> tuple[ModelVersion, Run]:
     platform.runs.save(run)
     try:
         result = platform.trainer.run(job, progress)
@@ -129,7 +146,7 @@ def _execute(
         metrics=result.metrics,
     )
     platform.runs.save(done)
-    return Made(version=version, run=done, decision=decision)
+    return version, done
 
 
 def register(

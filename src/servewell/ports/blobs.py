@@ -41,6 +41,13 @@ class Blobs(Protocol):
         """
         ...
 
+    def digest(self, path: Path) -> str:
+        """Return the digest that a file's content has, and keep nothing.
+
+        Raises: FileNotFoundError.
+        """
+        ...
+
     def read(self, digest: str) -> bytes:
         """Return the content, checked against its digest.
 

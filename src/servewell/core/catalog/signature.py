@@ -73,3 +73,34 @@ class Signature:
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+
+
+Value = str | float | int | bool | None
+
+
+def example_row(signature: Signature) -> dict[str, Value | list[Value]]:
+    """Return one row that the model takes: real where the data gave one, plain where it may not.
+
+    A personal input gives no example, so its row holds null, or an empty or zero value.
+    """
+    return {one.name: _example(one) for one in signature.inputs}
+
+
+def _example(one: Input) -> Value | list[Value]:
+    value = one.example if one.example is not None else _plain(one)
+    width = 1
+    for dimension in one.row_shape:
+        width *= max(dimension, 1)
+    return value if one.row_shape in ((), (1,)) else [value] * width
+
+
+def _plain(one: Input) -> Value:
+    if one.nullable:
+        return None
+    if one.datatype is Datatype.BYTES:
+        return one.allowed[0] if one.allowed else ""
+    if one.datatype is Datatype.BOOL:
+        return False
+    lowest = one.minimum if one.minimum is not None else 0
+    number = min(max(0, lowest), one.maximum if one.maximum is not None else max(0, lowest))
+    return int(number) if one.datatype.is_integer else float(number)

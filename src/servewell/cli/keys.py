@@ -1,0 +1,180 @@
+"""`servewell keys`: who may call."""
+
+import re
+from typing import Final
+
+import click
+
+from servewell.cli import show
+from servewell.cli.context import Session, command, dry_run
+from servewell.core.catalog.key import EVERY_ENDPOINT, ApiKey, Role
+from servewell.core.security.key_change import OVERLAP_S, KeyDecision, KeyRequest
+from servewell.flows.keys import IssuedKey, create_key, revoke_key, rotate_key
+
+SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+
+
+class Duration(click.ParamType[float]):
+    """A length of time like `30m`, `12h` or `90d`, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        found = DURATION.fullmatch(str(value))
+        if found is None:
+            self.fail(f"`{value}` is no length of time; write it like 30m, 12h or 90d", param, ctx)
+        return float(int(found[1]) * SECONDS[found[2]])
+
+
+@click.group
+def keys() -> None:
+    """Make, list, rotate and revoke API keys."""
+
+
+@keys.command
+@click.argument("principal")
+@click.option(
+    "--endpoint", "endpoints", multiple=True, help="An endpoint it reaches; default: every one."
+)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.INVOKER.value,
+    show_default=True,
+    help="invoker: predictions and metadata; reader: metadata; operator: also metrics.",
+)
+@click.option("--expires", type=Duration(), metavar="TIME", help="Good for so long, like 90d.")
+@dry_run
+@command
+def create(  # noqa: PLR0913 - the words of the command
+    session: Session,
+    principal: str,
+    *,
+    endpoints: tuple[str, ...],
+    role: str,
+    expires: float | None,
+    dry_run: bool,
+) -> int:
+    """Make a key for PRINCIPAL, the person or program that will hold it. It is shown once.
+
+    Example: servewell keys create booking-site --endpoint flight-delays --expires 90d
+    """
+    for endpoint in endpoints:
+        session.platform.endpoints.get(endpoint)
+    request = KeyRequest(
+        principal=principal,
+        role=Role(role),
+        endpoints=endpoints or (EVERY_ENDPOINT,),
+        lifetime_s=expires,
+    )
+    return _say_issued(session, create_key(session.platform, request, dry_run=dry_run), dry_run)
+
+
+@keys.command("list")
+@command
+def list_(session: Session) -> int:
+    """List the keys, without what opens anything.
+
+    Example: servewell keys list
+    """
+    found = session.platform.keys.list()
+    if session.as_json:
+        show.as_json([_public(key) for key in found])
+        return 0
+    now = session.platform.clock.now()
+    rows = [
+        (
+            key.id,
+            key.principal,
+            key.role,
+            ", ".join(key.endpoints),
+            show.moment(key.created_at),
+            _state(key, now),
+        )
+        for key in found
+    ]
+    heads = ("id", "principal", "role", "endpoints", "created", "state")
+    show.table(heads, rows, empty="No key yet. `servewell keys create PRINCIPAL` makes one.")
+    return 0
+
+
+@keys.command
+@click.argument("key_id")
+@click.option(
+    "--overlap",
+    type=Duration(),
+    default=OVERLAP_S,
+    metavar="TIME",
+    help="How long the old key stays good; default 1d.",
+)
+@dry_run
+@command
+def rotate(session: Session, key_id: str, *, overlap: float, dry_run: bool) -> int:
+    """Make a key that replaces KEY_ID; both are good for the overlap.
+
+    Example: servewell keys rotate LuDEHdk09jM --overlap 12h
+    """
+    issued = rotate_key(session.platform, key_id, overlap_s=overlap, dry_run=dry_run)
+    return _say_issued(session, issued, dry_run)
+
+
+@keys.command
+@click.argument("key_id")
+@dry_run
+@command
+def revoke(session: Session, key_id: str, *, dry_run: bool) -> int:
+    """End KEY_ID now.
+
+    Example: servewell keys revoke LuDEHdk09jM
+    """
+    decision = revoke_key(session.platform, key_id, dry_run=dry_run)
+    if session.as_json:
+        show.as_json({"because": decision.because, "carried_out": not dry_run})
+    else:
+        click.echo(_would(decision, dry_run=dry_run))
+    return 0
+
+
+def _say_issued(session: Session, issued: IssuedKey, dry_run: bool) -> int:
+    shown = None if dry_run else issued.key
+    if session.as_json:
+        value = {"key": shown, "because": issued.decision.because, "carried_out": not dry_run}
+        show.as_json({**value, **_public(issued.kept)})
+        return 0
+    click.echo(_would(issued.decision, dry_run=dry_run), err=True)
+    if shown:
+        click.echo(shown)
+        click.echo("shown this once; only a digest of it is kept", err=True)
+    return 0
+
+
+def _would(decision: KeyDecision, *, dry_run: bool) -> str:
+    return f"would be done: {decision.because}" if dry_run else decision.because
+
+
+def _state(key: ApiKey, now: float) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {show.moment(key.revoked_at)}"
+    if key.expires_at is not None:
+        word = "expired" if key.expires_at <= now else "until"
+        return f"{word} {show.moment(key.expires_at)}"
+    return "good"
+
+
+def _public(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "principal": key.principal,
+        "role": key.role,
+        "endpoints": key.endpoints,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "replaced_by": key.replaced_by,
+    }

@@ -1,0 +1,124 @@
+"""`servewell deploy`, `traffic` and `rollback`: change what an endpoint serves."""
+
+import click
+
+from servewell.cli import show
+from servewell.cli.context import Session, command, dry_run
+from servewell.core.catalog.endpoint import BP_FULL
+from servewell.core.operations.traffic import describe, parse_share
+from servewell.flows.release import Released, roll_back, set_traffic
+from servewell.flows.release import deploy as deploy_version
+
+because = click.option("--because", default="", metavar="TEXT", help="Why, for the history.")
+
+
+@click.command
+@click.argument("endpoint")
+@click.argument("model")
+@click.option("--share", default="100%", help="Its share of the requests: `10%` or `1000bp`.")
+@click.option("--name", default="", help="Name of the deployment; default `v` and the number.")
+@because
+@dry_run
+@command
+def deploy(  # noqa: PLR0913 - the words of the command
+    session: Session,
+    endpoint: str,
+    model: str,
+    *,
+    share: str,
+    name: str,
+    because: str,
+    dry_run: bool,
+) -> int:
+    """Serve MODEL, as NAME or NAME:NUMBER, under ENDPOINT.
+
+    The deployments that are there share the rest of the traffic as before.
+
+    Example: servewell deploy flight-delays flight-delays:2 --share 10%
+    """
+    wanted, number = _version(model)
+    done = deploy_version(
+        session.platform,
+        endpoint,
+        model=wanted,
+        number=number,
+        name=name,
+        share_bp=parse_share(share),
+        because=because,
+        dry_run=dry_run,
+    )
+    return _say(session, done, dry_run=dry_run)
+
+
+@click.command
+@click.argument("endpoint")
+@click.argument("shares", nargs=-1, required=True, metavar="DEPLOYMENT=SHARE…")
+@because
+@dry_run
+@command
+def traffic(
+    session: Session, endpoint: str, shares: tuple[str, ...], *, because: str, dry_run: bool
+) -> int:
+    """Split the requests of ENDPOINT between its deployments.
+
+    The shares sum to 100 %; a deployment that is not named gets none and stays loaded.
+
+    Example: servewell traffic flight-delays v1=90% v2=10%
+    """
+    wanted = {name: parse_share(share) for name, _, share in (one.partition("=") for one in shares)}
+    done = set_traffic(session.platform, endpoint, wanted, because=because, dry_run=dry_run)
+    return _say(session, done, dry_run=dry_run)
+
+
+@click.command
+@click.argument("endpoint")
+@click.option("--to", default="", metavar="DEPLOYMENT", help="Send everything to this one.")
+@because
+@dry_run
+@command
+def rollback(session: Session, endpoint: str, *, to: str, because: str, dry_run: bool) -> int:
+    """Take back the last change of ENDPOINT's traffic.
+
+    What it returns to is still loaded, so it takes effect at once and drops no request. A second
+    rollback goes one change further back.
+
+    Example: servewell rollback flight-delays --because "too many false alarms"
+    """
+    done = roll_back(session.platform, endpoint, to=to, because=because, dry_run=dry_run)
+    return _say(session, done, dry_run=dry_run)
+
+
+def _version(text: str) -> tuple[str, int | None]:
+    name, colon, number = text.partition(":")
+    if not colon:
+        return name, None
+    if not number.isdecimal() or not 0 < int(number) <= BP_FULL**2:
+        raise click.BadParameter(
+            f"`{text}` is not a model version; write it like `flight-delays:2`, or leave out the "
+            "number for the newest",
+            param_hint="MODEL",
+        )
+    return name, int(number)
+
+
+def _say(session: Session, done: Released, *, dry_run: bool) -> int:
+    endpoint = done.decision.endpoint
+    if session.as_json:
+        show.as_json(
+            {
+                "endpoint": endpoint.name,
+                "carried_out": done.carried_out,
+                "because": done.decision.because,
+                "traffic": endpoint.traffic,
+                "behind": done.behind,
+            }
+        )
+        return 0
+    would = "would be: " if dry_run else ""
+    click.echo(f"{endpoint.name}: {would}{done.decision.because}")
+    click.echo(f"traffic: {would}{describe(endpoint.traffic)}")
+    if not done.carried_out and not dry_run:
+        click.echo("nothing to change: it is so already")
+    for index in done.behind:
+        click.echo(f"worker {index} has not taken it up yet; `servewell status` says why", err=True)
+    return 0

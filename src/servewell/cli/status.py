@@ -1,0 +1,81 @@
+"""`servewell status`: what runs, what it serves, and whether anything is wrong."""
+
+import click
+
+from servewell.cli import show
+from servewell.cli.context import Session, command
+from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.snapshot import Snapshot
+from servewell.core.operations.traffic import describe
+from servewell.flows.platform import Platform
+from servewell.ports.fleet import FleetState
+from servewell.ports.snapshots import WorkerReport
+
+
+@click.command
+@command
+def status(session: Session) -> int:
+    """Show what runs, what it serves, and whether anything is wrong.
+
+    Asks the snapshot and the processes only, so it answers with the database down.
+
+    Example: servewell status
+    """
+    platform = session.platform
+    state = platform.fleet.state()
+    snapshot = platform.snapshots.current()
+    workers = _workers(platform, state)
+    if session.as_json:
+        show.as_json(
+            {
+                "supervisor": state.supervisor,
+                "control": state.control,
+                "plan": state.plan,
+                "started_at": state.started_at,
+                "workers": workers,
+                "snapshot": snapshot.version if snapshot else None,
+                "endpoints": snapshot.endpoints if snapshot else (),
+            }
+        )
+        return 0
+    _show_processes(state, workers)
+    _show_endpoints(state, snapshot)
+    return 0
+
+
+def _workers(platform: Platform, state: FleetState) -> list[WorkerReport]:
+    reports = platform.snapshots.reports()
+    return [report for report in reports if state.workers.get(report.worker) == report.pid]
+
+
+def _show_processes(state: FleetState, workers: list[WorkerReport]) -> None:
+    if state.supervisor is None and not state.workers:
+        click.echo("Nothing runs. `servewell up FOLDER` starts it.")
+        return
+    if state.supervisor is None:
+        click.echo(
+            "The supervisor is dead; its workers serve on. `servewell up FOLDER` repairs it."
+        )
+    rows = [("supervisor", state.supervisor or "-", f"since {show.moment(state.started_at)}")]
+    rows.append(("control", state.control or "-", "" if state.control else "not running"))
+    spoken = {report.worker: report for report in workers}
+    for index, pid in sorted(state.workers.items()):
+        rows.append((f"worker {index}", pid, _word(spoken.get(index))))
+    show.table(("process", "pid", ""), rows, empty="")
+    click.echo()
+
+
+def _word(report: WorkerReport | None) -> str:
+    if report is None:
+        return "starting"
+    state = "ready" if report.ready else "not ready"
+    fault = f": {report.fault}" if report.fault else ""
+    return f"{state}, snapshot {report.snapshot}{fault}"
+
+
+def _show_endpoints(state: FleetState, snapshot: Snapshot | None) -> None:
+    endpoints: tuple[Endpoint, ...] = snapshot.endpoints if snapshot else ()
+    plan = state.plan
+    where = f"http://{plan.host}:{plan.port}/v2/models/" if plan else ""
+    rows = [(one.name, describe(one.traffic), f"{where}{one.name}") for one in endpoints]
+    show.table(("endpoint", "traffic", "address"), rows, empty="No endpoint yet.")

@@ -1,0 +1,232 @@
+"""The whole main job: from a workload file to a served, secured, recorded model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.dataset import DatasetVersion
+from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.signature import example_row
+from servewell.core.catalog.workload import Workload
+from servewell.core.operations.freshness import RunDecision
+from servewell.core.operations.traffic import decide_deploy
+from servewell.core.security.key_change import KeyRequest
+from servewell.flows.keys import IssuedKey, create_key, operator_key
+from servewell.flows.make_model import (
+    foresee_dataset,
+    foresee_model,
+    keep_dataset,
+    make_model,
+)
+from servewell.flows.platform import Platform
+from servewell.flows.publish import publish_snapshot
+from servewell.flows.release import carry_out
+from servewell.ports.door import Answer
+from servewell.ports.endpoints import EndpointMissingError
+from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
+
+READY_WITHIN_S: Final = 60.0
+LOOK_AGAIN_S: Final = 0.05
+
+Report = Callable[[str, str], None]  # a step and a line about it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtUp:
+    """What `up` did, and what it found done."""
+
+    workload: str
+    dataset: DatasetVersion | None
+    version: ModelVersion
+    made: RunDecision
+    endpoint: Endpoint
+    url: str
+    key: IssuedKey | None  # only where this endpoint had none
+    fleet: FleetState
+    plan_differs: bool  # what runs was started with other serving rules
+    request: dict[str, object] = field(default_factory=dict)
+    answer: Answer
+
+
+def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Report) -> BroughtUp:
+    """Do what is not done yet, step by step; each step survives a kill and is not done twice.
+
+    Raises: whatever a step raises; what was done before it stays done.
+    """
+    report("data", "reading")
+    dataset = keep_dataset(platform, workload, folder)
+    report("data", _about(dataset))
+    made = make_model(
+        platform, workload, folder, dataset=dataset, progress=lambda line: report("model", line)
+    )
+    report("model", f"{made.version.name}: {made.decision.because}")
+    endpoint, key = _ensure_served(platform, workload, made.version, report=report)
+    door_key = operator_key(platform)
+    snapshot = publish_snapshot(platform)
+    plan = plan_for(workload)
+    report("workers", f"starting {plan.workers} on {plan.host}:{plan.port}")
+    fleet = platform.fleet.start(plan)
+    wait_ready(platform, snapshot.version)
+    report("workers", f"{len(fleet.workers)} ready on {plan.host}:{plan.port}")
+    row = example_row(made.version.manifest.signature)
+    columns = {name: [value] for name, value in row.items()}
+    answer = platform.door(door_key).predict(endpoint.name, dict(columns))
+    report("request", f"answered in {answer.elapsed_ms:.1f} ms by `{answer.deployment}`")
+    running = fleet.plan or plan
+    return BroughtUp(
+        workload=workload.workload,
+        dataset=dataset,
+        version=made.version,
+        made=made.decision,
+        endpoint=endpoint,
+        url=f"http://{running.host}:{running.port}/v2/models/{endpoint.name}",
+        key=key,
+        fleet=fleet,
+        plan_differs=running != plan,
+        request=dict(row),
+        answer=answer,
+    )
+
+
+def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[str, str]]:
+    """Return what `bring_up` would do, step by step; change nothing that is served.
+
+    Raises: TableFaultsError, TrainingFailedError, StateUnavailableError, StorageError.
+    """
+    dataset = foresee_dataset(platform, workload, folder)
+    model = foresee_model(platform, workload, folder)
+    plan, state = plan_for(workload), platform.fleet.state()
+    known = workload.endpoint_name in {one.name for one in platform.endpoints.list()}
+    return [
+        ("data", _about(dataset) if dataset is None or dataset.number else "keep a new version"),
+        ("model", f"{'make' if model.needed else 'keep'} it: {model.because}"),
+        ("endpoint", f"{'keep' if known else 'create'} `{workload.endpoint_name}`"),
+        (
+            "workers",
+            "find them running"
+            if state.supervisor
+            else f"start {plan.workers} on {plan.host}:{plan.port}",
+        ),
+    ]
+
+
+def plan_for(workload: Workload) -> FleetPlan:
+    """Return what the supervisor is to keep running for a workload."""
+    serving, records = workload.serving, workload.records
+    return FleetPlan(
+        host=serving.host,
+        port=serving.port,
+        workers=serving.workers,
+        drain_s=serving.drain_s,
+        retention_days=records.retention_days,
+        record_bytes_max=records.bytes_max,
+    )
+
+
+def policy_for(workload: Workload) -> EndpointPolicy:
+    """Return what the endpoint of a workload holds its callers and its records to."""
+    return EndpointPolicy(
+        body_bytes_max=workload.endpoint.body_bytes_max,
+        rows_max=workload.endpoint.rows_max,
+        personal=tuple(name for name, rule in workload.inputs.items() if rule.personal),
+        refuse_unrecorded=workload.records.when_full == "refuse",
+    )
+
+
+def wait_ready(platform: Platform, version: int) -> None:
+    """Wait until every worker serves `version` and has every model of it loaded.
+
+    Raises: NotServingError, with what the workers say of it.
+    """
+    end = platform.clock.now() + READY_WITHIN_S
+    while waiting := _not_ready(platform, version):
+        if platform.clock.now() > end:
+            raise NotServingError(
+                f"The workers were not ready after {READY_WITHIN_S:.0f} s.",
+                why="; ".join(waiting),
+                fix="`servewell logs` shows their words, `servewell doctor` looks for the cause",
+            )
+        platform.clock.sleep(LOOK_AGAIN_S)
+
+
+def _not_ready(platform: Platform, version: int) -> list[str]:
+    reports = {report.pid: report for report in platform.snapshots.reports()}
+    state = platform.fleet.state()
+    waiting = [] if state.workers else ["no worker runs"]
+    for index, pid in state.workers.items():
+        report = reports.get(pid)
+        if report is None:
+            waiting.append(f"worker {index} has not spoken yet")
+        elif not report.ready or report.snapshot < version:
+            waiting.append(f"worker {index}: {report.fault or 'still loading'}")
+    return waiting
+
+
+def _ensure_served(
+    platform: Platform, workload: Workload, version: ModelVersion, *, report: Report
+) -> tuple[Endpoint, IssuedKey | None]:
+    """Return the endpoint with the version deployed, and its key where it is new."""
+    endpoint = _ensure_endpoint(platform, workload)
+    known = {one.package for one in endpoint.deployments}
+    if version.package not in known:
+        decision = decide_deploy(endpoint, version, name=_free_name(endpoint, version))
+        carry_out(platform, endpoint, decision, because="up")
+        report("endpoint", decision.because)
+        endpoint = platform.endpoints.get(endpoint.name)
+    else:
+        report("endpoint", f"`{endpoint.name}` has {version.name} already; traffic stays")
+    key = _ensure_key(platform, endpoint)
+    report("key", "made a new one" if key else "the endpoint has one already")
+    return endpoint, key
+
+
+def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
+    policy = policy_for(workload)
+    try:
+        endpoint = platform.endpoints.get(workload.endpoint_name)
+    except EndpointMissingError:
+        new = Endpoint(name=workload.endpoint_name, workload=workload.workload, policy=policy)
+        return platform.endpoints.save(new, _change(platform, new, ChangeKind.ENDPOINT_CREATED))
+    if endpoint.policy == policy:
+        return endpoint
+    changed = replace(endpoint, policy=policy)
+    return platform.endpoints.save(changed, _change(platform, changed, ChangeKind.POLICY_SET))
+
+
+def _change(platform: Platform, endpoint: Endpoint, kind: ChangeKind) -> Change:
+    return Change(
+        at=platform.clock.now(),
+        principal=platform.principal,
+        kind=kind,
+        subject=endpoint.name,
+        because=f"the workload `{endpoint.workload}` says so",
+        traffic=endpoint.traffic,
+        versions={one.name: f"{one.model}:{one.version}" for one in endpoint.deployments},
+    )
+
+
+def _ensure_key(platform: Platform, endpoint: Endpoint) -> IssuedKey | None:
+    """Return a new key where no key was ever made for this endpoint by name."""
+    if any(endpoint.name in key.endpoints for key in platform.keys.list()):
+        return None
+    request = KeyRequest(principal=endpoint.workload, endpoints=(endpoint.name,))
+    return create_key(platform, request)
+
+
+def _free_name(endpoint: Endpoint, version: ModelVersion) -> str:
+    """Return `v<number>`, told apart from a deployment of another model that has that name."""
+    plain = f"v{version.number}"
+    taken = {one.name for one in endpoint.deployments}
+    return plain if plain not in taken else f"{version.model}-{plain}"
+
+
+def _about(dataset: DatasetVersion | None) -> str:
+    if dataset is None:
+        return "none named: the model comes ready made"
+    return (
+        f"{dataset.name}:{dataset.number}, {dataset.rows:,} rows, "
+        f"{len(dataset.columns)} columns, sha256 {dataset.digest[:12]}"
+    )
