@@ -175,7 +175,7 @@ def _show_lineage(found: ModelVersion) -> None:
         "version": found.name,
         "package": f"{found.package} (signed)",
         "made": f"{show.moment(found.created_at)} by {found.created_by}, run {lineage.run}",
-        "from": f"{lineage.format} {lineage.source} (sha256 {lineage.source_digest[:DIGEST_SHOWN]})",
+        "from": f"{lineage.format} {lineage.source}, sha256 {lineage.source_digest[:DIGEST_SHOWN]}",
         "data": f"{lineage.dataset} (sha256 {lineage.dataset_digest})" if lineage.dataset else "-",
         "commit": f"{commit}{', with changes' if lineage.dirty else ''}",
         "lock": f"sha256 {lineage.environment_digest[:DIGEST_SHOWN]}",
