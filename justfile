@@ -24,3 +24,7 @@ test *ARGS:
     coverage run -m pytest {{ ARGS }}
     coverage combine -q
     coverage report --fail-under=85
+
+# Renew the locked versions of all dependencies.
+lock:
+    python .ci/lock.py
