@@ -1,5 +1,6 @@
 """What a model takes and gives: names, types, shapes, and what each input may hold."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,6 +102,9 @@ def _plain(one: Input) -> Value:
         return one.allowed[0] if one.allowed else ""
     if one.datatype is Datatype.BOOL:
         return False
-    lowest = one.minimum if one.minimum is not None else 0
-    number = min(max(0, lowest), one.maximum if one.maximum is not None else max(0, lowest))
-    return int(number) if one.datatype.is_integer else float(number)
+    lowest = 0.0 if one.minimum is None else max(0.0, one.minimum)
+    highest = math.inf if one.maximum is None else one.maximum
+    if not one.datatype.is_integer:
+        return min(lowest, highest)
+    whole = math.ceil(lowest)
+    return whole if whole <= highest else math.floor(highest)
