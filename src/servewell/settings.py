@@ -8,6 +8,7 @@ from typing import Final
 from servewell.errors import ServewellError
 
 SQLITE_FILE: Final = "servewell.db"
+SCHEMES: Final = ("sqlite", "postgresql+psycopg")
 
 
 class SettingsError(ServewellError):
@@ -24,7 +25,9 @@ class Settings:
         metadata={
             "variable": "SERVEWELL_HOME",
             "default": "`$XDG_DATA_HOME/servewell`, or `~/.local/share/servewell`",
-            "about": "Folder of everything that Servewell keeps: state, models, records, logs.",
+            "allowed": "a folder that this user may write, or one that can be made",
+            "about": "Folder of everything that Servewell keeps: state, models, records, logs. "
+            "The flag `--home` comes before it.",
         }
     )
     database_url: str = field(
@@ -32,9 +35,9 @@ class Settings:
         metadata={
             "variable": "SERVEWELL_DATABASE_URL",
             "default": "`sqlite:///HOME/servewell.db`",
-            "about": "SQLAlchemy URL of the state: `sqlite:///FILE` or "
-            "`postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`. It may hold a password, so it "
-            "is read from the environment only and never shown.",
+            "allowed": "`sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`",
+            "about": "SQLAlchemy URL of the state. It may hold a password, so it is read from "
+            "the environment only and never shown.",
         },
     )
 
@@ -44,23 +47,35 @@ def read_settings(environment: Mapping[str, str], *, home: Path | None = None) -
 
     Raises: SettingsError, naming the variable, what it held (never a password) and what may stand.
     """
-    chosen = home or _home(environment)
-    url = environment.get("SERVEWELL_DATABASE_URL", "")
-    if url and url.partition("://")[0] not in ("sqlite", "postgresql+psycopg"):
+    chosen = _absolute(home or _home(environment))
+    url = environment.get("SERVEWELL_DATABASE_URL", "").strip()
+    scheme, separator, rest = url.partition("://")
+    if url and (scheme not in SCHEMES or not rest.strip("/")):
+        # Without its separator the text could be a password: it is not repeated.
+        found = f"starts with `{scheme}://`" if separator and scheme.isalpha() else "is no URL"
         raise SettingsError(
-            f"SERVEWELL_DATABASE_URL starts with `{url.partition('://')[0][:20]}`.",
-            why="state is kept in SQLite or in PostgreSQL",
+            f"SERVEWELL_DATABASE_URL {found}, or names no database.",
+            why="state is kept in an SQLite file or in PostgreSQL",
             fix="use `sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`, "
             "or unset it for a file in the home folder",
         )
-    home_absolute = chosen.expanduser().absolute()
-    return Settings(
-        home=home_absolute, database_url=url or f"sqlite:///{home_absolute / SQLITE_FILE}"
-    )
+    return Settings(home=chosen, database_url=url or f"sqlite:///{chosen / SQLITE_FILE}")
 
 
 def _home(environment: Mapping[str, str]) -> Path:
     if named := environment.get("SERVEWELL_HOME"):
         return Path(named)
-    data = environment.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
-    return Path(data) / "servewell"
+    if data := environment.get("XDG_DATA_HOME"):
+        return Path(data) / "servewell"
+    return Path("~/.local/share/servewell")
+
+
+def _absolute(home: Path) -> Path:
+    try:
+        return home.expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise SettingsError(
+            f"The home folder `{home}` cannot be found.",
+            why=f"it does not lead to a folder of this machine ({error})",
+            fix="name a folder by its whole path with `--home` or in SERVEWELL_HOME",
+        ) from error

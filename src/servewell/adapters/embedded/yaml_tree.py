@@ -203,6 +203,7 @@ class _Builder:
         if not _is_text(text):
             self._refuse(event, path, "a character that no text can hold", "leave it out")
             self.tree.broken.add(path)
+            return None
         if event.tag is not None:
             self.tree.broken.add(path)
         if event.style is not None:
