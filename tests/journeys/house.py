@@ -1,0 +1,230 @@
+"""A small workload in a home of its own, and what a person or a caller does with it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+TRAIN = '''
+"""Learn whether x + y is large."""
+
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+
+def train(data, *, strength=1.0):
+    rows = pd.read_parquet(data)
+    texts = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    prepare = ColumnTransformer([("texts", texts, ["colour"])], remainder="passthrough")
+    inputs = rows[["x", "y", "colour"]].astype({"x": "float32", "y": "float32"})
+    model = make_pipeline(prepare, LogisticRegression(C=strength)).fit(inputs, rows["large"])
+    return model, {"accuracy": float(model.score(inputs, rows["large"]))}
+'''
+
+WORKLOAD = """
+workload: small
+data:
+  path: rows.parquet
+  label: large
+train:
+  script: train.py
+  parameters:
+    strength: 1.0
+inputs:
+  x:
+    minimum: -100
+    maximum: 100
+serving:
+  port: {port}
+  workers: 2
+  drain_s: 5
+"""
+
+
+@dataclass(kw_only=True)
+class House:
+    """One home, one workload, one port."""
+
+    home: Path
+    folder: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `servewell` to its end."""
+        done = subprocess.run(
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **self.environment},
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """Run `servewell … --json`; return what it printed."""
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words of a command in this home."""
+        return [sys.executable, "-m", "servewell", *words, "--home", str(self.home)]
+
+    def up(self, *words: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """Bring the workload up and leave it serving."""
+        return self.json("up", str(self.folder), "--detach", *words)
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start `servewell` and do not wait for it."""
+        return subprocess.Popen(
+            self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def pids(self) -> dict[str, int]:
+        """Return the processes that live: supervisor, control, worker-0 and so on."""
+        status = self.json("status")
+        named = {"supervisor": status["supervisor"], "control": status["control"]}
+        named |= {f"worker-{one['worker']}": one["pid"] for one in status["workers"]}
+        return {name: pid for name, pid in named.items() if pid}
+
+    def ask(self, key: str, *, x: float = 1.0, **headers: str) -> tuple[int, dict[str, Any]]:
+        """Send one row over a new connection; return the status and the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            return ask_over(connection, key, x=x, headers=headers)
+        finally:
+            connection.close()
+
+
+def ask_over(
+    connection: http.client.HTTPConnection, key: str, *, x: float, headers: dict[str, str]
+) -> tuple[int, dict[str, Any]]:
+    """Send one row over a connection; return the status and the answer."""
+    inputs = [
+        {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [x]},
+        {"name": "y", "shape": [1, 1], "datatype": "FP32", "data": [2.0]},
+        {"name": "colour", "shape": [1, 1], "datatype": "BYTES", "data": ["red"]},
+    ]
+    body = json.dumps({"inputs": inputs})
+    sent = {"Authorization": f"Bearer {key}", **headers}
+    connection.request("POST", "/v2/models/small/infer", body, sent)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def write_workload(folder: Path, *, port: int) -> None:
+    """Write a workload that trains in a second."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and only here
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    rows = 400
+    x = [float(i % 20) - 10 for i in range(rows)]
+    y = [float(i % 7) for i in range(rows)]
+    table = pa.table(
+        {
+            "x": x,
+            "y": y,
+            "colour": [("red", "green", "blue")[i % 3] for i in range(rows)],
+            "large": [int(a + b > 3) for a, b in zip(x, y, strict=True)],
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / "rows.parquet")
+    (folder / "train.py").write_text(TRAIN)
+    (folder / "servewell.yaml").write_text(WORKLOAD.format(port=port))
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def stop_everything(home: Path) -> None:
+    """Kill every process that was started for a home."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(home) in words and b"servewell" in words:
+            kill(int(process.parent.name))
+
+
+def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to a process that may have gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def eventually(what: Callable[[], bool], *, within_s: float) -> float:
+    """Wait until something holds; return the seconds that it took."""
+    started = time.monotonic()
+    while not what():
+        assert time.monotonic() - started < within_s, f"not within {within_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+@dataclass(kw_only=True)
+class Load:
+    """Callers that send one row after another until they are told to stop."""
+
+    house: House
+    key: str
+    callers: int = 4
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._call) for _ in range(self.callers)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_answers(self, more: int) -> None:
+        """Return once so many more requests have been answered."""
+        wanted = len(self.answers) + more
+        eventually(lambda: len(self.answers) >= wanted, within_s=30)
+
+    def _call(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.house.port, timeout=10)
+        while not self._stop.is_set():
+            try:
+                status, answer = ask_over(connection, self.key, x=1.0, headers={})
+            except (OSError, http.client.HTTPException) as error:
+                self.broken.append(repr(error))
+                connection.close()
+                time.sleep(0.01)
+                continue
+            if status == http.HTTPStatus.OK:
+                self.answers.append(answer)
+            else:
+                self.refused.append((status, answer))
+        connection.close()

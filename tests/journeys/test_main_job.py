@@ -1,0 +1,157 @@
+"""The main job, as a person meets it: one command, and again, and down."""
+
+import json
+import signal
+import subprocess
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from journeys.house import House, eventually, kill
+
+pytestmark = pytest.mark.enable_socket
+
+
+def test_one_command_serves_a_model_that_was_proved(house: House) -> None:
+    """From nothing to a signed version, a key, two workers, and a real answer."""
+    done = house.up()
+    assert done["version"] == "small:1"
+    assert done["equivalence"]["rows"] > 0
+    assert done["equivalence"]["largest_difference"] <= done["equivalence"]["tolerance"]
+    assert done["metrics"]["accuracy"] > 0.8
+    assert done["answer"]["deployment"] == "v1"
+    assert len(done["workers"]) == 2
+    status, answer = house.ask(done["key"])
+    assert status == HTTPStatus.OK
+    assert answer["model_version"] == "1"
+    assert house.ask("wrong")[0] == HTTPStatus.UNAUTHORIZED
+    records = house.json("records", "small")
+    assert answer["parameters"]["prediction_id"] in {one["prediction_id"] for one in records}
+
+
+def test_again_it_resumes(house: House) -> None:
+    """Nothing is retrained, no key is made, and traffic that a person set stays."""
+    first = house.up()
+    house.up("--set", "train.parameters.strength=0.5")
+    house.run("rollback", "small")
+    again = house.up("--set", "train.parameters.strength=0.5")
+    assert again["key"] is None
+    assert again["version"] == "small:2"
+    assert house.json("endpoints", "show", "small")["deployments"][0]["share_bp"] == 10_000
+    assert len(house.json("models", "list")) == 2
+    assert house.ask(first["key"])[1]["model_version"] == "1"
+    house.run("down")
+    assert house.up()["key"] is None
+    assert house.ask(first["key"])[0] == HTTPStatus.OK
+
+
+def test_lineage_says_where_a_version_came_from(house: House) -> None:
+    """Data, code, parameters, environment and metrics are kept with the version."""
+    house.up()
+    version = house.json("models", "show", "small:1")
+    lineage = version["manifest"]["lineage"]
+    assert lineage["dataset"] == "small:1"
+    assert lineage["parameters"] == {"strength": 1.0}
+    assert lineage["source"] == "train.py"
+    assert all(len(lineage[key]) == 64 for key in ("dataset_digest", "environment_digest"))
+    signature = {one["name"]: one for one in version["manifest"]["signature"]["inputs"]}
+    assert signature["colour"]["categories"] == ["blue", "green", "red"]
+    assert signature["x"]["minimum_seen"] == -10
+    assert signature["x"]["maximum"] == 100
+    assert house.run("logs", "--run", lineage["run"]).returncode == 0
+
+
+def test_a_rollback_takes_effect_at_once(house: House) -> None:
+    """The next request after the command is answered by the version before."""
+    key = house.up()["key"]
+    house.up("--set", "train.parameters.strength=0.5")
+    assert house.ask(key)[1]["model_version"] == "2"
+    house.run("rollback", "small", "--because", "it was better before")
+    assert house.ask(key)[1]["model_version"] == "1"
+    history = house.json("history", "small")
+    assert history[-1]["because"].startswith("it was better before: rolled back from `v2`")
+    pinned = house.ask(key, **{"servewell-deployment": "v2"})
+    assert pinned[1]["model_version"] == "2"
+
+
+def test_two_versions_share_the_traffic(house: House) -> None:
+    """Requests are split as declared, and each answer says who gave it."""
+    key = house.up()["key"]
+    house.up("--set", "train.parameters.strength=0.5")
+    house.run("traffic", "small", "v1=50%", "v2=50%")
+    served = [house.ask(key)[1]["parameters"]["deployment"] for _ in range(60)]
+    assert 10 < served.count("v1") < 50
+    assert set(served) == {"v1", "v2"}
+
+
+def test_keys_change_without_a_restart(house: House) -> None:
+    """A new key opens at once, a revoked one closes at once, and a rotated one overlaps."""
+    house.up()
+    pids = house.pids()
+    made = house.json("keys", "create", "site", "--endpoint", "small")
+    assert house.ask(made["key"])[0] == HTTPStatus.OK
+    rotated = house.json("keys", "rotate", made["id"], "--overlap", "1h")
+    assert house.ask(made["key"])[0] == house.ask(rotated["key"])[0] == HTTPStatus.OK
+    house.run("keys", "revoke", rotated["id"])
+    assert house.ask(rotated["key"])[0] == HTTPStatus.UNAUTHORIZED
+    reader = house.json("keys", "create", "dashboard", "--role", "reader")
+    assert house.ask(reader["key"])[0] == HTTPStatus.FORBIDDEN
+    assert house.pids() == pids
+
+
+def test_ctrl_c_drains_and_stops(house: House) -> None:
+    """In the foreground the command stays; Ctrl-C ends everything that it started."""
+    process = subprocess.Popen(
+        house.command("up", str(house.folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    eventually(lambda: "supervisor" in house.pids() and len(house.pids()) == 4, within_s=60)
+    assert process.stdout is not None
+    while b"Ctrl-C" not in process.stdout.readline():
+        assert process.poll() is None
+    pids = house.pids()
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 0, words
+    assert b"stopped" in words
+    assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_down_stops_and_says_when_nothing_ran(house: House) -> None:
+    """Both are success: the state asked for is reached."""
+    house.up()
+    assert house.json("down")["stopped"] is True
+    assert house.json("down")["stopped"] is False
+    assert house.pids() == {}
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_up_is_repaired_by_the_next(house: House) -> None:
+    """Whenever `up` is killed, `up` again ends with one model version, served."""
+    for delay_s in (0.3, 0.8, 1.5, 2.5, 3.5, 4.5, 5.5):
+        process = house.start("up", str(house.folder), "--detach")
+        time.sleep(delay_s)
+        kill(process.pid)
+        process.wait()
+    done = house.up()
+    assert done["answer"]["deployment"] == "v1"
+    assert [one["number"] for one in house.json("models", "list")] in ([1], [1, 2])
+    endpoint = house.json("endpoints", "show", "small")
+    assert sum(one["share_bp"] for one in endpoint["deployments"]) == 10_000
+    key = done["key"] or house.json("keys", "create", "somebody")["key"]
+    assert house.ask(key)[0] == HTTPStatus.OK
+
+
+def test_a_failed_training_changes_nothing_that_serves(house: House) -> None:
+    """The version before goes on serving, and the failure says where and what next."""
+    key = house.up()["key"]
+    script = house.folder / "train.py"
+    script.write_text(script.read_text().replace("model = ", 'raise RuntimeError("no rain")\n    '))
+    failed = house.run("up", str(house.folder), "--detach", "--json", check=False)
+    assert failed.returncode == 6
+    error = json.loads(failed.stderr.strip().splitlines()[-1])
+    assert error["code"] == "SW-401"
+    assert "no rain" in error["because"]
+    assert "Traceback" not in failed.stderr
+    assert house.ask(key)[1]["model_version"] == "1"
