@@ -151,7 +151,7 @@ def _complete(view: memoryview, offset: int) -> bool:
 def _head(kind: type[RecordSchema | PredictionRecord]) -> bytes:
     """Return how MessagePack begins the array of a kind: its length, then its tag."""
     length = len(kind.__struct_fields__) + 1
-    tag: int = kind.__struct_config__.tag
+    tag = int(kind.__struct_config__.tag or 0)
     short = bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")  # noqa: PLR2004 - the format's own bound
     return short + bytes((tag,))
 
