@@ -24,7 +24,7 @@ def open_parquet(source: Source) -> pq.ParquetFile:
     Raises: TableFaultsError.
     """
     try:
-        file = pq.ParquetFile(source.stream, buffer_size=BUFFER_BYTES)
+        file = pq.ParquetFile(source.stream, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except pa.ArrowException as error:
         raise _damaged(source, error) from error
     names = file.schema_arrow.names
