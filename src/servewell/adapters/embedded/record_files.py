@@ -1,0 +1,171 @@
+"""Parquet files of the prediction log, one for each segment, endpoint and hour.
+
+They lie as `endpoint=<name>/hour=<YYYY-MM-DDTHH>/<segment>.parquet`, which DuckDB, pyarrow,
+Polars and pandas read as two more columns. Names are percent-encoded where a path needs it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from servewell.adapters.embedded.atomic_file import ensure_folder, finish, unfinished_file
+from servewell.adapters.embedded.record_tables import (
+    MISFITS,
+    Row,
+    requests_in,
+    slices_of,
+)
+from servewell.ports.records import RecordQuery
+
+HOUR_S: Final = 3_600
+NAME_BYTES_MAX: Final = 80  # so that its percent-encoding is a file name on every system
+NO_NAME: Final = "__HIVE_DEFAULT_PARTITION__"  # how Hive writes a missing value
+UNREADABLE: Final = (*MISFITS, OSError, msgspec.MsgspecError)
+
+Timed = tuple[float, Row | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFile:
+    """One Parquet file, as its path tells it."""
+
+    path: Path
+    endpoint: str
+    hour: int  # its start, in seconds since the epoch
+
+
+def kept_name(endpoint: str) -> str:
+    """Return the name under which an endpoint's records are kept.
+
+    It is the endpoint's own. Only a request to an endpoint that cannot exist has a longer one,
+    which is cut.
+    """
+    return endpoint.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+
+
+def hour_of(time_ns: int) -> int:
+    """Return the start of the hour of a time, in seconds since the epoch."""
+    seconds = time_ns // 1_000_000_000
+    return seconds - seconds % HOUR_S
+
+
+def file_for(folder: Path, endpoint: str, hour: int, stem: str) -> RecordFile:
+    """Return the file of one segment, endpoint and hour; it need not exist."""
+    name = quote(endpoint, safe="") or NO_NAME
+    text = datetime.fromtimestamp(hour, UTC).isoformat()[: len("2013-01-01T00")]
+    path = folder / f"endpoint={name}" / f"hour={text}" / f"{stem}.parquet"
+    return RecordFile(path=path, endpoint=endpoint, hour=hour)
+
+
+def files_in(folder: Path, query: RecordQuery) -> Iterator[RecordFile]:
+    """Yield the files that can hold what is asked for."""
+    wanted = None if query.endpoint is None else quote(query.endpoint, safe="") or NO_NAME
+    for endpoint in sorted(folder.glob(f"endpoint={'*' if wanted is None else wanted}")):
+        name = endpoint.name.removeprefix("endpoint=")
+        for hour in sorted(endpoint.glob("hour=*")):
+            start = _start_of(hour.name)
+            if start is not None and _overlaps(query, start, start + HOUR_S):
+                for path in sorted(hour.glob("*.parquet")):
+                    yield RecordFile(
+                        path=path,
+                        endpoint="" if name == NO_NAME else unquote(name),
+                        hour=start,
+                    )
+
+
+def write(file: RecordFile, tables: Iterable[pa.Table], *, schema: pa.Schema, beside: Path) -> None:
+    """Write a file, each table a row group; it is whole or not there. Raises: OSError.
+
+    `beside` is a folder of the same disk for the unfinished file, where no reader sees it.
+    """
+    ensure_folder(file.path.parent)
+    with unfinished_file(beside) as unfinished:
+        with pq.ParquetWriter(
+            unfinished, schema, compression="zstd", write_page_checksum=True
+        ) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=table.num_rows)
+        finish(unfinished, file.path)
+
+
+def read(file: RecordFile, query: RecordQuery, *, newest_first: bool) -> Iterator[Timed]:
+    """Yield the requests in a file by time, each with its time.
+
+    Before them come two bounds without a request, so that a merge of many files opens each only
+    when it gets there, and no more at once than overlap in time.
+
+    Raises: OSError, and what else of UNREADABLE a corrupt file leads to.
+    """
+    yield float(file.hour + HOUR_S if newest_first else file.hour), None
+    metadata = pq.read_metadata(file.path)
+    groups = [_Group(metadata, number) for number in range(metadata.num_row_groups)]
+    groups = [group for group in groups if group.may_hold(query)]
+    if not groups:
+        return
+    yield (max(g.last for g in groups) if newest_first else min(g.first for g in groups)), None
+    with pq.ParquetFile(file.path, metadata=metadata, page_checksum_verification=True) as parquet:
+        for group in reversed(groups) if newest_first else groups:
+            for row in _requests(parquet, group.number, query, newest_first=newest_first):
+                # The hour's bounds are those of the name, whatever a clock said within it.
+                yield row["time"], row | {"endpoint": file.endpoint}
+
+
+def matches(query: RecordQuery, row: Row) -> bool:
+    """Whether a request is one that is asked for."""
+    return (
+        query.endpoint in (None, row["endpoint"])
+        and query.prediction_id in (None, row["prediction_id"])
+        and _overlaps(query, row["time"], row["time"])
+    )
+
+
+class _Group:
+    """The bounds of one row group, from the statistics of the file."""
+
+    def __init__(self, metadata: Any, number: int) -> None:  # noqa: ANN401 - pyarrow has no types
+        self.number = number
+        group = metadata.row_group(number)
+        names = metadata.schema.names
+        times = group.column(names.index("time")).statistics
+        self.ids = group.column(names.index("prediction_id")).statistics
+        self.first: float = times.min.timestamp()
+        self.last: float = times.max.timestamp()
+
+    def may_hold(self, query: RecordQuery) -> bool:
+        """Whether it can hold what is asked for."""
+        wanted = query.prediction_id
+        named = wanted is None or self.ids.min <= wanted <= self.ids.max
+        return named and _overlaps(query, self.first, self.last)
+
+
+def _requests(
+    parquet: pq.ParquetFile, group: int, query: RecordQuery, *, newest_first: bool
+) -> Iterator[Row]:
+    table = parquet.read_row_group(group)
+    if query.prediction_id is not None:
+        table = table.filter(pc.equal(table["prediction_id"], query.prediction_id))
+    for piece in slices_of(table, newest_first=newest_first):
+        rows = list(requests_in(piece, repeat("")))
+        yield from reversed(rows) if newest_first else rows
+
+
+def _overlaps(query: RecordQuery, first: float, last: float) -> bool:
+    after = query.since is None or last >= query.since
+    return after and (query.until is None or first < query.until)
+
+
+def _start_of(hour: str) -> int | None:
+    try:
+        start = datetime.strptime(hour, "hour=%Y-%m-%dT%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(start.timestamp())
