@@ -40,6 +40,10 @@ class FileBlobs:
         digest = _digest_of_file(path)
         return digest if self._is_whole(digest) else self._keep(_pieces(path))
 
+    def digest(self, path: Path) -> str:
+        """See `Blobs.digest`."""
+        return _digest_of_file(path)
+
     def read(self, digest: str) -> bytes:
         """See `Blobs.read`."""
         place = self._existing(digest)
