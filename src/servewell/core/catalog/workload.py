@@ -34,6 +34,15 @@ Identifier = Annotated[
     ),
 ]
 NonEmpty = Annotated[str, Meta(min_length=1)]
+InnerPath = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        extra_json_schema={
+            "patternErrorMessage": "a path inside the folder of the workload file, relative to it"
+        },
+    ),
+]
 Scalar = str | float | int | bool
 
 
@@ -69,9 +78,9 @@ class Data:
     """Where the rows come from."""
 
     path: Annotated[
-        NonEmpty,
+        InnerPath,
         Meta(
-            description="Parquet file, relative to the workload file and inside its folder.",
+            description="Parquet file with the rows.",
             examples=["flights.parquet"],
         ),
     ]
@@ -93,10 +102,9 @@ class Train:
     """How the model is made."""
 
     script: Annotated[
-        NonEmpty,
+        InnerPath,
         Meta(
-            description="Python file, relative to the workload file and inside its folder. It is "
-            "run in a job process.",
+            description="Python file that makes the model. It is run in a job process.",
             examples=["train.py"],
         ),
     ]
@@ -131,11 +139,10 @@ class Artifact:
     """A model that was trained elsewhere."""
 
     path: Annotated[
-        NonEmpty,
+        InnerPath,
         Meta(
-            description="File or MLflow folder, relative to the workload file and inside its "
-            "folder.",
-            examples=["model.onnx"],
+            description="File of the model, or folder of an MLflow model.",
+            examples=["model.joblib"],
         ),
     ]
     format: Annotated[

@@ -1,0 +1,129 @@
+"""The house style that no linter knows."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from servewell.errors import ServewellError
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "servewell"
+METHODS_MAX = 7
+SCREEN_LINES = 30
+BADGES_MAX = 3
+LINKS_MIN = 4
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "impl", "misc"}
+# Said in pieces, so that this file does not hold what it looks for.
+HOSTS = ("pypi" + ".org", "python" + "hosted.org", "anaconda" + ".org")
+PLACES = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/")
+
+
+def tracked() -> list[Path]:
+    """Return the files of the repository that exist, whether committed yet or not."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [path for name in names.splitlines() if (path := ROOT / name).is_file()]
+
+
+def parsed(file: Path) -> ast.Module:
+    """Return the syntax of a module."""
+    return ast.parse(file.read_text())
+
+
+@pytest.mark.parametrize("port", sorted((SOURCE / "ports").glob("[!_]*.py")), ids=lambda p: p.stem)
+def test_every_port_has_a_contract(port: Path) -> None:
+    """A port without a shared test suite is a promise nobody checks."""
+    protocols = [one for one in ast.walk(parsed(port)) if _is_protocol(one)]
+    if protocols:  # a file of errors alone promises nothing
+        assert (ROOT / "tests" / "ports" / f"test_{port.stem}.py").exists()
+
+
+@pytest.mark.parametrize("port", sorted((SOURCE / "ports").glob("[!_]*.py")), ids=lambda p: p.stem)
+def test_no_port_is_wide(port: Path) -> None:
+    """A port of more than seven methods is two ports."""
+    for one in ast.walk(parsed(port)):
+        if isinstance(one, ast.ClassDef) and _is_protocol(one):
+            methods = [part for part in one.body if isinstance(part, ast.FunctionDef)]
+            assert len(methods) <= METHODS_MAX, one.name
+
+
+@pytest.mark.parametrize(
+    "package",
+    sorted(one for one in SOURCE.rglob("*") if one.is_dir() and any(one.glob("*.py"))),
+    ids=lambda p: str(p.relative_to(SOURCE)),
+)
+def test_every_folder_says_what_belongs_in_it(package: Path) -> None:
+    """A folder opens with a sentence; the programs that Alembic runs are no package."""
+    if "migrations" not in package.parts:
+        assert ast.get_docstring(parsed(package / "__init__.py"))
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    """One code, one meaning. A class that only gathers others is never raised and needs none."""
+    codes: dict[str, str] = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        for one in ast.walk(parsed(file)):
+            if isinstance(one, ast.ClassDef) and one.name.endswith("Error"):
+                for code in _codes(one):
+                    assert code not in codes, f"{one.name} and {codes[code]} are both {code}"
+                    assert re.fullmatch(r"SW-[1-5][0-9]{2}", code) or one.name == "ServewellError"
+                    codes[code] = one.name
+    assert codes.pop(ServewellError.code) == "ServewellError"
+    assert codes
+
+
+def test_nothing_is_mocked() -> None:
+    """The embedded adapters are the doubles; a mock proves that a test agrees with itself."""
+    for file in tracked():
+        if file.suffix == ".py":
+            for one in ast.walk(parsed(file)):
+                assert not (isinstance(one, ast.ImportFrom) and one.module == "unittest.mock"), file
+                names = [name.name for name in one.names] if isinstance(one, ast.Import) else []
+                assert "unittest.mock" not in names, file
+
+
+def test_no_name_says_nothing() -> None:
+    """A module or class is named after what it is."""
+    for file in SOURCE.rglob("*.py"):
+        assert not BANNED_NAMES & set(file.stem.split("_")), file
+        for one in ast.walk(parsed(file)):
+            if isinstance(one, ast.ClassDef):
+                words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", one.name)}
+                assert not BANNED_NAMES & words, f"{file}: {one.name}"
+
+
+def test_nothing_names_a_registry_or_a_machine() -> None:
+    """People install from mirrors, and work in folders of their own."""
+    for file in tracked():
+        text = file.read_bytes().decode(errors="ignore")
+        for word in (*HOSTS, *PLACES):
+            assert word not in text, f"{file.relative_to(ROOT)} names {word}"
+
+
+def test_the_first_screen_of_the_readme_says_it_all() -> None:
+    """Thirty lines: a session that ends in a rollback, what it is not, four links, few badges."""
+    screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:SCREEN_LINES])
+    assert "servewell up" in screen
+    assert "servewell rollback" in screen
+    assert "what it is not" in screen.lower()
+    assert len(re.findall(r"(?<!!)\[[^\]]+\]\([^)]+\)", screen)) >= LINKS_MIN
+    assert screen.count("![") <= BADGES_MAX
+
+
+def _is_protocol(one: ast.AST) -> bool:
+    return isinstance(one, ast.ClassDef) and any(
+        isinstance(parent, ast.Name) and parent.id == "Protocol" for parent in one.bases
+    )
+
+
+def _codes(one: ast.ClassDef) -> list[str]:
+    """Return the code that a class sets for itself."""
+    values = []
+    for part in one.body:
+        targets = part.targets if isinstance(part, ast.Assign) else [getattr(part, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "code" for target in targets):
+            values.append(ast.literal_eval(part.value))
+    return values
