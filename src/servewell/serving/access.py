@@ -1,0 +1,64 @@
+"""Who calls."""
+
+import hmac
+from typing import Final
+
+from servewell.core.catalog.key import Grant
+from servewell.core.security.access import key_digest
+from servewell.core.security.api_key import key_id
+from servewell.serving.refusals import KeyExpiredError, NotAuthenticatedError
+
+VERIFIED_MAX: Final = 4_096  # keys remembered as verified
+SCHEME: Final = b"bearer "
+SEND_A_KEY: Final = "send `Authorization: Bearer KEY`; `servewell keys create` makes a key"
+
+
+class Gatekeeper:
+    """Knows the keys of one snapshot. What it has verified it remembers as long as that."""
+
+    def __init__(self, grants: dict[str, Grant], pepper: bytes) -> None:
+        self._grants = grants
+        self._pepper = pepper
+        self._verified: dict[bytes, Grant] = {}
+
+    def grant(self, headers: dict[bytes, bytes], now: float) -> Grant:
+        """Return what the key of a request gives; `now` in seconds since the epoch.
+
+        Raises: NotAuthenticatedError, KeyExpiredError.
+        """
+        key = _key_of(headers)
+        grant = self._verified.get(key) or self._verify(key)
+        if grant.expires_at is not None and now >= grant.expires_at:
+            raise KeyExpiredError(
+                "The key has expired.",
+                why="a key is good until the time that was set when it was made",
+                fix="`servewell keys rotate` makes another",
+            )
+        return grant
+
+    def _verify(self, key: bytes) -> Grant:
+        text = key.decode("latin-1")
+        grant = self._grants.get(key_id(text) or "")
+        digest = key_digest(text, self._pepper)
+        if grant is None or not hmac.compare_digest(digest, grant.digest):
+            raise _unauthenticated("the key is not one of this home, or it was revoked")
+        if len(self._verified) >= VERIFIED_MAX:
+            self._verified.clear()
+        self._verified[key] = grant
+        return grant
+
+
+def _key_of(headers: dict[bytes, bytes]) -> bytes:
+    authorization = headers.get(b"authorization")
+    if authorization is None:
+        key = headers.get(b"x-api-key")
+        if key is None:
+            raise _unauthenticated("the request carries no key")
+        return key
+    if authorization[:7].lower() != SCHEME:
+        raise _unauthenticated("the header `Authorization` does not say `Bearer`")
+    return authorization[7:].strip()
+
+
+def _unauthenticated(why: str) -> NotAuthenticatedError:
+    return NotAuthenticatedError("The request is not authenticated.", why=why, fix=SEND_A_KEY)

@@ -1,0 +1,400 @@
+"""Framing: bytes of one connection in, whole requests out, answers back in their order.
+
+The parser is llhttp, in its strict mode. What is ours is small: limits, time, order, and when a
+connection ends. After a fault that leaves the place of the next request unknown, nothing more is
+read as a request; what still comes is thrown away for a moment, so that the answer is not lost to
+a reset (RFC 9112, section 9.6).
+"""
+
+import asyncio
+import socket
+from collections import deque
+from enum import Enum
+from typing import Final, Protocol, cast
+
+import httptools
+
+from servewell.serving.answers import CONTINUE
+from servewell.serving.exchange import Exchange
+from servewell.serving.refusals import (
+    BodyTooLargeError,
+    HeadTooLargeError,
+    MalformedHttpError,
+    RequestError,
+    RequestTooSlowError,
+)
+
+HEAD_BYTES_MAX: Final = 16 << 10
+HEAD_S: Final = 10
+BODY_S: Final = 30
+IDLE_S: Final = 75
+LINGER_S: Final = 2
+STUCK_S: Final = 30  # a caller that reads nothing
+WRITE_BUFFER_BYTES: Final = 256 << 10
+PIPELINED_MAX: Final = 32
+FRAMING_BYTES_PER_BODY_BYTE: Final = 8  # chunks of one byte take six
+
+# Headers that mean something here. Each may come once.
+KNOWN_HEADERS: Final = frozenset(
+    {
+        b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect",
+        b"host", b"inference-header-content-length", b"servewell-deployment", b"traceparent",
+        b"transfer-encoding", b"x-api-key", b"connection",
+    }
+)  # fmt: skip
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    IDLE = "idle"  # the first byte of a request
+    HEAD = "head"
+    BODY = "body"
+    DEAF = "deaf"  # its end: nothing more is read as a request
+
+
+class Requests(Protocol):
+    """Where requests go."""
+
+    def open(self, exchange: Exchange) -> None:
+        """Decide by the headers whether the request may go on; a refusal stands in `error`."""
+        ...
+
+    def body_bytes_max(self, exchange: Exchange) -> int:
+        """Return the most bytes that the body may have."""
+        ...
+
+    def submit(self, exchange: Exchange, body: bytes) -> None:
+        """Take a request that has arrived whole to its answer."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a caller."""
+
+    def __init__(self, requests: Requests, connections: set["Connection"]) -> None:
+        self._requests = requests
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._exchanges: deque[Exchange] = deque()
+        self._exchange: Exchange | None = None  # the one that is being read
+        self._phase = Phase.IDLE
+        self._seconds = 0  # in this phase
+        self._stuck_s: int | None = None  # seconds since the caller stopped to read
+        self._paused = False
+        self._ended = False  # the caller sends no more
+        self._continue = False  # it waits to be told that its body is welcome
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._repeated = False
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = self._body_bytes_max = self._raw_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request is here."""
+        return self._phase is Phase.IDLE and not self._exchanges
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection."""
+        self._transport = made = cast("asyncio.Transport", transport)
+        made.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        made.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go. What was submitted is still recorded."""
+        del exc
+        self._transport = None
+        self._phase = Phase.DEAF
+        self._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come."""
+        if self._phase is Phase.DEAF:
+            return
+        before: Phase = self._phase
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(_malformed("its method is not one of HTTP/1.1"))
+        except httptools.HttpParserError as error:
+            self._refuse(_malformed(str(error)))
+        if self._phase is not Phase.IDLE:
+            self._limit(before, len(data))
+        if len(self._exchanges) > PIPELINED_MAX:
+            self._pause()
+
+    def eof_received(self) -> bool:
+        """Keep the other half open while answers are due; half a request gets none."""
+        self._ended = True
+        if self._exchange is not None:
+            self._exchanges.remove(self._exchange)
+            self._exchange = None
+        self._enter(Phase.DEAF)
+        return bool(self._exchanges)
+
+    def pause_writing(self) -> None:
+        """Read no more requests while the caller does not take its answers."""
+        self._stuck_s = 0
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """Read again."""
+        self._stuck_s = None
+        self._resume()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        if self._phase is Phase.DEAF:
+            return
+        self._enter(Phase.HEAD)
+        self._url = b""
+        self._headers = {}
+        self._head_bytes = 0
+        self._repeated = False
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request target."""
+        self._url += url
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header; trailers of a chunked body mean nothing here."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._phase is not Phase.HEAD:
+            return
+        name = name.lower()
+        if name in KNOWN_HEADERS:
+            self._repeated = self._repeated or name in self._headers
+            self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        """Decide by the head whether the body is to be read."""
+        if self._phase is Phase.DEAF:
+            return
+        headers = self._headers
+        self._exchange = exchange = Exchange(
+            self, method=self._parser.get_method().decode(), url=self._url, headers=headers
+        )
+        self._exchanges.append(exchange)
+        fault = self._head_fault()
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._requests.open(exchange)
+        self._body_bytes = self._raw_bytes = 0
+        self._body_bytes_max = self._requests.body_bytes_max(exchange)
+        self._enter(Phase.BODY)
+        if int(headers.get(b"content-length", b"0")) > self._body_bytes_max:
+            self._refuse(self._body_too_large())
+        elif headers.get(b"expect", b"").lower() == b"100-continue":
+            self._expect(exchange)
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of the body. That of a refused request is read past."""
+        exchange = self._exchange
+        if exchange is None or self._phase is Phase.DEAF:
+            return
+        self._continue = False
+        self._body_bytes += len(piece)
+        if self._body_bytes > self._body_bytes_max:
+            self._refuse(self._body_too_large())
+        elif exchange.error is None:
+            self._body.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Submit the request."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or self._phase is Phase.DEAF:
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        exchange.close = not self._keeps_alive(exchange)
+        self._enter(Phase.DEAF if exchange.close else Phase.IDLE)
+        self._requests.submit(exchange, body)
+
+    def flush(self) -> None:
+        """See `Caller.flush`."""
+        due = []
+        exchanges = self._exchanges
+        close = False
+        while exchanges and not close:
+            answer = exchanges[0].answer
+            if answer is None:
+                break
+            close = exchanges.popleft().close
+            due.append(answer)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if due:
+            transport.write(due[0] if len(due) == 1 else b"".join(due))
+        if close or (self._ended and not exchanges):
+            self._say_goodbye(transport)
+            return
+        if self._continue:
+            self._welcome(transport)
+        if self._paused:
+            self._resume()
+
+    def is_last(self, exchange: Exchange) -> bool:
+        """See `Caller.is_last`."""
+        return bool(self._exchanges) and self._exchanges[-1] is exchange
+
+    def sweep(self) -> None:
+        """Let one second pass."""
+        self._seconds += 1
+        if self._stuck_s is not None:
+            self._stuck_s += 1
+        if self._phase is Phase.HEAD and self._seconds > HEAD_S:
+            self._refuse(_too_slow("head", HEAD_S))
+        elif self._phase is Phase.BODY and self._seconds > BODY_S:
+            self._refuse(_too_slow("body", BODY_S))
+        elif self._is_overdue():
+            self.abort()
+
+    def close_if_idle(self, seconds: int) -> None:
+        """Close a connection on which nothing has come for so long."""
+        if self.is_idle and self._seconds >= seconds and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        roomy = self._stuck_s is None and len(self._exchanges) <= PIPELINED_MAX
+        if self._transport is not None and self._paused and roomy:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _is_overdue(self) -> bool:
+        if self._stuck_s is not None and self._stuck_s > STUCK_S:
+            return True
+        if self._exchanges:
+            return False
+        return self._seconds > (LINGER_S if self._phase is Phase.DEAF else IDLE_S)
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._seconds = 0
+
+    def _limit(self, before: Phase, size: int) -> None:
+        """Bound what llhttp holds back of a head, of chunk framing and of trailers."""
+        if self._phase is Phase.HEAD and before is Phase.HEAD:
+            self._raw_bytes += size
+            if self._raw_bytes > 2 * HEAD_BYTES_MAX:
+                self._refuse(_head_too_large())
+        elif self._phase is Phase.HEAD:
+            self._raw_bytes = size if before is Phase.IDLE else 0
+        elif self._phase is Phase.BODY:
+            self._raw_bytes += size
+            framing = FRAMING_BYTES_PER_BODY_BYTE * self._body_bytes + 2 * HEAD_BYTES_MAX
+            if self._raw_bytes - size > framing:
+                self._refuse(self._body_too_large())
+
+    def _head_fault(self) -> RequestError | None:
+        headers = self._headers
+        if self._head_bytes > HEAD_BYTES_MAX:
+            return _head_too_large()
+        if self._repeated:
+            return _malformed("a header that may come once comes twice")
+        if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            return _malformed("the only transfer coding that is read here is `chunked`")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            return _malformed("it has both `Content-Length` and `Transfer-Encoding`")
+        if b"host" not in headers and self._parser.get_http_version() != "1.0":
+            return _malformed("it has no header `Host`")
+        return None
+
+    def _keeps_alive(self, exchange: Exchange) -> bool:
+        """Whether another request may follow; HTTP/1.0 gets an answer and the end."""
+        if b"connection" in exchange.headers and self._parser.get_http_version() == "1.0":
+            return False
+        return not self._ended and bool(self._parser.should_keep_alive())
+
+    def _expect(self, exchange: Exchange) -> None:
+        """Ask for the body, or answer at once that it is not wanted."""
+        if exchange.error is not None:
+            self._refuse(exchange.error)
+            return
+        self._continue = True
+        if self._transport is not None:
+            self._welcome(self._transport)
+
+    def _welcome(self, transport: asyncio.Transport) -> None:
+        if self._continue and self._exchanges and self._exchanges[0] is self._exchange:
+            self._continue = False
+            transport.write(CONTINUE)
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer with an error, then end: the place of the next request is not known."""
+        if self._phase is Phase.DEAF:
+            return
+        exchange = self._exchange
+        if exchange is None:
+            exchange = Exchange(self, method="", url=b"", headers={})
+            self._exchanges.append(exchange)
+        self._exchange = None
+        self._body = []
+        self._continue = False
+        exchange.error = error
+        exchange.close = True
+        self._enter(Phase.DEAF)
+        self._requests.submit(exchange, b"")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Answer as if no upgrade had been asked for: RFC 9110, section 7.8, lets a server."""
+        self._parser = httptools.HttpRequestParser(self)
+        if rest:
+            self.data_received(rest)
+
+    def _say_goodbye(self, transport: asyncio.Transport) -> None:
+        """Close our half, and throw away for a moment what still comes."""
+        self._enter(Phase.DEAF)
+        self._exchanges.clear()
+        if self._ended:
+            transport.close()
+        else:
+            transport.write_eof()
+            self._resume()
+
+    def _body_too_large(self) -> RequestError:
+        return BodyTooLargeError(
+            "The body is too large.",
+            why=f"the endpoint takes at most {self._body_bytes_max} bytes",
+            fix="send fewer rows at a time, or raise `endpoint.body_bytes_max` in the workload",
+        )
+
+
+def _malformed(why: str) -> MalformedHttpError:
+    return MalformedHttpError(
+        "The request is not well-formed HTTP/1.1.", why=why, fix="send it with an HTTP library"
+    )
+
+
+def _head_too_large() -> HeadTooLargeError:
+    return HeadTooLargeError(
+        "The headers are too large.",
+        why=f"the request line and headers may take {HEAD_BYTES_MAX} bytes",
+        fix="send fewer or shorter headers",
+    )
+
+
+def _too_slow(part: str, seconds: int) -> RequestTooSlowError:
+    return RequestTooSlowError(
+        "The request came too slowly.",
+        why=f"its {part} has to be here within {seconds} seconds",
+        fix="send it again, over a better line or in smaller parts",
+    )

@@ -1,0 +1,171 @@
+"""One request and its answer, from the first header to the last byte."""
+
+from time import perf_counter_ns
+from typing import Final, Protocol
+
+import numpy as np
+
+from servewell.core.catalog.key import Grant
+from servewell.core.catalog.prediction_record import PredictionRecord, RecordSchema
+from servewell.core.catalog.signature import Datatype, Input
+from servewell.core.security.redaction import token
+from servewell.serving.protocols.columns import Column, Decoded
+from servewell.serving.protocols.oip_answer import OutputTensor
+from servewell.serving.refusals import RequestError
+from servewell.serving.routes import Kind, Route
+from servewell.serving.runtimes.onnx import DTYPES
+from servewell.serving.served import Served
+
+LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
+
+
+class Caller(Protocol):
+    """Who waits for an answer."""
+
+    def flush(self) -> None:
+        """Send the answers that are due, in the order of their requests."""
+        ...
+
+    def is_last(self, exchange: "Exchange") -> bool:
+        """Whether no request came behind this one yet."""
+        ...
+
+
+class Exchange:
+    """One request and its answer. Everything that is found out on the way is kept here."""
+
+    __slots__ = (
+        "answer", "authenticate_ns", "body", "caller", "close", "decode_ns", "decoded",
+        "encode_ns", "error", "grant", "head", "headers", "infer_ns", "known_endpoint", "method",
+        "outputs", "prediction_id", "queue_ns", "queued_at", "redaction_key",
+        "refuse_unrecorded", "route", "served", "snapshot", "started_at", "status", "time_ns",
+        "url",
+    )  # fmt: skip
+
+    def __init__(
+        self, caller: Caller, *, method: str, url: bytes, headers: dict[bytes, bytes]
+    ) -> None:
+        self.caller = caller
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.close = False
+        self.answer: bytes | None = None
+        self.head: bytes = b""  # headers of the answer
+        self.body: bytes = b""  # of the answer
+        self.status = 200
+        self.error: RequestError | None = None
+        self.route: Route | None = None
+        self.grant: Grant | None = None
+        self.known_endpoint = ""  # the endpoint, where it exists
+        self.served: Served | None = None
+        self.decoded: Decoded | None = None
+        self.outputs: list[OutputTensor] = []
+        self.prediction_id = ""
+        self.redaction_key = b""
+        self.refuse_unrecorded = False
+        self.snapshot = 0
+        self.time_ns = 0
+        self.started_at = perf_counter_ns()
+        self.queued_at = 0
+        self.authenticate_ns = self.decode_ns = self.queue_ns = 0
+        self.infer_ns = self.encode_ns = 0
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it goes into the prediction log: predictions, and whatever was refused."""
+        if self.grant is None:
+            return False
+        return self.error is not None or (self.route is not None and self.route.kind is Kind.INFER)
+
+    @property
+    def stages_us(self) -> tuple[int, int, int, int, int]:
+        """Return the time spent in each of `STAGES`, in microseconds."""
+        return (
+            self.authenticate_ns // 1_000,
+            self.decode_ns // 1_000,
+            self.queue_ns // 1_000,
+            self.infer_ns // 1_000,
+            self.encode_ns // 1_000,
+        )
+
+    @property
+    def trace_id(self) -> str:
+        """Return the caller's trace id (W3C Trace Context), or one of our own."""
+        parent = self.headers.get(b"traceparent")
+        return (parent and _trace_id(parent)) or self.prediction_id
+
+    @property
+    def schema(self) -> RecordSchema | None:
+        """See `Recordable.schema`."""
+        return None if self.served is None else self.served.schema
+
+    def record(self, sequence: int) -> PredictionRecord:
+        """See `Recordable.record`."""
+        served, decoded, grant, error = self.served, self.decoded, self.grant, self.error
+        return PredictionRecord(
+            sequence=sequence,
+            prediction_id=self.prediction_id,
+            time_ns=self.time_ns,
+            endpoint=self.known_endpoint,
+            deployment=served.name if served else "",
+            model=served.model if served else "",
+            package=served.package.digest if served else "",
+            principal=grant.principal if grant else "",
+            key_id=grant.id if grant else "",
+            request_id=decoded.request_id if decoded else "",
+            trace_id=self.trace_id,
+            status=self.status,
+            code=error.code if error else "",
+            reason=error.reason if error else "",
+            rows=decoded.rows if decoded else 0,
+            inputs=self._inputs() if self.outputs else [],
+            outputs=self._outputs() if self.outputs else [],
+            stages_us=self.stages_us,
+            snapshot=self.snapshot,
+        )
+
+    def _inputs(self) -> list[object]:
+        served, decoded = self.served, self.decoded
+        if served is None or decoded is None:
+            return []
+        if not served.has_personal and decoded.rows == 1:
+            return list(decoded.columns)
+        return [
+            [token(value, self.redaction_key) for value in column]
+            if personal
+            else _stored(column, declared)
+            for column, declared, personal in zip(
+                decoded.columns, served.package.signature.inputs, served.personal, strict=True
+            )
+        ]
+
+    def _outputs(self) -> list[object]:
+        """Return the outputs in the order of the schema; one that was not asked for is empty."""
+        served = self.served
+        if served is None or len(self.outputs) == len(served.schema.outputs):
+            return [one.data for one in self.outputs]
+        answered: dict[str, object] = {one.name: one.data for one in self.outputs}
+        return [answered.get(name, []) for name, _, _ in served.schema.outputs]
+
+
+def _stored(column: Column, declared: Input) -> object:
+    text_like = declared.datatype in (Datatype.BYTES, Datatype.BOOL)
+    if text_like or len(column) <= LIST_VALUES_MAX:
+        return column
+    array = np.array(column, dtype=DTYPES[declared.datatype])
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def _trace_id(parent: bytes) -> str:
+    """Return the trace id of a `traceparent`, or nothing where it is not valid.
+
+    Source: W3C Trace Context, section 3.2: `version-traceid-parentid-flags`, lower-case hex,
+    version not `ff`, no id all zeros.
+    """
+    parts = parent.split(b"-")
+    if [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == b"ff":
+        return ""
+    hexadecimal = b"".join(parts[:4]).strip(b"0123456789abcdef") == b""
+    zero = not parts[1].strip(b"0") or not parts[2].strip(b"0")
+    return parts[1].decode() if hexadecimal and not zero else ""

@@ -1,0 +1,90 @@
+"""From a snapshot to a table: verify, load, and fall back where something cannot be served."""
+
+from dataclasses import dataclass, field
+
+from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.snapshot import Snapshot
+from servewell.ports.blobs import Blobs
+from servewell.ports.signer import Signer
+from servewell.serving.metrics import WorkerMeter
+from servewell.serving.package import Package, load_package
+from servewell.serving.routes import known_routes
+from servewell.serving.runtimes.onnx import ModelUnusableError
+from servewell.serving.served import Served, ServedEndpoint, served_endpoint
+from servewell.serving.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A table, and what could not be served of its snapshot."""
+
+    table: Table
+    faults: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One table in the making."""
+
+    endpoints: dict[str, ServedEndpoint] = field(default_factory=dict)
+    packages: dict[str, Package] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    complete: bool = True
+
+
+class Loader:
+    """Makes tables. Models that are loaded already are kept; those no longer used are let go."""
+
+    def __init__(self, *, blobs: Blobs, signer: Signer, meter: WorkerMeter) -> None:
+        self._blobs = blobs
+        self._signer = signer
+        self._meter = meter
+        self._packages: dict[str, Package] = {}
+
+    def load(self, snapshot: Snapshot, serving: Table) -> Loaded:
+        """Return the table of a snapshot.
+
+        An endpoint with traffic to a deployment that cannot be loaded stays as it is `serving`,
+        where it is; else the rest of its deployments take the traffic. The keys are always those
+        of the snapshot, so that a revoked key is refused whatever else is wrong.
+        """
+        attempt = _Attempt()
+        for endpoint in snapshot.endpoints:
+            self._load_endpoint(endpoint, serving, attempt)
+        self._packages = attempt.packages
+        table = Table(
+            version=serving.version if attempt.faults and serving.version else snapshot.version,
+            endpoints=attempt.endpoints,
+            grants={grant.id: grant for grant in snapshot.grants},
+            routes=known_routes(attempt.endpoints.values()),
+            complete=attempt.complete,
+        )
+        return Loaded(table=table, faults=tuple(attempt.faults))
+
+    def _load_endpoint(self, endpoint: Endpoint, serving: Table, attempt: _Attempt) -> None:
+        served, lacking = [], False
+        for deployment in endpoint.deployments:
+            try:
+                package = self._package(deployment, attempt)
+            except ModelUnusableError as error:
+                attempt.faults.append(f"{error.what} {error.why}.")
+                lacking = lacking or deployment.share_bp > 0
+                continue
+            meter = self._meter.deployment(endpoint.name, deployment.name)
+            served.append(Served(endpoint, deployment, package=package, meter=meter))
+        before = serving.endpoints.get(endpoint.name)
+        if lacking and before is not None and before.ready:
+            attempt.endpoints[endpoint.name] = before
+            for one in before.deployments.values():
+                attempt.packages[one.package.digest] = one.package
+            return
+        attempt.complete = attempt.complete and not lacking
+        attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
+
+    def _package(self, deployment: Deployment, attempt: _Attempt) -> Package:
+        digest = deployment.package
+        package = attempt.packages.get(digest) or self._packages.get(digest)
+        if package is None:
+            package = load_package(deployment, blobs=self._blobs, signer=self._signer)
+        attempt.packages[digest] = package
+        return package

@@ -1,0 +1,73 @@
+"""A verified package, loaded and ready to run."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import msgspec
+
+from servewell.core.catalog.endpoint import Deployment
+from servewell.core.catalog.model import manifest_from
+from servewell.core.catalog.signature import Signature
+from servewell.errors import ServewellError
+from servewell.ports.blobs import Blobs
+from servewell.ports.signer import Signer
+from servewell.serving.protocols.oip_request import RequestDecoder
+from servewell.serving.runtimes.onnx import ModelUnusableError, OnnxModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Package:
+    """A model version in memory."""
+
+    digest: str
+    signature: Signature
+    model: OnnxModel
+    decoder: RequestDecoder
+
+    @property
+    def batches(self) -> bool:
+        """Whether rows of several requests fit in one array."""
+        return not any(-1 in one.row_shape for one in self.signature.inputs)
+
+
+def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Package:
+    """Verify a package and load its model. What was verified is what is loaded.
+
+    Raises: ModelUnusableError.
+    """
+    try:
+        content = blobs.read(deployment.package)
+        if not signer.verify(content, _signature_bytes(deployment.package_signature)):
+            raise _refused(deployment, "its signature was not made with the key of this home")
+        manifest = manifest_from(content)
+        model = OnnxModel(blobs.read(manifest.artifact), manifest.signature)
+    except msgspec.DecodeError as error:
+        raise _refused(deployment, f"its manifest cannot be read ({error})") from error
+    except ModelUnusableError as error:
+        raise _refused(deployment, error.why) from error
+    except ServewellError as error:
+        raise _refused(deployment, f"{error.what} {error.why}") from error
+    return Package(
+        digest=deployment.package,
+        signature=manifest.signature,
+        model=model,
+        decoder=RequestDecoder(manifest.signature),
+    )
+
+
+def _signature_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _refused(deployment: Deployment, why: str) -> ModelUnusableError:
+    return ModelUnusableError(
+        f"The deployment `{deployment.name}` ({deployment.model}:{deployment.version}) "
+        "cannot be served.",
+        why=why,
+        fix="`servewell rollback` returns to the deployment before it; import or train the model "
+        "again to replace the package",
+    )

@@ -1,0 +1,356 @@
+"""Reading an OIP V2 request with care: what it holds, or everything that is wrong with it.
+
+`oip_request` decodes most requests with types made from the signature. What those do not take
+comes here, to be told why, or to be taken after all: nested data, whole numbers written `3.0`.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final, cast
+
+import msgspec
+
+from servewell.core.catalog.signature import Datatype, Input, Signature
+from servewell.serving.protocols.columns import NUMBER_BOUNDS, Column, Decoded
+from servewell.serving.protocols.faults import (
+    FAULTS_MAX,
+    FOUND_LENGTH_MAX,
+    Fault,
+    FaultKind,
+    SignatureError,
+)
+from servewell.serving.refusals import BodyMalformedError
+
+Json = dict[str, Any] | list[Any] | str | int | float | bool | None
+Shape = tuple[int, ...]
+
+REQUEST_SHOWN: Final = (
+    '`{"inputs": [{"name": "…", "shape": [1, 1], "datatype": "FP32", "data": [0.5]}]}`'
+)
+
+
+def examine(body: bytes, signature: Signature, *, rows_max: int) -> Decoded:
+    """Return what a request holds.
+
+    Raises: BodyMalformedError where it is no inference request; SignatureError with all that
+    does not fit the signature.
+    """
+    request = _object(_parsed(body), "The request")
+    examination = _Examination(signature, rows_max)
+    examination.inputs(_list(request.get("inputs"), "`inputs`"))
+    wanted = examination.outputs(_list(request.get("outputs") or [], "`outputs`"))
+    if examination.faults:
+        raise SignatureError(examination.faults)
+    return Decoded(
+        request_id=_text(request.get("id") or "", "`id`"),
+        rows=examination.rows,
+        columns=[examination.columns[one.name] for one in signature.inputs],
+        wanted=wanted,
+        row_shapes=examination.row_shapes(),
+    )
+
+
+class _Examination:
+    """What has been found so far."""
+
+    def __init__(self, signature: Signature, rows_max: int) -> None:
+        self.faults: list[Fault] = []
+        self.columns: dict[str, Column] = {}
+        self.rows = 0
+        self._shapes: dict[str, Shape] = {}
+        self._signature = signature
+        self._known = {one.name: one for one in signature.inputs}
+        self._rows_max = rows_max
+
+    def inputs(self, tensors: list[Json]) -> None:
+        """Look at every tensor, then at what they have in common."""
+        seen: set[str] = set()
+        for tensor in tensors:
+            fields = _object(tensor, "Each of `inputs`")
+            name = _text(fields.get("name"), "The `name` of an input")
+            if name not in self._known:
+                self._unknown_input(name)
+            elif name in seen:
+                self._add(FaultKind.DUPLICATE_INPUT, name, "it twice", "each input once")
+            else:
+                self._tensor(self._known[name], fields)
+            seen.add(name)
+        for missing in (one for one in self._signature.inputs if one.name not in seen):
+            self._add(FaultKind.MISSING_INPUT, missing.name, "nothing", allowed_of(missing))
+        self._rows()
+
+    def outputs(self, entries: list[Json]) -> tuple[str, ...]:
+        """Return the names of the outputs asked for, in the order of the signature."""
+        known = tuple(one.name for one in self._signature.outputs)
+        names = [_text(_object(one, "Each of `outputs`").get("name"), "`name`") for one in entries]
+        for name in dict.fromkeys(names):
+            if name not in known:
+                self._add(
+                    FaultKind.UNKNOWN_OUTPUT, _shown(name), "it asked for", _either(known), raw=True
+                )
+        return tuple(name for name in known if name in names)
+
+    def row_shapes(self) -> tuple[Shape, ...] | None:
+        """Return the shape of one row of each input, where the model leaves one open."""
+        if not any(-1 in one.row_shape for one in self._signature.inputs):
+            return None
+        return tuple(self._shapes[one.name][1:] for one in self._signature.inputs)
+
+    def _add(
+        self, kind: FaultKind, name: str, found: str, allowed: str, *, raw: bool = False
+    ) -> None:
+        label = name if raw else name[:FOUND_LENGTH_MAX]
+        self.faults.append(Fault(kind=kind, name=label, row=None, found=found, allowed=allowed))
+
+    def _unknown_input(self, name: str) -> None:
+        known = _either(tuple(self._known))
+        self._add(FaultKind.UNKNOWN_INPUT, _shown(name), "an input of that name", known, raw=True)
+
+    def _tensor(self, declared: Input, fields: dict[str, Json]) -> None:
+        if fields.get("datatype") != declared.datatype:
+            found = _value_shown(fields.get("datatype"))
+            self._add(FaultKind.WRONG_DATATYPE, declared.name, found, f"`{declared.datatype}`")
+            return
+        shape = _shape_of(fields.get("shape"), declared)
+        if shape is None:
+            found = _value_shown(fields.get("shape"))
+            self._add(FaultKind.WRONG_SHAPE, declared.name, found, _shapes_allowed(declared))
+            return
+        self._shapes[declared.name] = shape
+        values = self._flat(declared, shape, fields.get("data"))
+        if values is not None:
+            self._elements(declared, shape, values)
+
+    def _flat(self, declared: Input, shape: Shape, data: Json) -> list[Json] | None:
+        if not isinstance(data, list):
+            self._add(FaultKind.WRONG_TYPE, declared.name, _kind_of(data), "`data` as a list")
+            return None
+        count = math.prod(shape)
+        if any(isinstance(one, list) for one in data):
+            flat = _unnested(data, shape)
+            if flat is None:
+                allowed = f"lists nested as the shape {list(shape)} says, or one flat list"
+                self._add(FaultKind.RAGGED, declared.name, "nested lists of other sizes", allowed)
+            return flat
+        if len(data) != count:
+            found, allowed = _count(len(data)), f"{count}, as the shape {list(shape)} says"
+            self._add(FaultKind.WRONG_COUNT, declared.name, found, allowed)
+            return None
+        return data
+
+    def _elements(self, declared: Input, shape: Shape, values: list[Json]) -> None:
+        width = math.prod(shape[1:])
+        column: list[Any] = []
+        for place, value in enumerate(values):
+            kind = fault_of(value, declared)
+            if kind is not None:
+                fault = _element_fault(kind, declared, place // width, value)
+                self.faults.append(fault)
+                if len(self.faults) > FAULTS_MAX:
+                    return
+            else:
+                column.append(_taken(value, declared))
+        self.columns[declared.name] = column
+
+    def _rows(self) -> None:
+        counts = {name: shape[0] for name, shape in self._shapes.items()}
+        if not counts:
+            return
+        first, self.rows = next(iter(counts.items()))
+        for name, rows in counts.items():
+            if rows != self.rows:
+                allowed = f"{self.rows}, as many as `{first}` has"
+                self._add(FaultKind.ROWS_DIFFER, name, f"{rows} rows", allowed)
+        if self.rows == 0:
+            self._add(FaultKind.NO_ROWS, first, "0 rows", f"1 to {self._rows_max} rows")
+        if self.rows > self._rows_max:
+            found, allowed = f"{self.rows} rows", f"1 to {self._rows_max} rows"
+            self._add(FaultKind.TOO_MANY_ROWS, first, found, allowed)
+
+
+def fault_of(value: Json, declared: Input) -> FaultKind | None:
+    """Return what is wrong with one element, or None."""
+    if value is None:
+        return None if _may_be_null(declared) else FaultKind.NULL
+    if declared.datatype is Datatype.BYTES:
+        return _text_fault(value, declared)
+    if declared.datatype is Datatype.BOOL:
+        return None if isinstance(value, bool) else FaultKind.WRONG_TYPE
+    return _number_fault(value, declared)
+
+
+def allowed_of(declared: Input) -> str:
+    """Return in words what one element of an input may hold."""
+    if declared.datatype is Datatype.BYTES:
+        words = f"one of {_either(declared.allowed)}" if declared.allowed else "a text"
+    elif declared.datatype is Datatype.BOOL:
+        words = "true or false"
+    else:
+        words = f"a {'whole ' if declared.datatype.is_integer else ''}number{_bounds(declared)}"
+    return (
+        f"{words} ({declared.datatype}), or null"
+        if _may_be_null(declared)
+        else (f"{words} ({declared.datatype})")
+    )
+
+
+def _bounds(declared: Input) -> str:
+    low = f" from {declared.minimum:g}" if declared.minimum is not None else ""
+    high = f" up to {declared.maximum:g}" if declared.maximum is not None else ""
+    return low + high
+
+
+def _may_be_null(declared: Input) -> bool:
+    return declared.nullable and (declared.datatype.is_float or declared.datatype is Datatype.BYTES)
+
+
+def _text_fault(value: Json, declared: Input) -> FaultKind | None:
+    if not isinstance(value, str):
+        return FaultKind.WRONG_TYPE
+    if declared.allowed is not None and value not in declared.allowed:
+        return FaultKind.NOT_ALLOWED
+    return None
+
+
+def _number_fault(value: Json, declared: Input) -> FaultKind | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return FaultKind.WRONG_TYPE
+    if declared.datatype.is_integer and value != int(value):
+        return FaultKind.WRONG_TYPE
+    least, most = NUMBER_BOUNDS[declared.datatype]
+    if not least <= value <= most:
+        return FaultKind.OUT_OF_RANGE
+    if declared.minimum is not None and value < declared.minimum:
+        return FaultKind.BELOW_MINIMUM
+    if declared.maximum is not None and value > declared.maximum:
+        return FaultKind.ABOVE_MAXIMUM
+    return None
+
+
+def _taken(value: Json, declared: Input) -> Json:
+    if value is None or declared.datatype in (Datatype.BYTES, Datatype.BOOL):
+        return value
+    number = cast("int | float", value)
+    return int(number) if declared.datatype.is_integer else float(number)
+
+
+def _element_fault(kind: FaultKind, declared: Input, row: int, value: Json) -> Fault:
+    found = _kind_of(value) if declared.personal else _value_shown(value)
+    return Fault(kind=kind, name=declared.name, row=row, found=found, allowed=allowed_of(declared))
+
+
+def _shape_of(shape: Json, declared: Input) -> Shape | None:
+    """Return the shape with all its dimensions, or None where it is not one of this input."""
+    if not isinstance(shape, list) or not all(type(one) is int and one >= 0 for one in shape):
+        return None
+    full = (*shape, 1) if declared.row_shape == (1,) and len(shape) == 1 else tuple(shape)
+    if len(full) != len(declared.row_shape) + 1:
+        return None
+    pairs = zip(full[1:], declared.row_shape, strict=True)
+    return full if all(found == want or (want == -1 and found) for found, want in pairs) else None
+
+
+def _shapes_allowed(declared: Input) -> str:
+    words = ", ".join("any" if one == -1 else str(one) for one in declared.row_shape)
+    full = f"`[rows, {words}]`" if words else "`[rows]`"
+    return f"`[rows]` or {full}" if declared.row_shape == (1,) else full
+
+
+def _unnested(data: list[Json], shape: Shape) -> list[Json] | None:
+    """Return nested data as one list, or None where it is not nested as the shape says."""
+    if _nests(data, shape):
+        return _flattened(data, len(shape) - 1)
+    if shape[1:] == (1,) and _nests(data, shape[:1]):
+        return data
+    return None
+
+
+def _nests(data: Json, shape: Shape) -> bool:
+    if not shape:
+        return not isinstance(data, list)
+    if not isinstance(data, list) or len(data) != shape[0]:
+        return False
+    return all(_nests(one, shape[1:]) for one in data)
+
+
+def _flattened(data: list[Any], depth: int) -> list[Json]:
+    values: Iterator[Any] = iter(data)
+    for _ in range(depth):
+        values = chain.from_iterable(values)
+    return list(values)
+
+
+def _parsed(body: bytes) -> Json:
+    try:
+        return cast("Json", msgspec.json.decode(body))
+    except UnicodeDecodeError as error:
+        raise _malformed(f"a text in it is not UTF-8 ({error.reason})") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _malformed(str(error)) from None
+
+
+def _object(value: Json, what: str) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be an object")
+    return value
+
+
+def _list(value: Json, what: str) -> list[Json]:
+    if not isinstance(value, list):
+        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be a list")
+    return value
+
+
+def _text(value: Json, what: str) -> str:
+    if not isinstance(value, str):
+        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be a text")
+    return value
+
+
+def _lowered(what: str) -> str:
+    return what[:1].lower() + what[1:]
+
+
+def _malformed(why: str) -> BodyMalformedError:
+    return BodyMalformedError(
+        "The body is no inference request.", why=why, fix=f"send JSON such as {REQUEST_SHOWN}"
+    )
+
+
+def _either(names: tuple[str, ...]) -> str:
+    shown = ", ".join(_shown(name) for name in names[:FAULTS_MAX])
+    return shown if len(names) <= FAULTS_MAX else f"{shown} and {len(names) - FAULTS_MAX} more"
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= FOUND_LENGTH_MAX else text[:FOUND_LENGTH_MAX] + "…"
+    return f"`{cut}`"
+
+
+def _value_shown(value: Json) -> str:
+    if value is None or isinstance(value, dict):
+        return _kind_of(value)
+    if isinstance(value, str):
+        return f"the text {_shown(value)}"
+    return _shown(repr(value))
+
+
+def _kind_of(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _count(number: int) -> str:
+    return f"{number} value" if number == 1 else f"{number} values"

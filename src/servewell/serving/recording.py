@@ -1,0 +1,197 @@
+"""Writing prediction records: on disk, in the kernel's hands, before their answers are sent.
+
+All records of one turn of the loop go into the segment by one append. What `write` has taken
+survives the death of the process; `fsync` follows about once a second in a thread, so a loss of
+power costs about a second of records. See docs/decisions/0003-records-survive-a-kill.md.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from servewell.core.catalog.prediction_record import (
+    PredictionRecord,
+    RecordSchema,
+    SegmentHeader,
+    frame,
+)
+from servewell.ports.clock import Clock
+
+SEGMENT_BYTES: Final = 64 << 20
+SEGMENT_AGE_S: Final = 30.0  # after its first record
+RETRY_S: Final = 1.0  # between attempts to open a segment on a disk that refuses
+NANOSECONDS: Final = 1_000_000_000
+
+
+class Recordable(Protocol):
+    """What is to be recorded. Its number in the segment is known only when it is written."""
+
+    @property
+    def schema(self) -> RecordSchema | None:
+        """Names and types of its inputs and outputs, or None where it has none."""
+        ...
+
+    def record(self, sequence: int) -> PredictionRecord:
+        """Return the record with its number."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Segment:
+    """The segment that is being written."""
+
+    descriptor: int
+    path: Path
+    opened_at: float
+    size: int  # bytes of whole frames
+    sequence: int = 0  # of the next record
+    synced: int = 0  # bytes known to be on the disk
+
+
+class Recorder:
+    """Writes the records of one worker. Used by one thread."""
+
+    def __init__(self, folder: Path, *, worker: int, clock: Clock, bytes_max: int) -> None:
+        self._folder = folder
+        self._worker = worker
+        self._clock = clock
+        self._bytes_max = bytes_max
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="records")
+        self._segment: _Segment | None = None
+        self._schemas: dict[str, RecordSchema] = {}
+        self._retry_at = 0.0
+        self._full = False  # the folder holds more than it may
+        self._distrusted = False  # a sync failed, so the segment is to be closed
+        self.fault = ""  # why records cannot be written at the moment
+
+    def commit(self, entries: Sequence[Recordable]) -> bool:
+        """Write records by one append; whether all of them are written, else none is."""
+        segment = self._open_segment()
+        if segment is None:
+            return False
+        try:
+            self._append(segment, self._framed(segment.sequence, entries))
+        except OSError as error:
+            self._fail(segment, error)
+            return False
+        segment.sequence += len(entries)
+        return True
+
+    def tick(self) -> None:
+        """Sync, rotate and measure; to be called about once a second."""
+        segment = self._segment
+        if segment is not None and self._is_due(segment):
+            self._rotate()
+        elif segment is not None and segment.synced < segment.size:
+            self._disk.submit(self._sync, segment, segment.size)
+        self._disk.submit(self._measure)
+
+    def close(self) -> None:
+        """Finish the segment and wait until it is on the disk."""
+        self._rotate()
+        self._disk.shutdown(wait=True)
+
+    def _framed(self, sequence: int, entries: Sequence[Recordable]) -> bytes:
+        parts = []
+        for number, entry in enumerate(entries, sequence):
+            schema = entry.schema
+            if schema is not None and self._schemas.get(schema.package) is not schema:
+                self._schemas[schema.package] = schema
+                parts.append(frame(schema))
+            parts.append(frame(entry.record(number)))
+        return b"".join(parts)
+
+    def _append(self, segment: _Segment, data: bytes) -> None:
+        written = os.write(segment.descriptor, data)
+        while written < len(data):
+            written += os.write(segment.descriptor, memoryview(data)[written:])
+        segment.size += len(data)
+
+    def _open_segment(self) -> _Segment | None:
+        segment = self._segment
+        if segment is not None and not self._is_due(segment) and not self._full:
+            return segment
+        self._rotate()
+        now = self._clock.now()
+        if self._full or now < self._retry_at:
+            return None
+        try:
+            self._segment = self._new_segment(now)
+        except OSError as error:
+            self._note_fault(error)
+        return self._segment
+
+    def _new_segment(self, now: float) -> _Segment:
+        """Make a segment. Its final name appears only when it is locked and has its header."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        started_ns = int(now * NANOSECONDS)
+        name = f"w{self._worker}-{started_ns}-{os.getpid()}.segment"
+        draft = self._folder / f".{name}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(draft, flags, 0o600)
+        segment = _Segment(descriptor=descriptor, path=self._folder / name, opened_at=now, size=0)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            header = SegmentHeader(worker=self._worker, pid=os.getpid(), started_ns=started_ns)
+            self._append(segment, frame(header))
+            draft.rename(segment.path)
+        except OSError:
+            os.close(descriptor)
+            draft.unlink(missing_ok=True)
+            raise
+        self._schemas = {}
+        self.fault = ""
+        return segment
+
+    def _is_due(self, segment: _Segment) -> bool:
+        old = self._clock.now() - segment.opened_at >= SEGMENT_AGE_S
+        return old or segment.size >= SEGMENT_BYTES or self._distrusted
+
+    def _rotate(self) -> None:
+        segment, self._segment = self._segment, None
+        self._distrusted = False
+        if segment is not None:
+            self._disk.submit(self._finish, segment)
+
+    def _fail(self, segment: _Segment, error: OSError) -> None:
+        """Cut the segment back to its last whole frame, and let it go."""
+        with suppress(OSError):
+            os.ftruncate(segment.descriptor, segment.size)
+        self._note_fault(error)
+        self._rotate()
+
+    def _note_fault(self, error: OSError) -> None:
+        self.fault = os.strerror(error.errno or 0)
+        self._retry_at = self._clock.now() + RETRY_S
+        print(f"Records cannot be written: {self.fault}.", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+
+    def _sync(self, segment: _Segment, size: int) -> None:
+        try:
+            os.fsync(segment.descriptor)
+            segment.synced = size
+        except OSError:
+            self._distrusted = True
+
+    def _finish(self, segment: _Segment) -> None:
+        """Put a finished segment on the disk, with its name, then unlock it."""
+        with suppress(OSError):
+            os.fsync(segment.descriptor)
+        with suppress(OSError):
+            folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+            os.fsync(folder)
+            os.close(folder)
+        os.close(segment.descriptor)
+
+    def _measure(self) -> None:
+        size = 0
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    size += entry.stat().st_size
+        self._full = size >= self._bytes_max

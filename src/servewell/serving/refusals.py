@@ -1,0 +1,157 @@
+"""Why a request is refused, and the HTTP status and headers that say so."""
+
+from typing import Final
+
+from servewell.errors import ServewellError
+
+
+class RequestError(ServewellError):
+    """A request that is not answered with predictions.
+
+    `reason` is what the record keeps of it: never a value of the request.
+    """
+
+    code = "SW-300"
+
+    @property
+    def reason(self) -> str:
+        """Return what was wrong, without any value of the request."""
+        return type(self).__name__.removesuffix("Error")
+
+
+class MalformedHttpError(RequestError):
+    """The bytes are not one well-formed HTTP/1.1 request."""
+
+    code = "SW-300"
+
+
+class HeadTooLargeError(RequestError):
+    """The request line and headers are larger than a worker reads."""
+
+    code = "SW-301"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is larger than the endpoint takes."""
+
+    code = "SW-302"
+
+
+class RequestTooSlowError(RequestError):
+    """The request did not arrive whole in its time."""
+
+    code = "SW-303"
+
+
+class PathUnknownError(RequestError):
+    """Nothing is served under that path."""
+
+    code = "SW-304"
+
+
+class MethodRefusedError(RequestError):
+    """The path exists, and does not take that method."""
+
+    code = "SW-305"
+
+
+class NotAuthenticatedError(RequestError):
+    """The request carries no key that is known here."""
+
+    code = "SW-306"
+
+
+class KeyExpiredError(RequestError):
+    """The key was good once."""
+
+    code = "SW-307"
+
+
+class NotPermittedError(RequestError):
+    """The key is good, and does not give this right here."""
+
+    code = "SW-308"
+
+
+class EndpointUnknownError(RequestError):
+    """No endpoint has that name."""
+
+    code = "SW-309"
+
+
+class DeploymentUnknownError(RequestError):
+    """The endpoint has no such deployment, or serves no such version."""
+
+    code = "SW-310"
+
+
+class ContentRefusedError(RequestError):
+    """The body is in a form that is not read here."""
+
+    code = "SW-311"
+
+
+class BodyMalformedError(RequestError):
+    """The body is no inference request in JSON."""
+
+    code = "SW-312"
+
+
+class BinaryTensorsError(RequestError):
+    """The body carries binary tensors."""
+
+    code = "SW-314"
+
+
+class NotReadyError(RequestError):
+    """No deployment of the endpoint is loaded."""
+
+    code = "SW-315"
+
+
+class ModelFailedError(RequestError):
+    """The model raised an error on this request."""
+
+    code = "SW-316"
+
+
+class NotRecordedError(RequestError):
+    """The prediction cannot be recorded, and the endpoint answers nothing unrecorded."""
+
+    code = "SW-317"
+
+
+# Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
+STATUS: Final[dict[str, int]] = {
+    "SW-300": 400,
+    "SW-301": 431,
+    "SW-302": 413,
+    "SW-303": 408,
+    "SW-304": 404,
+    "SW-305": 405,
+    "SW-306": 401,
+    "SW-307": 401,
+    "SW-308": 403,
+    "SW-309": 404,
+    "SW-310": 404,
+    "SW-311": 415,
+    "SW-312": 400,
+    "SW-313": 400,
+    "SW-314": 400,
+    "SW-315": 503,
+    "SW-316": 500,
+    "SW-317": 503,
+}
+
+# Code of the error -> headers beside the status. RFC 9110 wants the first three.
+HEADERS: Final[dict[str, bytes]] = {
+    "SW-305": b"allow: GET, POST\r\n",
+    "SW-306": b'www-authenticate: Bearer realm="servewell"\r\n',
+    "SW-307": b'www-authenticate: Bearer realm="servewell", error="invalid_token"\r\n',
+    "SW-311": b"accept: application/json\r\naccept-encoding: identity\r\n",
+    "SW-315": b"retry-after: 1\r\n",
+    "SW-317": b"retry-after: 1\r\n",
+}
+
+# After these the rest of the connection's bytes cannot be told apart.
+CLOSING: Final = frozenset({"SW-300", "SW-301", "SW-302", "SW-303"})

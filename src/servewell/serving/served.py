@@ -1,0 +1,103 @@
+"""Deployments and endpoints as a worker serves them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy
+from servewell.core.catalog.prediction_record import RecordSchema
+from servewell.core.operations.routing import choose
+from servewell.serving.answers import JSON
+from servewell.serving.metrics import DeploymentMeter
+from servewell.serving.package import Package
+
+
+class Served:
+    """One loaded deployment of one endpoint, with what is worked out once for all requests."""
+
+    __slots__ = (
+        "endpoint", "has_personal", "head", "meter", "model", "name", "package", "personal",
+        "policy", "schema", "share_bp", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        deployment: Deployment,
+        *,
+        package: Package,
+        meter: DeploymentMeter,
+    ) -> None:
+        self.endpoint = endpoint.name
+        self.name = deployment.name
+        self.version = str(deployment.version)
+        self.share_bp = deployment.share_bp
+        self.model = f"{deployment.model}:{deployment.version}"
+        self.policy = endpoint.policy
+        self.package = package
+        self.meter = meter
+        inputs = package.signature.inputs
+        self.personal = tuple(one.personal or one.name in self.policy.personal for one in inputs)
+        self.has_personal = any(self.personal)
+        self.schema = RecordSchema(
+            package=package.digest,
+            inputs=tuple(
+                (one.name, one.datatype.value, one.row_shape, personal)
+                for one, personal in zip(inputs, self.personal, strict=True)
+            ),
+            outputs=tuple(
+                (one.name, one.datatype.value, one.row_shape) for one in package.signature.outputs
+            ),
+        )
+        self.head = b"%bservewell-deployment: %b\r\nservewell-model-version: %b\r\n" % (
+            JSON,
+            self.name.encode(),
+            self.version.encode(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServedEndpoint:
+    """One endpoint with those of its deployments that are loaded."""
+
+    name: str
+    policy: EndpointPolicy
+    deployments: dict[str, Served]
+    traffic: tuple[tuple[str, int], ...]
+
+    def chosen(self, draw: int) -> Served | None:
+        """Return the deployment that answers one request, or None where none can."""
+        if len(self.traffic) == 1:
+            return self.deployments[self.traffic[0][0]]
+        name = choose(self.traffic, draw)
+        return None if name is None else self.deployments[name]
+
+    def of_version(self, version: str) -> Served | None:
+        """Return the deployment that serves a version: of several, the one with most traffic."""
+        serving = [one for one in self.deployments.values() if one.version == version]
+        return max(serving, key=lambda one: one.share_bp, default=None)
+
+    @property
+    def main(self) -> Served | None:
+        """Return the deployment with most traffic."""
+        return max(self.deployments.values(), key=lambda one: one.share_bp, default=None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be answered."""
+        return bool(self.traffic)
+
+    @property
+    def versions(self) -> list[str]:
+        """Return the versions that are live, oldest first."""
+        return [str(one) for one in sorted({int(one.version) for one in self.deployments.values()})]
+
+
+def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpoint:
+    """Return an endpoint with its loaded deployments."""
+    deployments = {one.name: one for one in loaded}
+    return ServedEndpoint(
+        name=endpoint.name,
+        policy=endpoint.policy,
+        deployments=deployments,
+        traffic=tuple((one.name, one.share_bp) for one in deployments.values() if one.share_bp),
+    )

@@ -1,0 +1,264 @@
+"""One turn of the loop: run what waits in batches, record it all at once, then answer.
+
+Requests that arrive in one turn are answered in the next, so a lone request waits for nobody and
+concurrent ones share a call of the model and an append to the log. No timer is involved.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter_ns
+from typing import Final
+
+from servewell.serving.answers import http_answer, refusal
+from servewell.serving.exchange import Exchange
+from servewell.serving.metrics import WorkerMeter
+from servewell.serving.protocols.columns import Decoded
+from servewell.serving.protocols.oip_answer import OutputTensor, encode_answer
+from servewell.serving.recording import Recorder
+from servewell.serving.refusals import (
+    KeyExpiredError,
+    ModelFailedError,
+    NotAuthenticatedError,
+    NotRecordedError,
+    RequestError,
+)
+from servewell.serving.runtimes.onnx import ModelRunError
+from servewell.serving.served import Served
+from servewell.serving.tensors import gather, scatter
+
+BATCH_ROWS_MAX: Final = 128
+ROWS_ALONE: Final = 256  # more rows than these run in a thread, so that the loop goes on
+THREADS: Final = 2
+UNAUTHENTICATED: Final = frozenset({NotAuthenticatedError.code, KeyExpiredError.code})
+
+Wanted = tuple[str, ...]
+Outputs = list[OutputTensor]
+
+
+class Turns:
+    """What waits for the model, and what waits to be answered."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, recorder: Recorder, meter: WorkerMeter
+    ) -> None:
+        self._loop = loop
+        self._recorder = recorder
+        self._meter = meter
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
+        self._waiting: dict[tuple[Served, Wanted], list[Exchange]] = {}
+        self._finished: list[Exchange] = []
+        self._armed = False
+        self.in_flight = 0
+        self.draining = False
+
+    def predict(self, exchange: Exchange, served: Served, decoded: Decoded) -> None:
+        """Take a decoded request to its deployment."""
+        self.in_flight += 1
+        if decoded.rows > ROWS_ALONE:
+            self._in_thread(exchange, served, decoded)
+            return
+        self._waiting.setdefault((served, decoded.wanted), []).append(exchange)
+        self._arm()
+
+    def finish(self, exchange: Exchange) -> None:
+        """Take an exchange that needs no model to its answer."""
+        self.in_flight += 1
+        self._finished.append(exchange)
+        self._arm()
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _arm(self) -> None:
+        if not self._armed:
+            self._armed = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._armed = False
+        waiting, self._waiting = self._waiting, {}
+        for (served, wanted), exchanges in waiting.items():
+            for batch in _batches(exchanges, together=served.package.batches):
+                self._run(served, wanted, batch)
+        finished, self._finished = self._finished, []
+        self._answer(finished)
+
+    def _run(self, served: Served, wanted: Wanted, batch: list[Exchange]) -> None:
+        """Run a batch; where it fails, each of its requests alone, so that one poisons no other."""
+        started = perf_counter_ns()
+        try:
+            outputs = predicted(served, wanted, [_decoded(one) for one in batch])
+        except ModelRunError as error:
+            if len(batch) == 1:
+                self._fail(batch[0], error)
+            else:
+                for one in batch:
+                    self._run(served, wanted, [one])
+            return
+        self._take(batch, outputs, started, perf_counter_ns())
+
+    def _take(
+        self, batch: list[Exchange], outputs: list[Outputs], started: int, ended: int
+    ) -> None:
+        took, rows = ended - started, 0
+        for exchange, own in zip(batch, outputs, strict=True):
+            exchange.outputs = own
+            exchange.queue_ns = started - exchange.queued_at
+            exchange.infer_ns = took
+            rows += _decoded(exchange).rows
+        served = batch[0].served
+        if served is not None:
+            served.meter.batch(rows)
+            _encode(batch, served)
+        self._finished += batch
+
+    def _fail(self, exchange: Exchange, error: ModelRunError) -> None:
+        print(f"Prediction {exchange.prediction_id}: the model failed ({error}).", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+        exchange.error = ModelFailedError(
+            f"The model failed on this request, prediction `{exchange.prediction_id}`.",
+            why=f"it raised {error}, on these rows alone",
+            fix="look for values that the model was not trained on; the log of the worker names "
+            "this prediction",
+        )
+        self._finished.append(exchange)
+
+    def _in_thread(self, exchange: Exchange, served: Served, decoded: Decoded) -> None:
+        def done(outcome: Callable[[], None]) -> None:
+            outcome()
+            self._arm()
+
+        def work() -> None:
+            started = perf_counter_ns()
+            try:
+                outputs = predicted(served, decoded.wanted, [decoded])
+            except ModelRunError as error:
+                fault = error
+                self._loop.call_soon_threadsafe(done, lambda: self._fail(exchange, fault))
+                return
+            ended = perf_counter_ns()
+            self._loop.call_soon_threadsafe(
+                done, lambda: self._take([exchange], outputs, started, ended)
+            )
+
+        self._threads.submit(work)
+
+    def _answer(self, finished: list[Exchange]) -> None:
+        """Record what was done, then tell the callers."""
+        for exchange in finished:
+            if exchange.error is not None:
+                exchange.status = refusal(exchange.error)[0]
+        recorded = [one for one in finished if one.is_recorded]
+        if recorded:
+            written = self._recorder.commit(recorded)
+            self._meter.recorded(len(recorded), written=written)
+            if not written:
+                _refuse_unrecorded(recorded)
+        now = perf_counter_ns()
+        for exchange in finished:
+            self._complete(exchange, now)
+        self.in_flight -= len(finished)
+        for caller in dict.fromkeys(one.caller for one in finished):
+            caller.flush()
+
+    def _complete(self, exchange: Exchange, now: int) -> None:
+        served, error = exchange.served, exchange.error
+        if self.draining and exchange.caller.is_last(exchange):
+            exchange.close = True
+        if error is not None:
+            self._refuse(exchange, error)
+        else:
+            headers = exchange.head
+            exchange.answer = http_answer(
+                exchange.status, headers, exchange.body, close=exchange.close, bodiless=False
+            )
+        if served is not None:
+            took_us = (now - exchange.started_at) // 1_000
+            served.meter.answered(exchange.status, took_us, exchange.stages_us)
+
+    def _refuse(self, exchange: Exchange, error: RequestError) -> None:
+        status, headers, body = refusal(error)
+        exchange.status = status
+        if error.code in UNAUTHENTICATED:
+            self._meter.unauthenticated()
+        elif exchange.prediction_id:
+            headers += b"servewell-prediction-id: %b\r\n" % exchange.prediction_id.encode()
+        self._meter.refused(exchange.known_endpoint, error.code)
+        exchange.answer = http_answer(
+            status, headers, body, close=exchange.close, bodiless=exchange.method == "HEAD"
+        )
+
+
+def predicted(served: Served, wanted: Wanted, requests: list[Decoded]) -> list[Outputs]:
+    """Return the outputs of each request.
+
+    Raises: ModelRunError.
+    """
+    package = served.package
+    declared = [one for one in package.signature.outputs if not wanted or one.name in wanted]
+    try:
+        feed = gather(package.signature, requests)
+        parts = scatter(package.model.run(feed, wanted or package.model.outputs), requests)
+    except (MemoryError, OverflowError, TypeError, ValueError) as error:
+        raise ModelRunError(type(error).__name__) from error
+    return [
+        [
+            OutputTensor(one.name, one.datatype.value, shape, values)
+            for one, (values, shape) in zip(declared, own, strict=True)
+        ]
+        for own in parts
+    ]
+
+
+def _encode(batch: list[Exchange], served: Served) -> None:
+    started = perf_counter_ns()
+    for exchange in batch:
+        exchange.body = encode_answer(
+            served.endpoint,
+            served.version,
+            {"prediction_id": exchange.prediction_id, "deployment": served.name},
+            request_id=_decoded(exchange).request_id,
+            outputs=exchange.outputs,
+        )
+        exchange.head = b"%bservewell-prediction-id: %b\r\n" % (
+            served.head,
+            exchange.prediction_id.encode(),
+        )
+    took = (perf_counter_ns() - started) // len(batch)
+    for exchange in batch:
+        exchange.encode_ns = took
+
+
+def _refuse_unrecorded(recorded: list[Exchange]) -> None:
+    for exchange in recorded:
+        if exchange.refuse_unrecorded:
+            exchange.outputs = []
+            exchange.error = NotRecordedError(
+                "The prediction cannot be recorded.",
+                why="the disk refuses to take the record, and this endpoint answers nothing "
+                "unrecorded",
+                fix="make room on the disk of the home folder; `servewell doctor` says what is "
+                "wrong; then send the request again",
+            )
+
+
+def _batches(exchanges: list[Exchange], *, together: bool) -> list[list[Exchange]]:
+    """Return the exchanges in batches of at most `BATCH_ROWS_MAX` rows, or of one request."""
+    batches: list[list[Exchange]] = []
+    rows = BATCH_ROWS_MAX
+    for exchange in exchanges:
+        own = _decoded(exchange).rows
+        rows += own
+        if rows > BATCH_ROWS_MAX or not together:
+            batches.append([])
+            rows = own
+        batches[-1].append(exchange)
+    return batches
+
+
+def _decoded(exchange: Exchange) -> Decoded:
+    if exchange.decoded is None:
+        raise AssertionError("an exchange waits for the model only when it is decoded")
+    return exchange.decoded

@@ -1,0 +1,250 @@
+"""A worker process: it serves from the last good snapshot until it is told to stop."""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from os import getpid
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
+from servewell.errors import ServewellError
+from servewell.ports.blobs import Blobs
+from servewell.ports.clock import Clock
+from servewell.ports.secrets import Secrets
+from servewell.ports.signer import Signer
+from servewell.ports.snapshots import Snapshots, WorkerReport
+from servewell.serving.connection import Connection
+from servewell.serving.counters import Counters
+from servewell.serving.loading import Loaded, Loader
+from servewell.serving.metrics import WorkerMeter
+from servewell.serving.recording import Recorder
+from servewell.serving.request_path import RequestPath
+from servewell.serving.turns import Turns
+
+POLL_S: Final = 0.05  # between looks at the snapshot
+RETRY_POLLS: Final = 100  # between attempts to load what could not be loaded
+SWEEP_S: Final = 1.0
+DRAIN_POLL_S: Final = 0.02
+IDLE_GRACE_S: Final = 1  # seconds in which an idle caller may still send, while draining
+RECORD_BYTES_MAX: Final = 5 << 30
+# Allocations between collections. What is loaded is frozen, and a request makes no cycles.
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+
+class WorkerStartError(ServewellError):
+    """A worker cannot start."""
+
+    code = "SW-505"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What a worker is made of."""
+
+    index: int
+    listener: socket.socket  # bound and listening, shared by all workers
+    snapshots: Snapshots
+    blobs: Blobs
+    signer: Signer
+    secrets: Secrets
+    clock: Clock
+    records: Path  # folder of the live segments
+    runtime_dir: Path
+    drain_s: float  # seconds that requests in flight may take when the worker stops
+    record_bytes_max: int = RECORD_BYTES_MAX  # of the live segments, before records are refused
+
+
+def serve(parts: WorkerParts) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; return the exit code.
+
+    Raises: WorkerStartError, StorageError.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve_until_signal(parts))
+
+
+async def _serve_until_signal(parts: WorkerParts) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    worker = Worker(parts)
+    await worker.start()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    await worker.run(stop)
+    return 0
+
+
+class Worker:
+    """One worker on a running loop."""
+
+    def __init__(self, parts: WorkerParts) -> None:
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._counters = _counters(parts)
+        self._meter = WorkerMeter(self._counters, parts.index)
+        self._recorder = Recorder(
+            parts.records,
+            worker=parts.index,
+            clock=parts.clock,
+            bytes_max=parts.record_bytes_max,
+        )
+        self._turns = Turns(self._loop, recorder=self._recorder, meter=self._meter)
+        self._path = RequestPath(
+            self._turns,
+            clock=parts.clock,
+            pepper=parts.secrets.get("pepper"),
+            redaction_key=parts.secrets.get("redaction"),
+            counters=parts.runtime_dir,
+        )
+        self._loader = Loader(blobs=parts.blobs, signer=parts.signer, meter=self._meter)
+        self._connections: set[Connection] = set()
+        self._token: object = None
+        self._polls_until_retry: int | None = None
+        self._fault = ""
+        self._accepting = False
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def start(self) -> None:
+        """Load the snapshot, and begin to accept."""
+        await self._refresh()
+        self._parts.listener.settimeout(0)
+        self._accept()
+        self._begin(self._watch())
+        self._begin(self._sweep())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain."""
+        await stop.wait()
+        await self._drain()
+
+    def _begin(self, work: Coroutine[object, object, object]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _accept(self) -> None:
+        if not self._accepting:
+            self._accepting = True
+            self._loop.add_reader(self._parts.listener, self._take_one)
+
+    def _stop_accepting(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._parts.listener)
+
+    def _take_one(self) -> None:
+        """Accept one connection a turn: the workers share the listener, and each takes some."""
+        try:
+            accepted, _ = self._parts.listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            print(f"No connection can be accepted: {error.strerror}.", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+            self._stop_accepting()  # the sweep tries again in a second
+            return
+        accepted.settimeout(0)
+        self._begin(self._connect(accepted))
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        with suppress(OSError):
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self._path, self._connections), accepted
+            )
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            if self._polls_until_retry is not None:
+                self._polls_until_retry -= 1
+            if self._parts.snapshots.token() != self._token or self._polls_until_retry == 0:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Serve from the newest snapshot that can be read. Loading does not stop serving."""
+        self._token = self._parts.snapshots.token()
+        snapshot, fault = await asyncio.to_thread(self._newest)
+        if snapshot is not None:
+            loaded = await asyncio.to_thread(self._loader.load, snapshot, self._path.table)
+            fault = " ".join((*loaded.faults, fault)).strip()
+            self._swap(loaded)
+        self._polls_until_retry = RETRY_POLLS if fault else None
+        if fault and fault != self._fault:
+            print(fault, file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+        self._fault = fault
+        await self._report()
+
+    def _newest(self) -> tuple[Snapshot | None, str]:
+        snapshots = self._parts.snapshots
+        try:
+            return snapshots.current(), ""
+        except SnapshotCorruptError as error:
+            fault = f"{error.what} {error.why}."
+            return (None if self._path.table.version else snapshots.previous()), fault
+
+    def _swap(self, loaded: Loaded) -> None:
+        self._path.swap(loaded.table)
+        self._meter.serves(loaded.table.version)
+
+    async def _report(self) -> None:
+        table = self._path.table
+        report = WorkerReport(
+            worker=self._parts.index,
+            pid=getpid(),
+            snapshot=table.version,
+            ready=table.complete and table.version > 0 and not self._turns.draining,
+            fault=self._fault,
+            at=self._parts.clock.now(),
+        )
+        await asyncio.to_thread(self._parts.snapshots.report, report)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for connection in tuple(self._connections):
+                connection.sweep()
+            self._recorder.tick()
+            self._meter.load(in_flight=self._turns.in_flight, connections=len(self._connections))
+            if not self._turns.draining:
+                self._accept()
+
+    async def _drain(self) -> None:
+        """Answer what is in flight, with `Connection: close`, then let go of everything."""
+        self._stop_accepting()
+        self._turns.draining = True
+        await self._report()
+        ends = self._loop.time() + self._parts.drain_s
+        while (self._connections or self._turns.in_flight) and self._loop.time() < ends:
+            for connection in tuple(self._connections):
+                connection.close_if_idle(IDLE_GRACE_S)
+            await asyncio.sleep(DRAIN_POLL_S)
+        for connection in tuple(self._connections):
+            connection.abort()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._turns.close()
+        self._recorder.close()
+        self._meter.load(in_flight=0, connections=0)
+
+
+def _counters(parts: WorkerParts) -> Counters:
+    try:
+        parts.runtime_dir.mkdir(parents=True, exist_ok=True)
+        return Counters(parts.runtime_dir / f"counters-{parts.index}")
+    except OSError as error:
+        raise WorkerStartError(
+            f"Worker {parts.index} cannot start.",
+            why=f"its counters in `{parts.runtime_dir}` cannot be opened: {error.strerror}",
+            fix="make room on the disk, or make the folder writable; `servewell doctor` checks "
+            "both",
+        ) from error

@@ -1,0 +1,40 @@
+"""One worker in a process of its own: `worker_process.py HOME INDEX LISTENER [FILE_BYTES_MAX]`."""
+
+import resource
+import socket
+import sys
+from pathlib import Path
+
+from servewell.adapters.embedded.blobs import FileBlobs
+from servewell.adapters.embedded.clock import SystemClock
+from servewell.adapters.embedded.secrets import FileSecrets
+from servewell.adapters.embedded.signer import HomeSigner
+from servewell.adapters.embedded.snapshots import FileSnapshots
+from servewell.serving.worker import WorkerParts, serve
+
+
+def main(folder: Path, index: int, listener: int, file_bytes_max: int | None) -> int:
+    """Serve until told to stop; with a limit, no file may grow beyond it, as on a full disk."""
+    if file_bytes_max is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+    secrets = FileSecrets(folder / "keys")
+    signer = HomeSigner(secrets)
+    return serve(
+        WorkerParts(
+            index=index,
+            listener=socket.socket(fileno=listener),
+            snapshots=FileSnapshots(folder / "snapshot", reports=folder / "run", signer=signer),
+            blobs=FileBlobs(folder / "blobs"),
+            signer=signer,
+            secrets=secrets,
+            clock=SystemClock(),
+            records=folder / "records" / "live",
+            runtime_dir=folder / "run",
+            drain_s=5.0,
+        )
+    )
+
+
+if __name__ == "__main__":
+    home, index, listener, *limit = sys.argv[1:]
+    sys.exit(main(Path(home), int(index), int(listener), int(limit[0]) if limit else None))
