@@ -35,6 +35,18 @@ class PickleRefusedError(ServewellError):
     code = "SW-404"
 
 
+class HeldOutRowsError(ServewellError):
+    """The rows that are held out cannot be told, or there are none."""
+
+    code = "SW-406"
+
+
+class LibraryMissingError(ServewellError):
+    """A library that this kind of model needs is not installed."""
+
+    code = "SW-407"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What a job is to do. Either `script` or `artifact` is given."""
@@ -95,7 +107,7 @@ class Trainer(Protocol):
         """Run a job to its end; `progress` gets a short line whenever there is something to say.
 
         Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
-        StorageError.
+        InputRuleError, HeldOutRowsError, LibraryMissingError, StorageError.
         """
         ...
 

@@ -1,0 +1,142 @@
+"""What the job's process and the one that waits for it say to each other, and in which files."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from servewell.adapters.embedded.atomic_file import write_atomically
+from servewell.core.catalog.inferred_signature import InputRuleError
+from servewell.core.catalog.model import Equivalence, Parameter
+from servewell.core.catalog.signature import Signature
+from servewell.errors import ServewellError
+from servewell.ports.trainer import (
+    ConversionFailedError,
+    HeldOutRowsError,
+    Job,
+    LibraryMissingError,
+    NotEquivalentError,
+    PickleRefusedError,
+    TrainingFailedError,
+)
+
+SAID_BYTES_MAX: Final = 200  # of one line of progress
+
+ERRORS: Final[dict[str, type[ServewellError]]] = {
+    kind.code: kind
+    for kind in (
+        TrainingFailedError,
+        ConversionFailedError,
+        NotEquivalentError,
+        PickleRefusedError,
+        InputRuleError,
+        HeldOutRowsError,
+        LibraryMissingError,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the job's process is to do, and the pipes that tie it to the one that waits."""
+
+    job: Job
+    progress_pipe: int  # file descriptor to write lines of progress to
+    parent_pipe: int  # file descriptor that ends when the waiting process does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a job, apart from the files."""
+
+    signature: Signature
+    equivalence: Equivalence
+    metrics: dict[str, float]
+    example: dict[str, Parameter] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The error that ended a job."""
+
+    code: str
+    what: str
+    why: str
+    fix: str
+
+
+class RunFiles:
+    """The files of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.order = folder / "job.json"
+        self.pid = folder / "pid"
+        self.log = folder / "log.txt"
+        self.environment = folder / "environment.lock"
+        self.artifact = folder / "model.onnx"
+        self.result = folder / "result.json"
+        self.failure = folder / "failure.json"
+
+    def clear(self) -> None:
+        """Remove what an earlier attempt at the same run left.
+
+        Raises: OSError.
+        """
+        for path in (self.pid, self.log, self.artifact, self.result, self.failure):
+            path.unlink(missing_ok=True)
+
+
+def write(path: Path, value: Order | Result | Failure) -> None:
+    """Write a value as JSON: a reader sees all of it or nothing.
+
+    Raises: OSError.
+    """
+    write_atomically(path, msgspec.json.encode(value, enc_hook=_plain))
+
+
+def read_order(path: Path) -> Order:
+    """Read what a job is to do.
+
+    Raises: OSError, msgspec.DecodeError.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=Order, dec_hook=_rich)
+
+
+def read_result(path: Path) -> Result | None:
+    """Return what came of a job, or None where nothing did."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Result)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def read_failure(path: Path) -> Failure | None:
+    """Return the error that ended a job, or None where it wrote none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Failure)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def say_to(pipe: int, line: str) -> None:
+    """Send one line of progress; a reader that has gone is no reason to stop."""
+    data = " ".join(line.split()).encode()[:SAID_BYTES_MAX]
+    try:
+        os.write(pipe, data + b"\n")
+    except OSError:
+        return
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"no JSON for {type(value)}")
+
+
+def _rich(kind: type, value: Any) -> Any:  # noqa: ANN401  # as msgspec types its hooks
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"no {kind} in JSON")

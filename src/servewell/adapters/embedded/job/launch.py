@@ -1,0 +1,159 @@
+"""Starts a job's process and follows it to its end."""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
+from typing import Final
+
+from servewell.adapters.embedded.atomic_file import write_atomically
+from servewell.adapters.embedded.job.exchange import SAID_BYTES_MAX, Order, RunFiles, write
+from servewell.adapters.embedded.processes import command_line
+from servewell.ports.trainer import Job
+
+LOOK_AGAIN_S: Final = 0.1  # at most this long after its end a job is seen to have ended
+READ_BYTES: Final = 65_536
+
+# Of the environment a job gets what a Python program needs to run as its author is used to, and
+# nothing that could be a secret: no `SERVEWELL_DATABASE_URL`, no key, no token.
+NAMES_KEPT: Final = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"})
+PREFIXES_KEPT: Final = (
+    "LC_",
+    "PYTHON",
+    "OMP_",  # how many threads numerical libraries start
+    "OPENBLAS_",
+    "MKL_",
+    "COVERAGE_PROCESS_",  # so that a measured test measures its jobs too
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a job's process ended."""
+
+    exit_code: int  # negative: the signal that killed it
+    timed_out: bool
+    last_said: str  # its last line of progress, or empty
+
+
+def job_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of a job."""
+    kept = {
+        name: value
+        for name, value in surroundings.items()
+        if name in NAMES_KEPT or name.startswith(PREFIXES_KEPT)
+    }
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def follow(job: Job, files: RunFiles, progress: Callable[[str], None]) -> Ending:
+    """Run a job to its end, or to its timeout; nothing of it runs afterwards.
+
+    Raises: OSError where the run's folder cannot be written or no process can be started.
+    """
+    deadline = time.monotonic() + job.timeout_s
+    with _pipe() as (parent, _held_open), _pipe() as (said, say):
+        order = Order(job=job, progress_pipe=say.fileno(), parent_pipe=parent.fileno())
+        write(files.order, order)
+        with _process(order, files) as process:
+            say.close()
+            parent.close()
+            return _watch(process, said, deadline=deadline, progress=progress)
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[FileIO, FileIO]]:
+    source, sink = os.pipe()
+    with FileIO(source, "r") as reader, FileIO(sink, "w") as writer:
+        yield reader, writer
+
+
+@contextmanager
+def _process(order: Order, files: RunFiles) -> Iterator[subprocess.Popen[bytes]]:
+    with files.log.open("wb") as log:
+        process = subprocess.Popen(
+            command_line("job", files.folder),
+            cwd=order.job.folder,
+            env=job_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(order.progress_pipe, order.parent_pipe),
+            start_new_session=True,
+        )
+    try:
+        write_atomically(files.pid, str(process.pid).encode())
+        yield process
+    finally:
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the job and whatever it started.
+
+    The group is killed before its leader is waited for: until then no other process can have
+    its number.
+    """
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    said: FileIO,
+    *,
+    deadline: float,
+    progress: Callable[[str], None],
+) -> Ending:
+    lines = _Lines(progress)
+    timed_out = False
+    with selectors.DefaultSelector() as selector:
+        selector.register(said, selectors.EVENT_READ)
+        while not (ended := _has_ended(process)) and not timed_out:
+            left = deadline - time.monotonic()
+            timed_out = left <= 0
+            if selector.select(max(0.0, min(left, LOOK_AGAIN_S))) and not lines.read(said):
+                selector.unregister(said)
+        if selector.get_map() and selector.select(0):
+            lines.read(said)
+    if ended:
+        _end_group(process)
+    return Ending(
+        exit_code=process.returncode if ended else -signal.SIGKILL,
+        timed_out=timed_out and not ended,
+        last_said=lines.last,
+    )
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended; it stays unwaited-for, so its number stays taken."""
+    seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return seen is not None
+
+
+class _Lines:
+    """Puts what comes through the pipe together to lines, and passes each on."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self._rest = b""
+        self.last = ""
+
+    def read(self, pipe: FileIO) -> bool:
+        """Read what there is; False at the end of the pipe."""
+        data = pipe.read(READ_BYTES)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[:SAID_BYTES_MAX]
+        for line in lines:
+            text = line[:SAID_BYTES_MAX].decode(errors="replace")
+            self.last = "".join(one for one in text if one.isprintable())
+            self._progress(self.last)
+        return bool(data)

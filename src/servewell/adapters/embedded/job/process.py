@@ -1,0 +1,102 @@
+"""The job's own process: reads its order, does the work, leaves a result or the reason of none."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from servewell.adapters.embedded.job.exchange import (
+    Failure,
+    Order,
+    Result,
+    RunFiles,
+    read_order,
+    say_to,
+    write,
+)
+from servewell.adapters.embedded.job.training import fit
+from servewell.errors import ServewellError
+from servewell.ports.trainer import Job, LibraryMissingError, TrainingFailedError
+
+Say = Callable[[str], None]
+
+EXTRAS: Final = {"xgboost": "xgboost", "lightgbm": "lightgbm"}  # the rest comes with `sklearn`
+
+
+def main(folder: Path) -> int:
+    """Do the job of a run's folder; return the exit code of the process: 0 with a result, else 1.
+
+    The result is the last thing that is written, so a job that is killed leaves none.
+    """
+    files = RunFiles(folder)
+    order = read_order(files.order)
+    _end_with(order.parent_pipe)
+    sys.dont_write_bytecode = True  # the workload's folder is not ours to write to
+    outcome = _outcome(order, files)
+    write(files.result if isinstance(outcome, Result) else files.failure, outcome)
+    return 0 if isinstance(outcome, Result) else 1
+
+
+def _outcome(order: Order, files: RunFiles) -> Result | Failure:
+    def say(line: str) -> None:
+        say_to(order.progress_pipe, line)
+
+    try:
+        return _work(order.job, files, say)
+    except ServewellError as error:
+        return Failure(code=error.code, what=error.what, why=error.why, fix=error.fix)
+    except ImportError as error:
+        return _failure(_library_missing(error))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the one who waits is told
+        traceback.print_exc()
+        return _failure(
+            TrainingFailedError(
+                "The job failed between its steps.",
+                why=f"{type(error).__name__}: {error}",
+                fix="look at the traceback in the log; it is a fault of Servewell",
+            )
+        )
+
+
+def _failure(error: ServewellError) -> Failure:
+    return Failure(code=error.code, what=error.what, why=error.why, fix=error.fix)
+
+
+def _work(job: Job, files: RunFiles, say: Say) -> Result:
+    """Do the job: get a model, and make of it what can be served."""
+    if job.script is not None:
+        say("training")
+        model, metrics = fit(job)
+        # These load libraries that may not be installed, which `_outcome` turns into words.
+        from servewell.adapters.embedded.job.packaging import package  # noqa: PLC0415
+
+        return package(model, job, files, say=say, metrics=metrics)
+    from servewell.adapters.embedded.job.importing import import_model  # noqa: PLC0415
+
+    return import_model(job, files, say)
+
+
+def _library_missing(error: ImportError) -> LibraryMissingError:
+    library = (error.name or str(error)).partition(".")[0]
+    return LibraryMissingError(
+        f"The library `{library}` is not installed.",
+        why="models of this kind cannot be loaded or converted without it",
+        fix=f"pip install 'servewell[{EXTRAS.get(library, 'sklearn')}]'",
+    )
+
+
+def _end_with(parent_pipe: int) -> None:
+    """End this process and all it started as soon as the one that waits for it is gone."""
+    os.set_inheritable(parent_pipe, False)  # noqa: FBT003  # as `os` names it
+
+    def watch() -> None:
+        os.read(parent_pipe, 1)  # nothing is ever written: this returns when the other end closes
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
