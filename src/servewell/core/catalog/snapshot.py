@@ -56,16 +56,21 @@ def unseal(data: bytes, verify: Callable[[bytes, bytes], bool]) -> Snapshot:
         raise _corrupt("its first line is not the seal of a snapshot")
     if not hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), parts[2]):
         raise _corrupt("its checksum does not match its content")
-    try:
-        genuine = verify(body, base64.b64decode(parts[3], validate=True))
-    except binascii.Error:
-        genuine = False
-    if not genuine:
+    if not _genuine(body, parts[3], verify):
         raise _corrupt("its signature was not made with the key of this home")
     try:
         return msgspec.json.decode(body, type=Snapshot)
     except msgspec.DecodeError as error:
         raise _corrupt(f"its content is not what this release writes ({error})") from error
+
+
+def _genuine(body: bytes, text: bytes, verify: Callable[[bytes, bytes], bool]) -> bool:
+    """Whether `text` is the signature; of the texts that decode to it, the one that `seal` writes."""
+    try:
+        signature = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return False
+    return base64.b64encode(signature) == text and verify(body, signature)
 
 
 def _corrupt(why: str) -> SnapshotCorruptError:
