@@ -65,7 +65,7 @@ def unseal(data: bytes, verify: Callable[[bytes, bytes], bool]) -> Snapshot:
 
 
 def _genuine(body: bytes, text: bytes, verify: Callable[[bytes, bytes], bool]) -> bool:
-    """Whether `text` is the signature; of the texts that decode to it, the one that `seal` writes."""
+    """Whether `text` is our signature, written as `seal` writes it: base 64 has other ways."""
     try:
         signature = base64.b64decode(text, validate=True)
     except binascii.Error:
