@@ -176,10 +176,12 @@ class EmbeddedPlatform:
 
         return YamlWorkloadFiles()
 
-    def door(self, key: str) -> "Door":
+    def door(self, key: str, *, url: str = "") -> "Door":
         """See `Platform.door`."""
-        from servewell.adapters.embedded.door import HttpDoor
+        from servewell.adapters.embedded.door import HttpDoor, door_at
 
+        if url:
+            return door_at(url, key)
         plan = self.fleet.state().plan
         host, port = (plan.host, plan.port) if plan else (DEFAULT_HOST, DEFAULT_PORT)
         return HttpDoor(host, port, key)

@@ -71,6 +71,9 @@ class Platform(Protocol):
     @property
     def workload_files(self) -> WorkloadFiles: ...
 
-    def door(self, key: str) -> Door:
-        """Return the door of what this home serves, opened with a key."""
+    def door(self, key: str, *, url: str = "") -> Door:
+        """Return the door of what this home serves, or of what serves at `url`.
+
+        Raises: AddressInvalidError.
+        """
         ...

@@ -3,26 +3,50 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from servewell.core.catalog.rows import RowFault
 from servewell.errors import ServewellError
 
 
 class RequestRefusedError(ServewellError):
-    """The endpoint refused a request. `status` and `server_code` are what it answered."""
+    """The endpoint refused a request. `status` and `server_code` are what it answered.
+
+    `faults` are the values that it named, their rows counted in the request, from 1.
+    """
 
     code = "SW-330"
 
-    def __init__(
-        self, what: str, *, why: str, fix: str, status: int = 0, server_code: str = ""
+    def __init__(  # noqa: PLR0913 - the three words of every error, and three facts of this one
+        self,
+        what: str,
+        *,
+        why: str,
+        fix: str,
+        status: int = 0,
+        server_code: str = "",
+        faults: tuple[RowFault, ...] = (),
     ) -> None:
         super().__init__(what, why=why, fix=fix)
         self.status = status
         self.server_code = server_code
+        self.faults = faults
 
 
 class DoorClosedError(ServewellError):
     """Nothing answers at the endpoint's address."""
 
     code = "SW-331"
+
+
+class AnswerInvalidError(ServewellError):
+    """Something answers at the address, but not as an endpoint does."""
+
+    code = "SW-332"
+
+
+class AddressInvalidError(ServewellError):
+    """The address of an endpoint is not a URL that can be used."""
+
+    code = "SW-122"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +61,18 @@ class Answer:
 
 
 class Door(Protocol):
-    """Sends requests over HTTP with a key, and reads what comes back. Keeps connections alive."""
+    """Sends requests over HTTP with a key, and reads what comes back. Keeps connections alive.
+
+    Every implementation passes tests/ports/test_door.py, and holds:
+    - a request is sent a second time only where no byte of an answer was seen on a connection
+      that had been kept alive, or where the endpoint asked for it with `Retry-After`;
+    - the key is in no error and no `repr`.
+    """
 
     def metadata(self, endpoint: str) -> dict[str, Any]:
         """Return the model metadata of an endpoint.
 
-        Raises: RequestRefusedError, DoorClosedError.
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
         """
         ...
 
@@ -55,6 +85,6 @@ class Door(Protocol):
     ) -> Answer:
         """Send rows, given as columns; `deployment` pins one.
 
-        Raises: RequestRefusedError, DoorClosedError.
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
         """
         ...

@@ -12,9 +12,11 @@ class MachineFacts:
     platform: str
     cores: int
     memory_bytes: int  # that the processes of this machine may use
+    home: str  # folder of the state
+    home_exists: bool
     disk_free_bytes: int  # where the home is, or would be
     disk_total_bytes: int
-    home_writable: bool
+    home_writable: bool  # or could be made, and then written
     home_fault: str  # why it is not writable; or empty
     port_free: bool | None  # None where nobody asked
     extras: dict[str, bool]  # optional part -> whether it is installed
