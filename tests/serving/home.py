@@ -110,9 +110,10 @@ class Reply:
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> dict[str, Any]:
         """The body, read as JSON."""
-        return json.loads(self.body)
+        found: dict[str, Any] = json.loads(self.body)
+        return found
 
 
 @dataclass(slots=True)
@@ -149,9 +150,9 @@ class Home:
         """The folder of the live segments."""
         return self.folder / "records" / "live"
 
-    def parts(self, index: int = 0, **changes: Any) -> WorkerParts:
+    def parts(self, index: int = 0) -> WorkerParts:
         """Return the parts of a worker of this home."""
-        parts = WorkerParts(
+        return WorkerParts(
             index=index,
             listener=self.listener,
             snapshots=self.snapshots,
@@ -163,7 +164,6 @@ class Home:
             runtime_dir=self.folder / "run",
             drain_s=5.0,
         )
-        return replace(parts, **changes)
 
     def deployment(
         self,
@@ -209,14 +209,15 @@ class Home:
             deployments=deployments,
             policy=policy or EndpointPolicy(),
         )
-        self.publish_snapshot(
-            endpoints=(endpoint,) if deployments else self.snapshot.endpoints,
-            grants=self.snapshot.grants if grants is None else grants,
+        self.publish_endpoints(
+            (endpoint,) if deployments else self.snapshot.endpoints,
+            self.snapshot.grants if grants is None else grants,
         )
 
-    def publish_snapshot(self, **changes: Any) -> None:
+    def publish_endpoints(self, endpoints: tuple[Endpoint, ...], grants: tuple[Grant, ...]) -> None:
         """Publish the next snapshot."""
-        self.snapshot = replace(self.snapshot, version=self.snapshot.version + 1, **changes)
+        version = self.snapshot.version + 1
+        self.snapshot = replace(self.snapshot, version=version, endpoints=endpoints, grants=grants)
         self.snapshots.publish(self.snapshot)
 
     def key(
@@ -244,7 +245,7 @@ class Home:
         path: str,
         *,
         key: str | None = None,
-        body: Any = None,
+        body: dict[str, Any] | bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """Send one request on a connection of its own."""

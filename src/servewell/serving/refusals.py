@@ -11,8 +11,6 @@ class RequestError(ServewellError):
     `reason` is what the record keeps of it: never a value of the request.
     """
 
-    code = "SW-300"
-
     @property
     def reason(self) -> str:
         """Return what was wrong, without any value of the request."""
