@@ -52,10 +52,22 @@ def test_a_file_is_the_same_as_its_content(blobs: Blobs, tmp_path: Path) -> None
     assert blobs.path(blobs.put_file(source)).read_bytes() == data
 
 
+def test_the_digest_of_a_file_keeps_nothing(blobs: Blobs, tmp_path: Path) -> None:
+    """To know a digest is not to keep the content."""
+    source = tmp_path / "source"
+    source.write_bytes(b"content")
+    digest = blobs.digest(source)
+    assert not blobs.has(digest)
+    assert blobs.put_file(source) == digest
+
+
 def test_a_file_that_is_not_there_is_said_to_be_missing(blobs: Blobs, tmp_path: Path) -> None:
-    """The caller's own mistake is not a fault of the disk."""
-    with pytest.raises(FileNotFoundError):
-        blobs.put_file(tmp_path / "nowhere")
+    """The caller's own mistake is not a fault of the disk; a folder cannot be read as a file."""
+    for ask in (blobs.put_file, blobs.digest):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            ask(tmp_path / "nowhere")
+        with pytest.raises(StorageError, match="cannot be read"):
+            ask(tmp_path)
 
 
 def test_kept_files_are_read_only(blobs: Blobs) -> None:

@@ -44,7 +44,7 @@ class Blobs(Protocol):
     def digest(self, path: Path) -> str:
         """Return the digest that a file's content has, and keep nothing.
 
-        Raises: FileNotFoundError.
+        Raises: StorageError, FileNotFoundError.
         """
         ...
 

@@ -35,13 +35,15 @@ class FileBlobs:
 
     def put_file(self, path: Path) -> str:
         """See `Blobs.put_file`."""
-        if not os.path.lexists(path):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        digest = _digest_of_file(path)
+        digest = self.digest(path)
         return digest if self._is_whole(digest) else self._keep(_pieces(path))
 
     def digest(self, path: Path) -> str:
         """See `Blobs.digest`."""
+        with storage_faults(path, doing="read"):
+            found = path.exists()
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         return _digest_of_file(path)
 
     def read(self, digest: str) -> bytes:
