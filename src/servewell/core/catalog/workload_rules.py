@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import cache
-from operator import itemgetter
 from re import fullmatch
 from typing import Any, Final, TypeGuard, cast
 
@@ -88,13 +87,9 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     Case, and whether words are joined by `-`, `_` or a space, count for nothing.
     Source: Ratcliff and Obershelp's likeness, as `difflib` computes it.
     """
-    scored = [(_likeness(name, one), one) for one in candidates]
-    likeness, best = max(scored, key=itemgetter(0), default=(0.0, ""))
-    return best if likeness >= LIKENESS_MIN else None
-
-
-def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, _folded(one)[:SHOWN_MAX], _folded(other)[:SHOWN_MAX]).ratio()
+    folded = {_folded(one)[:SHOWN_MAX]: one for one in candidates}
+    best = get_close_matches(_folded(name)[:SHOWN_MAX], folded, n=1, cutoff=LIKENESS_MIN)
+    return folded[best[0]] if best else None
 
 
 def _folded(name: str) -> str:
@@ -248,10 +243,13 @@ def _absent(path: Path, allowed: str, hint: str = "") -> Breach:
 
 
 def _repeated(error: _Error) -> Iterator[Breach]:
+    seen: set[str] = set()
     for index, item in enumerate(error.value):
-        if item in error.value[:index]:
+        written = json.dumps(item)
+        if written in seen:
             path = (*error.path, index)
             yield Breach(path=path, found=f"{shown(item)} again", allowed="each value once")
+        seen.add(written)
 
 
 def _value_hint(value: object, schema: Schema) -> str:
