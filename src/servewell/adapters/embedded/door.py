@@ -37,7 +37,7 @@ WHY_CLOSED: Final[dict[type[Exception], str]] = {
     ConnectionRefusedError: "nothing listens there",
     TimeoutError: f"{TIMEOUT_S:.0f} s passed without one",
 }
-SENTENCE: Final = re.compile(r"(?P<what>.*) Because: (?P<why>.*) Next: (?P<fix>.*)\.", re.DOTALL)
+SENTENCE: Final = re.compile(r"(?P<what>.*) Because: (?P<why>.*)\. Next: (?P<fix>.*)\.", re.DOTALL)
 TEXT_SHOWN: Final = 200  # characters of an answer that is not from Servewell
 
 FIXES: Final[dict[int, str]] = {
@@ -107,6 +107,10 @@ class HttpDoor:
         }
         self._sleep = sleep
         self._inputs: dict[str, dict[str, Input]] = {}
+
+    def __del__(self) -> None:
+        # A door has no end that its users could announce: it closes when nobody has it any more.
+        self._connection.close()
 
     def metadata(self, endpoint: str) -> dict[str, Any]:
         """See `Door.metadata`."""
