@@ -154,7 +154,8 @@ def test_a_refusal_without_words_is_told_all_the_same(body: bytes) -> None:
 def test_asks_again_for_the_metadata_after_a_refusal() -> None:
     """A refusal may mean that another model serves now: its inputs are looked up anew."""
     with door_to(KNOWN, reply(400, {"error": "no"}), KNOWN, PREDICTED) as (door, server, _):
-        pytest.raises(RequestRefusedError, door.predict, "flights", dict(COLUMNS))
+        with pytest.raises(RequestRefusedError):
+            door.predict("flights", dict(COLUMNS))
         door.predict("flights", dict(COLUMNS))
     assert [line.split()[0] for line, _, _ in server.requests] == ["GET", "POST", "GET", "POST"]
 
