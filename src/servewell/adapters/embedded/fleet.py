@@ -115,14 +115,12 @@ class ProcessFleet:
     def stop(self, timeout_s: float) -> bool:
         """See `Fleet.stop`."""
         before = self.state()
-        pids = (
-            [before.supervisor] if before.supervisor else [before.control, *before.workers.values()]
-        )
-        running = [pid for pid in pids if pid]
-        for pid in running:
+        running = _processes(before)
+        told = {"supervisor": before.supervisor} if before.supervisor else running
+        for pid in told.values():
             _signal(pid, signal.SIGTERM)
         end = self._clock.now() + timeout_s
-        while self._anything():
+        while self._any_left(running):
             if self._clock.now() > end:
                 raise NotServingError(
                     f"Not everything stopped within {timeout_s:.0f} s.",
@@ -136,9 +134,12 @@ class ProcessFleet:
         """See `Fleet.logs`."""
         return tuple(sorted(self._files.logs.glob("*.log")))
 
-    def _anything(self) -> bool:
-        state = self.state()
-        return bool(state.supervisor or state.control or state.workers)
+    def _any_left(self, before: dict[str, int]) -> bool:
+        """Whether one of those that ran, or one that was started since, still runs."""
+        running = {**before, **_processes(self.state())}
+        return any(
+            is_ours(pid, name.partition("-")[0], self._files.home) for name, pid in running.items()
+        )
 
     def _started(self, process: subprocess.Popen[bytes]) -> FleetState:
         end = self._clock.now() + START_WITHIN_S
@@ -233,6 +234,13 @@ def port_taken(plan: FleetPlan, error: OSError) -> PortTakenError:
         fix="stop that program, or choose another with `serving.port` in the workload or "
         "`--set serving.port=PORT`",
     )
+
+
+def _processes(state: FleetState) -> dict[str, int]:
+    """Return the pids of what runs: `supervisor`, `control`, `worker-0` and so on."""
+    named = {"supervisor": state.supervisor, "control": state.control}
+    workers = {f"worker-{index}": pid for index, pid in state.workers.items()}
+    return {**{name: pid for name, pid in named.items() if pid}, **workers}
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
