@@ -54,6 +54,7 @@ TYPES: Final = {
     Datatype.BOOL: TensorProto.BOOL,
     Datatype.BYTES: TensorProto.STRING,
 }
+POISON: Final = 1_000
 FLIGHT: Final = Signature(
     inputs=(
         Input(name="delay", datatype=Datatype.FP32, nullable=True, maximum=1_000.0),
@@ -69,16 +70,22 @@ FLIGHT: Final = Signature(
 
 
 def flight_model(factor: float) -> bytes:
-    """Return a model that answers `late = delay * factor + seats` and `echo = carrier`."""
+    """Return a model that answers `late = delay * factor + seats` and `echo = carrier`.
+
+    It fails where there are `POISON` seats or more: it looks them up in a table.
+    """
     nodes = [
-        helper.make_node("Cast", ["seats"], ["seats_float"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["table", "seats"], ["seats_float"]),
         helper.make_node("Mul", ["delay", "factor"], ["scaled"]),
         helper.make_node("Add", ["scaled", "seats_float"], ["late"]),
         helper.make_node("Identity", ["carrier"], ["echo"]),
         helper.make_node("Identity", ["name"], ["unused"]),
     ]
-    factors = [helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])]
-    return onnx_bytes(FLIGHT, nodes, factors)
+    constants = [
+        helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor]),
+        helper.make_tensor("table", TensorProto.FLOAT, [POISON], list(range(POISON))),
+    ]
+    return onnx_bytes(FLIGHT, nodes, constants)
 
 
 def onnx_bytes(
@@ -313,9 +320,9 @@ class Home:
         self.listener.close()
 
 
-def request(rows: int = 1, **columns: list[Any]) -> dict[str, Any]:
+def request(rows: int = 1, **columns: list[Any] | None) -> dict[str, Any]:
     """Return a request of the flight model; a column given as None is left out."""
-    plain: dict[str, list[Any]] = {
+    plain: dict[str, list[Any] | None] = {
         "delay": [2.0] * rows,
         "carrier": ["AA"] * rows,
         "seats": [10] * rows,

@@ -7,7 +7,7 @@ import msgspec
 
 from servewell.errors import ServewellError
 from servewell.serving.protocols.faults import SignatureError
-from servewell.serving.refusals import HEADERS, STATUS
+from servewell.serving.refusals import HEADERS, STATUS, MethodRefusedError
 
 JSON: Final = b"content-type: application/json\r\n"
 CLOSE: Final = b"connection: close\r\n"
@@ -33,6 +33,8 @@ def refusal(error: ServewellError) -> tuple[int, bytes, bytes]:
     """Return the status, headers and body that tell a caller of an error."""
     headers = JSON + HEADERS.get(error.code, b"")
     told: dict[str, object] = {"error": sentence(error), "code": error.code}
+    if isinstance(error, MethodRefusedError):
+        headers += b"allow: %b\r\n" % error.allowed.encode()
     if isinstance(error, SignatureError):
         told["faults"] = error.faults
     return STATUS[error.code], headers, msgspec.json.encode(told)

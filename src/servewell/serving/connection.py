@@ -20,6 +20,7 @@ from servewell.serving.refusals import (
     BodyTooLargeError,
     HeadTooLargeError,
     MalformedHttpError,
+    MethodRefusedError,
     RequestError,
     RequestTooSlowError,
 )
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserInvalidMethodError:
-            self._refuse(_malformed("its method is not one of HTTP/1.1"))
+            self._refuse(MethodRefusedError("GET, POST"))
         except httptools.HttpParserError as error:
             self._refuse(_malformed(str(error)))
         if self._phase is not Phase.IDLE:

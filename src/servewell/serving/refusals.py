@@ -52,6 +52,14 @@ class MethodRefusedError(RequestError):
 
     code = "SW-305"
 
+    def __init__(self, allowed: str) -> None:
+        super().__init__(
+            "The path does not take that method.",
+            why=f"what may be sent there is {allowed}",
+            fix=f"send it as {allowed}",
+        )
+        self.allowed = allowed
+
 
 class NotAuthenticatedError(RequestError):
     """The request carries no key that is known here."""
@@ -141,15 +149,11 @@ STATUS: Final[dict[str, int]] = {
     "SW-317": 503,
 }
 
-# Code of the error -> headers beside the status. RFC 9110 wants the first three.
+# Code of the error -> headers beside the status. RFC 9110 wants them.
 HEADERS: Final[dict[str, bytes]] = {
-    "SW-305": b"allow: GET, POST\r\n",
     "SW-306": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-307": b'www-authenticate: Bearer realm="servewell", error="invalid_token"\r\n',
     "SW-311": b"accept: application/json\r\naccept-encoding: identity\r\n",
     "SW-315": b"retry-after: 1\r\n",
     "SW-317": b"retry-after: 1\r\n",
 }
-
-# After these the rest of the connection's bytes cannot be told apart.
-CLOSING: Final = frozenset({"SW-300", "SW-301", "SW-302", "SW-303"})

@@ -116,7 +116,7 @@ class RequestPath:
             raise EndpointUnknownError(
                 "There is no endpoint of that name.",
                 why="the name in the path is not one that is served here",
-                fix="`servewell endpoints` lists them",
+                fix="`servewell endpoints list` shows those of this home",
             )
 
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
@@ -205,11 +205,7 @@ def _parsed(url: bytes) -> Route:
 
 def _check_method(method: str, route: Route) -> None:
     if method != route.kind.method:
-        raise MethodRefusedError(
-            "The path does not take that method.",
-            why=f"it takes {route.kind.method}",
-            fix=f"send it as {route.kind.method}",
-        )
+        raise MethodRefusedError(route.kind.method)
 
 
 def _check_right(grant: Grant, route: Route) -> None:
