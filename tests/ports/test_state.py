@@ -114,6 +114,17 @@ def test_a_failed_block_leaves_nothing(database: Database) -> None:
         assert connection.execute(sa.text("SELECT count(*) FROM api_key")).scalar() == 0
 
 
+def test_a_server_that_was_restarted_is_found_again(database: Database) -> None:
+    """Connections that the server has closed are replaced without anybody noticing."""
+    with database.reading() as connection:
+        if connection.dialect.name != "postgresql":
+            pytest.skip("a file closes no connection")
+        own = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    with pytest.raises(StateUnavailableError), database.reading() as connection:
+        connection.execute(sa.text(f"SELECT pg_terminate_backend({own})"))
+    assert SqlDatasets(database).list() == ()
+
+
 def test_the_file_is_for_this_user_alone(file: Path) -> None:
     """The database, its log and its folder."""
     database = opened(file)

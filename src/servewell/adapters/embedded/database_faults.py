@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from servewell.adapters.embedded.atomic_file import FULL, NOT_OURS, storage_error
 from servewell.ports.state import StateUnavailableError
 
+LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's SQLSTATE for a lock that took too long
 PRIMARY_CODE: Final = 0xFF  # the lower byte of an SQLite code is its family
 
 CORRUPT: Final = (
@@ -77,6 +78,8 @@ def _reason(url: URL, error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError):
         fault = storage_error(Path(str(url.database)), error)
         return fault.why, fault.fix
+    if getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        return BUSY
     return (
         f"PostgreSQL says: {_first_line(error, url)}",
         "see that the server runs and SERVEWELL_DATABASE_URL names it; workers serve on meanwhile",

@@ -30,7 +30,7 @@ class SqlEndpoints:
             raise EndpointMissingError(
                 f"There is no endpoint `{name}`.",
                 why="nothing was ever deployed under that name in this home",
-                fix="`servewell endpoints` lists them; `servewell up` makes one",
+                fix="`servewell endpoints list` shows them; `servewell up` makes one",
             )
         return value_of(found, Endpoint)
 
