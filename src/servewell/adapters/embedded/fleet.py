@@ -5,7 +5,6 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from servewell.adapters.embedded.atomic_file import (
     storage_faults,
     write_atomically,
 )
-from servewell.adapters.embedded.processes import command_line, is_ours
+from servewell.adapters.embedded.processes import command_line, is_ours, spawn_session
 from servewell.ports.clock import Clock
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError, PortTakenError
 
@@ -75,6 +74,7 @@ class ProcessFleet:
     def __init__(self, home: Path, *, clock: Clock) -> None:
         self._files = FleetFiles(home)
         self._clock = clock
+        self._child: int | None = None  # the supervisor, where this process started it
 
     def start(self, plan: FleetPlan) -> FleetState:
         """See `Fleet.start`."""
@@ -87,17 +87,12 @@ class ProcessFleet:
             write_atomically(self._files.plan, msgspec.json.encode(plan))
             log = (self._files.logs / "supervisor.log").open("ab")
         with log:
-            process = subprocess.Popen(
-                command_line("supervisor", self._files.home),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self._started(process)
+            self._child = spawn_session(command_line("supervisor", self._files.home), log.fileno())
+        return self._started(self._child)
 
     def state(self) -> FleetState:
         """See `Fleet.state`."""
+        self._child_ended()
         written = self._files.written()
         if written is None:
             return FleetState(supervisor=None, control=None, workers={}, plan=None, started_at=None)
@@ -141,14 +136,14 @@ class ProcessFleet:
             is_ours(pid, name.partition("-")[0], self._files.home) for name, pid in running.items()
         )
 
-    def _started(self, process: subprocess.Popen[bytes]) -> FleetState:
+    def _started(self, pid: int) -> FleetState:
         end = self._clock.now() + START_WITHIN_S
         while self._clock.now() < end:
             written = self._files.written()
-            if written is not None and written.pid == process.pid and written.workers:
+            if written is not None and written.pid == pid and written.workers:
                 return self.state()
-            if process.poll() is not None:
-                return self._lost_race_or_failed(written, process.pid)
+            if self._child_ended():
+                return self._lost_race_or_failed(self._files.written(), pid)
             self._clock.sleep(LOOK_AGAIN_S)
         raise self._not_started(f"it had no workers after {START_WITHIN_S:.0f} s")
 
@@ -159,6 +154,13 @@ class ProcessFleet:
             return state
         fault = written.fault if written is not None and written.pid == pid else ""
         raise self._not_started(fault or "it ended at once")
+
+    def _child_ended(self) -> bool:
+        """Whether the supervisor that this process started has ended; reaps it."""
+        if self._child is None or os.waitpid(self._child, os.WNOHANG)[0] == 0:
+            return self._child is None
+        self._child = None
+        return True
 
     def _not_started(self, why: str) -> NotServingError:
         return NotServingError(

@@ -18,3 +18,16 @@ def is_ours(pid: int, role: str, home: Path) -> bool:
         return False
     wanted = [b"servewell", role.encode(), os.fsencode(home)]
     return any(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+
+
+def spawn_session(words: list[str], output: int) -> int:
+    """Start a process that outlives this one, in a session of its own; return its pid.
+
+    It reads nothing and writes to the descriptor `output`.
+    """
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    return os.posix_spawn(words[0], words, os.environ, file_actions=actions, setsid=True)
