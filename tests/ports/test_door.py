@@ -136,7 +136,10 @@ def test_a_refusal_carries_the_words_of_the_server(status: int) -> None:
     assert (refused.status, refused.server_code) == (status, "SW-307")
     assert refused.why == "The key has expired. it ended"
     assert refused.fix
-    assert refused.faults == (RowFault(row=2, column="wind", found="null", allowed="a number"),)
+    assert refused.faults == (
+        RowFault(row=2, column="wind", found="null", allowed="a number"),
+        RowFault(row=None, column="x", found="", allowed="x"),
+    )
     assert KEY not in str(refused) + repr(door)
 
 
@@ -235,6 +238,7 @@ def test_waits_no_longer_than_its_bound(headers: list[str], pauses: list[float])
     [
         reply(200, b"not JSON"),
         reply(200, {"outputs": [{"name": "x", "shape": [2, 2], "data": [1]}]}),
+        reply(200, {"outputs": [{"name": "x", "shape": [1, 1], "data": [1]}]}),
         reply(200, {"outputs": "none"}),
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     ],

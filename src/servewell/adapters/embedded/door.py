@@ -143,12 +143,13 @@ class HttpDoor:
         if reply.status != HTTPStatus.OK:
             self._inputs.pop(endpoint, None)  # it may have another model by now
             raise self._refused(endpoint, reply)
+        rows = len(next(iter(columns.values()), []))
         outputs = self._read(reply, _Outputs).outputs
         return Answer(
             prediction_id=reply.headers.get("servewell-prediction-id", ""),
             deployment=reply.headers.get("servewell-deployment", ""),
             model_version=reply.headers.get("servewell-model-version", ""),
-            outputs={one.name: self._per_row(one) for one in outputs},
+            outputs={one.name: self._per_row(one, rows) for one in outputs},
             elapsed_ms=elapsed_ms,
         )
 
@@ -209,13 +210,13 @@ class HttpDoor:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._strange(f"its answer is not what the protocol says: {error}") from error
 
-    def _per_row(self, output: _Output) -> list[Any]:
+    def _per_row(self, output: _Output, rows: int) -> list[Any]:
         """Return one value per row, or one flat list where a row has several."""
-        rows, width = output.shape[0] if output.shape else 0, math.prod(output.shape[1:])
-        if len(output.data) != rows * width:
+        width = math.prod(output.shape[1:])
+        if output.shape[:1] != (rows,) or len(output.data) != rows * width:
             raise self._strange(
                 f"output `{output.name}` has the shape {list(output.shape)} and "
-                f"{len(output.data)} values"
+                f"{len(output.data)} values for {rows} rows"
             )
         if width == 1:
             return output.data
@@ -234,7 +235,7 @@ class HttpDoor:
             fix=FIXES.get(reply.status, fix or OTHERWISE),
             status=reply.status,
             server_code=refusal.code,
-            faults=tuple(_row_fault(one) for one in refusal.faults if one.row is not None),
+            faults=tuple(_row_fault(one) for one in refusal.faults),
         )
 
     def _closed(self, error: Exception) -> DoorClosedError | AnswerInvalidError:
@@ -321,6 +322,5 @@ def _words(sentence: str) -> tuple[str, str, str]:
 
 
 def _row_fault(fault: _Fault) -> RowFault:
-    return RowFault(
-        row=(fault.row or 0) + 1, column=fault.name, found=fault.found, allowed=fault.allowed
-    )
+    row = None if fault.row is None else fault.row + 1
+    return RowFault(row=row, column=fault.name, found=fault.found, allowed=fault.allowed)

@@ -37,13 +37,14 @@ Convert = Callable[[object], Value]
 class RowFault:
     """One value that cannot be sent."""
 
-    row: int  # in the file, from 1
+    row: int | None  # in the file, from 1; None where it is about the whole column
     column: str
     found: str
     allowed: str
 
     def __str__(self) -> str:
-        return f"row {self.row}, `{self.column}`: found {self.found}; allowed: {self.allowed}"
+        row = "" if self.row is None else f"row {self.row}, "
+        return f"{row}`{self.column}`: found {self.found}; allowed: {self.allowed}"
 
 
 class RowsInvalidError(ServewellError):
@@ -109,7 +110,7 @@ def to_columns(
     faults: list[RowFault] = []
     values = {one.name: _column(one, rows, first_row, faults) for one in inputs}
     if faults:
-        raise RowsInvalidError(tuple(sorted(faults, key=lambda fault: fault.row)))
+        raise RowsInvalidError(tuple(sorted(faults, key=lambda fault: fault.row or 0)))
     found = dict.fromkeys(name for row in rows for name in row)
     return Columns(
         values=values,
