@@ -395,6 +395,13 @@ def test_a_missing_file_says_what_lies_there(files: WorkloadFiles, tmp_path: Pat
         files.read(tmp_path / "nowhere" / "servewell.yaml")
 
 
+def test_a_path_that_no_disk_can_hold_is_a_fault(files: WorkloadFiles, tmp_path: Path) -> None:
+    """What the system says of the path is a fault of the file, not a traceback."""
+    with pytest.raises(WorkloadFaultsError) as caught:
+        files.read(tmp_path / ("a" * 300))
+    assert "cannot be read" in only(caught.value.faults).found
+
+
 def test_what_is_no_file_is_never_opened(files: WorkloadFiles, tmp_path: Path) -> None:
     """A pipe in the place of the file does not make the reader wait."""
     os.mkfifo(tmp_path / "servewell.yaml")

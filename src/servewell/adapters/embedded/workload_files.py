@@ -33,7 +33,7 @@ class YamlWorkloadFiles:
 
     def read(self, path: Path, overrides: tuple[str, ...] = ()) -> tuple[Workload, Path]:
         """See `WorkloadFiles.read`."""
-        file = path / FILE_NAME if path.is_dir() else path
+        file = _file(path)
         tree = _tree(file)
         for override in overrides:
             _apply(override, tree)
@@ -41,6 +41,13 @@ class YamlWorkloadFiles:
         if faults:
             raise _error(file, sorted(faults, key=_order))
         return msgspec.convert(tree.data, Workload), file.parent.absolute()
+
+
+def _file(path: Path) -> Path:
+    try:
+        return path / FILE_NAME if path.is_dir() else path
+    except OSError:  # as it is: reading it says what is wrong
+        return path
 
 
 def _tree(file: Path) -> Tree:
