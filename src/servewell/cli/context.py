@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from servewell.flows.platform import Platform
+if TYPE_CHECKING:  # the ports are half of the time that `servewell --version` would take
+    from servewell.flows.platform import Platform
 
-Opener = Callable[[Path | None], Platform]
+Opener = Callable[[Path | None], "Platform"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -22,10 +23,10 @@ class Session:
     open_platform: Opener
     home: Path | None = None
     as_json: bool = False
-    _platform: Platform | None = field(default=None, repr=False)
+    _platform: "Platform | None" = field(default=None, repr=False)
 
     @property
-    def platform(self) -> Platform:
+    def platform(self) -> "Platform":
         """The platform of the chosen home, opened at the first use."""
         if self._platform is None:
             self._platform = self.open_platform(self.home)

@@ -1,9 +1,9 @@
 """How a failure ends: words on stderr, and an exit code per family of errors."""
 
+import json
 from typing import Final
 
 import click
-import msgspec
 
 from servewell.errors import ServewellError
 
@@ -31,7 +31,7 @@ def explain(error: ServewellError, *, as_json: bool) -> None:
     """Say on stderr what happened, why, and what to do next."""
     if as_json:
         words = {"error": error.what, "because": error.why, "next": error.fix, "code": error.code}
-        click.echo(msgspec.json.encode(words).decode(), err=True)
+        click.echo(json.dumps(words), err=True)
         return
     head, *rest = str(error).splitlines()
     click.echo(click.style(head, fg="red", bold=True), err=True)
