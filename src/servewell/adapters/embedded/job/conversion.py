@@ -1,9 +1,9 @@
 """Turns a trained model into ONNX with one input per column."""
 
-import contextlib
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from typing import Any, Final
 
@@ -40,15 +40,22 @@ class Layout(StrEnum):
     NATIVE = "a column each, of its own type"
 
 
-def layouts(inputs: Sequence[Input]) -> tuple[Layout, ...]:
+def layouts(trained: Trained, inputs: Sequence[Input]) -> tuple[Layout, ...]:
     """Return the layouts to try, in this order; the proof decides which one is right.
 
-    A converter may refuse a layout, and which one it takes depends on every step of a pipeline.
+    A model that treats its columns alike takes them as one table. Where columns are told apart,
+    some converters want whole numbers and booleans as such, and others refuse them beside numbers.
     """
     types = {one.datatype for one in inputs}
-    first = () if Datatype.BYTES in types else (Layout.MATRIX,)
-    last = (Layout.NATIVE,) if types & {Datatype.INT64, Datatype.BOOL} else ()
-    return (*first, Layout.FLOATS, *last)
+    if Datatype.BYTES not in types and not _tells_columns_apart(trained.model):
+        return (Layout.MATRIX,)
+    native = bool(types & {Datatype.INT64, Datatype.BOOL})
+    return (Layout.FLOATS, Layout.NATIVE) if native else (Layout.FLOATS,)
+
+
+def _tells_columns_apart(model: Any) -> bool:  # noqa: ANN401  # untyped library
+    parts = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
+    return any(type(one).__name__ == "ColumnTransformer" for one in (model, *parts))
 
 
 def convert(trained: Trained, inputs: Sequence[Input], layout: Layout) -> onnx.ModelProto:
@@ -58,7 +65,7 @@ def convert(trained: Trained, inputs: Sequence[Input], layout: Layout) -> onnx.M
     """
     _check_names(trained, inputs)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr):
             if trained.library == "sklearn":
                 inner = _convert_sklearn(trained, inputs, layout)
             else:
@@ -100,11 +107,36 @@ def _convert_sklearn(trained: Trained, inputs: Sequence[Input], layout: Layout) 
         columns = [
             (one.name, kinds.get(one.datatype, types.FloatTensorType)([None, 1])) for one in inputs
         ]
-    options = {id(trained.model): {"zipmap": False}} if trained.classes else {}
-    converted: onnx.ModelProto = to_onnx(
-        trained.model, initial_types=columns, options=options or None, target_opset=OPSETS
-    )
+    zipmap = {id(trained.model): {"zipmap": False}}
+    options = zipmap if trained.task is Task.PROBABILITIES else None
+    with _booleans_as_integers():
+        converted: onnx.ModelProto = to_onnx(
+            trained.model, initial_types=columns, options=options, target_opset=OPSETS
+        )
     return converted
+
+
+@contextmanager
+def _booleans_as_integers() -> Iterator[None]:
+    """Let skl2onnx write booleans where ONNX has integers, as it does for histogram boosting.
+
+    Protobuf 7 refuses them, and the releases of skl2onnx up to 1.20 do not know that yet.
+    """
+    from skl2onnx.common import _container as container  # noqa: PLC0415
+
+    make_node = container.make_node
+
+    def make_plain_node(*names: Any, **attributes: Any) -> Any:  # noqa: ANN401  # as the original
+        for name, value in attributes.items():
+            if isinstance(value, list) and any(isinstance(one, bool) for one in value):
+                attributes[name] = [int(one) for one in value]
+        return make_node(*names, **attributes)
+
+    container.make_node = make_plain_node
+    try:
+        yield
+    finally:
+        container.make_node = make_node
 
 
 def _register_boosters() -> None:

@@ -85,7 +85,7 @@ class Conversion:
         Raises: NotEquivalentError, ConversionFailedError.
         """
         failed: list[ServewellError] = []
-        for layout in layouts(self.inputs):
+        for layout in layouts(self.trained, self.inputs):
             try:
                 return self._proved(layout)
             except (ConversionFailedError, NotEquivalentError) as error:
