@@ -23,7 +23,7 @@ from servewell.cli.app import app
 from servewell.cli.failure import EXIT_CODES
 from servewell.core.catalog.workload_schema import Key, allowed_by, workload_keys, workload_schema
 from servewell.errors import ServewellError
-from servewell.settings import Settings
+from servewell.settings import OF_COMMANDS, Settings
 
 DOCS: Final = Path(__file__).parent
 REFERENCE: Final = DOCS / "reference"
@@ -143,16 +143,9 @@ starts. A value that cannot be used is refused with [SW-102](../errors/SW-102.md
 
 def settings_page() -> str:
     """Return the reference of the environment variables."""
-    rows = [
-        (f"`{one['variable']}`", one["about"], one["allowed"], one["default"])
-        for one in (field.metadata for field in fields(Settings))
-    ]
-    for path, command in commands():
-        for option in command.params:
-            if isinstance(option.envvar, str):
-                about = f"{help_of(option)} Read by `servewell {' '.join(path)}`."
-                rows.append((f"`{option.envvar}`", about, "text", "none"))
-    made = table(("variable", "meaning", "allowed", "default"), list(dict.fromkeys(rows)))
+    told = [*(field.metadata for field in fields(Settings)), *OF_COMMANDS]
+    rows = [(f"`{one['variable']}`", one["about"], one["allowed"], one["default"]) for one in told]
+    made = table(("variable", "meaning", "allowed", "default"), rows)
     return f"{MADE}\n\n{SETTINGS_HEAD}\n{made}\n"
 
 

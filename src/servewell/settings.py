@@ -10,6 +10,17 @@ from servewell.errors import ServewellError
 SQLITE_FILE: Final = "servewell.db"
 SCHEMES: Final = ("sqlite", "postgresql+psycopg")
 
+# What one command reads for itself, when it runs, told as the fields of `Settings` are.
+OF_COMMANDS: Final = (
+    {
+        "variable": "SERVEWELL_KEY",
+        "default": "the operator key of the home, for what this home serves",
+        "allowed": "an API key, `sw_…`",
+        "about": "The key that `servewell predict` calls with. It is read from the environment "
+        "only, so that it stands in no list of processes.",
+    },
+)
+
 
 class SettingsError(ServewellError):
     """A setting has a value that cannot be used."""
