@@ -7,7 +7,6 @@ a reset (RFC 9112, section 9.6).
 """
 
 import asyncio
-import socket
 from collections import deque
 from enum import Enum
 from typing import Final, Protocol, cast
@@ -102,7 +101,6 @@ class Connection(asyncio.Protocol):
         """Take the connection."""
         self._transport = made = cast("asyncio.Transport", transport)
         made.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        made.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -176,8 +174,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Decide by the head whether the body is to be read."""
-        if self._phase is Phase.DEAF:
-            return
+        if self._phase is Phase.DEAF or self._parser.should_upgrade():
+            return  # an upgrade comes back without its wish, from `_ignore_upgrade`
         headers = self._headers
         self._exchange = exchange = Exchange(
             self, method=self._parser.get_method().decode(), url=self._url, headers=headers
@@ -356,10 +354,20 @@ class Connection(asyncio.Protocol):
         self._requests.submit(exchange, b"")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Answer as if no upgrade had been asked for: RFC 9110, section 7.8, lets a server."""
+        """Read the request again as if it asked for no upgrade: RFC 9110, 7.8, lets a server.
+
+        llhttp takes what follows the head of such a request for another protocol. Java's client
+        asks for HTTP/2 with each first request, bodies included.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(MethodRefusedError("GET, POST"))
+            return
+        kept = {name: self._headers[name] for name in self._headers if name != b"connection"}
+        head = b"".join(b"%b: %b\r\n" % one for one in kept.items())
         self._parser = httptools.HttpRequestParser(self)
-        if rest:
-            self.data_received(rest)
+        self._phase = Phase.IDLE
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._url, head, rest))
 
     def _say_goodbye(self, transport: asyncio.Transport) -> None:
         """Close our half, and throw away for a moment what still comes."""

@@ -154,6 +154,7 @@ class Worker:
             self._stop_accepting()  # the sweep tries again in a second
             return
         accepted.settimeout(0)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._begin(self._connect(accepted))
 
     async def _connect(self, accepted: socket.socket) -> None:
