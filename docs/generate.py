@@ -258,27 +258,13 @@ def usage(path: tuple[str, ...], command: click.Command) -> str:
 
 def parameters(command: click.Command) -> str:
     """Return a table of the options that are this command's own."""
-    rows = [
-        (", ".join(f"`{one}`" for one in written(option)), help_of(option))
-        for option in command.params
-        if isinstance(option, click.Option) and option.name not in EVERY_COMMAND
-    ]
+    context = click.Context(command)
+    rows = []
+    for option in command.params:
+        record = option.get_help_record(context)
+        if record and option.name not in EVERY_COMMAND:
+            rows.append((f"`{record[0]}`", record[1].replace("<=x<=", " to ")))
     return table(("option", "meaning"), rows) if rows else ""
-
-
-def written(option: click.Option) -> list[str]:
-    """Return an option as it is typed, with what follows it."""
-    names = [*option.opts, *option.secondary_opts]
-    if option.is_flag or option.count:
-        return names
-    return [f"{name} {option.make_metavar(click.Context(click.Command('')))}" for name in names]
-
-
-def help_of(option: click.Parameter) -> str:
-    """Return the sentence that an option's help is, with its default where click shows one."""
-    text = str(getattr(option, "help", None) or "")
-    shown = getattr(option, "show_default", False) and option.default is not None
-    return f"{text} Default: `{option.default}`." if shown else text
 
 
 def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
