@@ -1,6 +1,7 @@
 """Changing what an endpoint serves, from the decision to the snapshot."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
-from servewell.flows.publish import publish_snapshot
+from servewell.flows.publish import StateBehindError, publish_snapshot
 from servewell.flows.release import deploy, roll_back, set_traffic
 from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.registry import ModelMissingError
@@ -124,3 +125,16 @@ def test_every_refusal_leaves_the_state_alone(platform: Platform, endpoint: Endp
         with pytest.raises(ServewellError):
             attempt()
     assert platform.endpoints.get("flights") == before
+
+
+def test_a_lost_state_takes_nothing_back(platform: Platform, endpoint: Endpoint) -> None:
+    """A snapshot that knows more changes than the state is never replaced by it."""
+    deploy(platform, endpoint.name, model="flights", number=1)
+    before = platform.snapshots.current()
+    assert before is not None
+    platform.snapshots.publish(replace(before, version=before.version + 5))
+    with pytest.raises(StateBehindError, match="revision"):
+        publish_snapshot(platform)
+    kept = platform.snapshots.current()
+    assert kept is not None
+    assert kept.version == before.version + 5

@@ -14,6 +14,7 @@ from servewell.core.catalog.workload import Workload
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.traffic import decide_deploy
 from servewell.core.security.key_change import KeyRequest
+from servewell.errors import ServewellError
 from servewell.flows.keys import IssuedKey, create_key, operator_key
 from servewell.flows.make_model import (
     foresee_dataset,
@@ -27,6 +28,13 @@ from servewell.flows.release import carry_out
 from servewell.ports.door import Answer
 from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
+
+
+class EndpointTakenError(ServewellError):
+    """The endpoint belongs to another workload."""
+
+    code = "SW-211"
+
 
 READY_WITHIN_S: Final = 60.0
 LOOK_AGAIN_S: Final = 0.05
@@ -190,6 +198,12 @@ def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
     except EndpointMissingError:
         new = Endpoint(name=workload.endpoint_name, workload=workload.workload, policy=policy)
         return platform.endpoints.save(new, _change(platform, new, ChangeKind.ENDPOINT_CREATED))
+    if endpoint.workload != workload.workload:
+        raise EndpointTakenError(
+            f"The endpoint `{endpoint.name}` belongs to the workload `{endpoint.workload}`.",
+            why="two workloads under one name would take turns at each other's traffic",
+            fix="give this one another name with `endpoint.name` in its file",
+        )
     if endpoint.policy == policy:
         return endpoint
     changed = replace(endpoint, policy=policy)

@@ -1,7 +1,8 @@
 """Make a model version from a workload: a dataset version, a run, a signed package."""
 
 import base64
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def _execute(
         state=RunState.SUCCEEDED,
         ended_at=platform.clock.now(),
         model_version=version.name,
-        metrics=result.metrics,
+        metrics=version.manifest.metrics,
     )
     platform.runs.save(done)
     return version, done
@@ -164,7 +165,7 @@ def register(
         signature=result.signature,
         lineage=_lineage(platform, run, job),
         equivalence=result.equivalence,
-        metrics=result.metrics,
+        metrics=finite(result.metrics),
         files={
             "environment.lock": blobs.put_file(result.environment),
             "log.txt": blobs.put_file(result.log),
@@ -183,6 +184,11 @@ def register(
             created_by=platform.principal,
         )
     )
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that are numbers; one that could not be computed is none."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _run_for(

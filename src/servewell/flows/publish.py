@@ -2,9 +2,17 @@
 
 from typing import Final
 
-from servewell.core.catalog.snapshot import Snapshot
+from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
 from servewell.core.security.access import grants_at
+from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
+
+
+class StateBehindError(ServewellError):
+    """The state knows fewer changes than the workers serve: it was lost, or is another one."""
+
+    code = "SW-212"
+
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 LOOK_AGAIN_S: Final = 0.02
@@ -15,9 +23,10 @@ def publish_snapshot(platform: Platform) -> Snapshot:
 
     The revision is read first, so the content is at least as new as the version says.
 
-    Raises: StateUnavailableError, StorageError.
+    Raises: StateBehindError, StateUnavailableError, StorageError.
     """
     version = platform.history.revision()
+    _refuse_lost_state(platform, version)
     now = platform.clock.now()
     snapshot = Snapshot(
         version=version,
@@ -27,6 +36,20 @@ def publish_snapshot(platform: Platform) -> Snapshot:
     )
     platform.snapshots.publish(snapshot)
     return snapshot
+
+
+def _refuse_lost_state(platform: Platform, version: int) -> None:
+    try:
+        served = platform.snapshots.current()
+    except SnapshotCorruptError:
+        return  # publishing is what mends it
+    if served is not None and served.version > version:
+        raise StateBehindError(
+            f"The state stands at revision {version}, and the workers serve {served.version}.",
+            why="the database was lost, or `SERVEWELL_DATABASE_URL` names another one than before",
+            fix="name the right database or restore it; to start over with this one, move the "
+            "folder `snapshot` of the home away and run `servewell up` again",
+        )
 
 
 def wait_acknowledged(platform: Platform, version: int) -> tuple[int, ...]:
