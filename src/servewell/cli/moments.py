@@ -16,7 +16,8 @@ class Moment(click.ParamType[float]):
         """Return seconds since the epoch."""
         try:
             found = datetime.fromisoformat(str(value))
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+            moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+            return moment.timestamp()
         except (ValueError, OverflowError):
             self.fail(
                 f"`{value}` is no time; write it like 2026-03-01, 2026-03-01T12:00 or "
