@@ -4,6 +4,7 @@
 comes here, to be told why, or to be taken after all: nested data, whole numbers written `3.0`.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from itertools import chain
@@ -333,7 +334,7 @@ def _value_shown(value: Json) -> str:
         return _kind_of(value)
     if isinstance(value, str):
         return f"the text {_shown(value)}"
-    return _shown(repr(value))
+    return _shown(json.dumps(value, ensure_ascii=False))
 
 
 def _kind_of(value: Json) -> str:
