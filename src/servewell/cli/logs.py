@@ -1,0 +1,141 @@
+"""`servewell logs`: what the processes and the training runs say."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterable
+from io import SEEK_END
+from pathlib import Path
+from typing import Final
+
+import click
+
+from servewell.cli import show
+from servewell.cli.context import Session, command
+from servewell.flows.platform import Platform
+from servewell.ports.runs import RunMissingError
+
+LOOK_AGAIN_S: Final = 0.2
+STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red")
+
+
+class LogFile:
+    """One log, read from where the last reading ended."""
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        self.path = path
+        self.name = name
+        self._at = 0
+
+    def last(self, lines: int) -> list[str]:
+        """Return the last so many lines, without holding more of the file."""
+        try:
+            with self.path.open("rb") as file:
+                found = deque(file, maxlen=lines)
+                self._at = file.tell()
+        except OSError:
+            return []
+        return [_text(line) for line in found]
+
+    def more(self) -> list[str]:
+        """Return the lines that were finished since the last reading."""
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, SEEK_END) < self._at:
+                    self._at = 0  # it was begun anew
+                file.seek(self._at)
+                data = file.read()
+        except OSError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return [_text(line) for line in whole.splitlines()]
+
+
+@click.command
+@click.argument("process", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="The last so many lines of each process.",
+)
+@click.option("--run", "run_id", help="Show the log of this training or import run instead.")
+@command
+def logs(
+    session: Session, process: str | None, *, follow: bool, lines: int, run_id: str | None
+) -> int:
+    """Show what the processes wrote: of PROCESS (supervisor, control, worker-0 …), or of all.
+
+    Lines that begin with a time are put in its order. `servewell models show NAME` names the run
+    that a model version came from.
+
+    Example: servewell logs worker-0 --follow
+    """
+    files = _files(session.platform, process, run_id)
+    told = _merged((file.name, file.last(lines)) for file in files)
+    _show(session, told, single=len(files) == 1)
+    while follow:
+        time.sleep(LOOK_AGAIN_S)
+        known = {file.path for file in files}
+        files += [one for one in _found(session.platform, process, run_id) if one.path not in known]
+        _show(session, _merged((file.name, file.more()) for file in files), single=len(files) == 1)
+    return 0
+
+
+def _files(platform: Platform, process: str | None, run_id: str | None) -> list[LogFile]:
+    """Return the logs that were asked for; one that was named must exist."""
+    files = _found(platform, process, run_id)
+    if files:
+        return files
+    if run_id is not None:
+        raise RunMissingError(
+            f"There is no log of a run `{run_id}`.",
+            why="no run of that id was started in this home",
+            fix="`servewell models show NAME` names the run that a version came from",
+        )
+    names = ", ".join(path.stem for path in platform.fleet.logs())
+    if process is not None:
+        known = f"there are: {names}" if names else "nothing was started yet"
+        raise click.BadParameter(f"`{process}` has no log; {known}", param_hint="PROCESS")
+    click.echo("No log yet. `servewell up FOLDER` writes the first.", err=True)
+    return []
+
+
+def _found(platform: Platform, process: str | None, run_id: str | None) -> list[LogFile]:
+    if run_id is not None:
+        path = platform.trainer.log(run_id)
+        return [LogFile(path, name=run_id)] if path.is_file() else []
+    paths = platform.fleet.logs()
+    return [LogFile(path, name=path.stem) for path in paths if process in (None, path.stem)]
+
+
+def _merged(files: Iterable[tuple[str, list[str]]]) -> list[tuple[str, str]]:
+    """Return the lines with their names, by time; one without a time follows the one above it."""
+    stamped: list[tuple[str, str, str]] = []
+    for name, lines in files:
+        stamp = ""
+        for line in lines:
+            found = STAMP.match(line)
+            stamp = found[0] if found else stamp
+            stamped.append((stamp, name, line))
+    return [(name, line) for _, name, line in sorted(stamped, key=lambda one: one[0])]
+
+
+def _show(session: Session, told: list[tuple[str, str]], *, single: bool) -> None:
+    for name, line in told:
+        if session.as_json:
+            click.echo(show.line({"process": name, "line": line}))
+        elif single:
+            click.echo(line)
+        else:
+            colour = COLOURS[sum(name.encode()) % len(COLOURS)]
+            click.echo(f"{click.style(f'{name:<10}', fg=colour)}  {line}")
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\r\n")
