@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,21 @@ serving:
 """
 
 
+READY_MADE = """
+workload: small
+artifact:
+  path: first.onnx
+inputs:
+  x:
+    minimum: -100
+    maximum: 100
+serving:
+  port: {port}
+  workers: 2
+  drain_s: 5
+"""
+
+
 @dataclass(kw_only=True)
 class House:
     """One home, one workload, one port."""
@@ -60,6 +76,7 @@ class House:
     home: Path
     folder: Path
     port: int
+    second: str = "train.parameters.strength=0.5"  # what makes another version of the model
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -87,6 +104,10 @@ class House:
     def up(self, *words: str) -> Any:  # noqa: ANN401 - JSON is anything
         """Bring the workload up and leave it serving."""
         return self.json("up", str(self.folder), "--detach", *words)
+
+    def up_second(self) -> Any:  # noqa: ANN401 - JSON is anything
+        """Bring up another version of the model."""
+        return self.up("--set", self.second)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start `servewell` and do not wait for it."""
@@ -146,6 +167,52 @@ def write_workload(folder: Path, *, port: int) -> None:
     pq.write_table(table, folder / "rows.parquet")
     (folder / "train.py").write_text(TRAIN)
     (folder / "servewell.yaml").write_text(WORKLOAD.format(port=port))
+
+
+def write_ready_made(folder: Path, *, port: int) -> None:
+    """Write a workload whose two models were made elsewhere, so that nothing is trained."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "first.onnx").write_bytes(ready_made(slope=1.0))
+    (folder / "second.onnx").write_bytes(ready_made(slope=0.5))
+    (folder / "servewell.yaml").write_text(READY_MADE.format(port=port))
+
+
+@cache
+def ready_made(*, slope: float) -> bytes:
+    """Return an ONNX model: the chance that x + y is over 3, and whether it is likely."""
+    from onnx import TensorProto, helper  # noqa: PLC0415 - heavy, and only here
+
+    def tensor(name: str, kind: int, *shape: int | str) -> Any:  # noqa: ANN401 - untyped library
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    def number(name: str, value: float) -> Any:  # noqa: ANN401 - untyped library
+        return helper.make_tensor(name, TensorProto.FLOAT, [1], [value])
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["x", "y"], ["sum"]),
+            helper.make_node("Sub", ["sum", "three"], ["over"]),
+            helper.make_node("Mul", ["over", "slope"], ["score"]),
+            helper.make_node("Sigmoid", ["score"], ["likely"]),
+            helper.make_node("Sub", ["one", "likely"], ["unlikely"]),
+            helper.make_node("Concat", ["unlikely", "likely"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+        ],
+        "small",
+        [
+            tensor("x", TensorProto.FLOAT, "n", 1),
+            tensor("y", TensorProto.FLOAT, "n", 1),
+            tensor("colour", TensorProto.STRING, "n", 1),
+        ],
+        [
+            tensor("label", TensorProto.INT64, "n"),
+            tensor("probabilities", TensorProto.FLOAT, "n", 2),
+        ],
+        [number("three", 3.0), number("slope", slope), number("one", 1.0)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def free_port() -> int:

@@ -34,9 +34,9 @@ def test_one_command_serves_a_model_that_was_proved(house: House) -> None:
 def test_again_it_resumes(house: House) -> None:
     """Nothing is retrained, no key is made, and traffic that a person set stays."""
     first = house.up()
-    house.up("--set", "train.parameters.strength=0.5")
+    house.up_second()
     house.run("rollback", "small")
-    again = house.up("--set", "train.parameters.strength=0.5")
+    again = house.up_second()
     assert again["key"] is None
     assert again["version"] == "small:2"
     assert house.json("endpoints", "show", "small")["deployments"][0]["share_bp"] == 10_000
@@ -63,54 +63,58 @@ def test_lineage_says_where_a_version_came_from(house: House) -> None:
     assert house.run("logs", "--run", lineage["run"]).returncode == 0
 
 
-def test_a_rollback_takes_effect_at_once(house: House) -> None:
+def test_a_rollback_takes_effect_at_once(ready_house: House) -> None:
     """The next request after the command is answered by the version before."""
-    key = house.up()["key"]
-    house.up("--set", "train.parameters.strength=0.5")
-    assert house.ask(key)[1]["model_version"] == "2"
-    house.run("rollback", "small", "--because", "it was better before")
-    assert house.ask(key)[1]["model_version"] == "1"
-    history = house.json("history", "small")
+    key = ready_house.up()["key"]
+    ready_house.up_second()
+    assert ready_house.ask(key)[1]["model_version"] == "2"
+    ready_house.run("rollback", "small", "--because", "it was better before")
+    assert ready_house.ask(key)[1]["model_version"] == "1"
+    history = ready_house.json("history", "small")
     assert history[-1]["because"].startswith("it was better before: rolled back from `v2`")
-    pinned = house.ask(key, **{"servewell-deployment": "v2"})
+    pinned = ready_house.ask(key, **{"servewell-deployment": "v2"})
     assert pinned[1]["model_version"] == "2"
 
 
-def test_two_versions_share_the_traffic(house: House) -> None:
+def test_two_versions_share_the_traffic(ready_house: House) -> None:
     """Requests are split as declared, and each answer says who gave it."""
-    key = house.up()["key"]
-    house.up("--set", "train.parameters.strength=0.5")
-    house.run("traffic", "small", "v1=50%", "v2=50%")
-    served = [house.ask(key)[1]["parameters"]["deployment"] for _ in range(60)]
+    key = ready_house.up()["key"]
+    ready_house.up_second()
+    ready_house.run("traffic", "small", "v1=50%", "v2=50%")
+    served = [ready_house.ask(key)[1]["parameters"]["deployment"] for _ in range(60)]
     assert 10 < served.count("v1") < 50
     assert set(served) == {"v1", "v2"}
 
 
-def test_keys_change_without_a_restart(house: House) -> None:
+def test_keys_change_without_a_restart(ready_house: House) -> None:
     """A new key opens at once, a revoked one closes at once, and a rotated one overlaps."""
-    house.up()
-    pids = house.pids()
-    made = house.json("keys", "create", "site", "--endpoint", "small")
-    assert house.ask(made["key"])[0] == HTTPStatus.OK
-    rotated = house.json("keys", "rotate", made["id"], "--overlap", "1h")
-    assert house.ask(made["key"])[0] == house.ask(rotated["key"])[0] == HTTPStatus.OK
-    house.run("keys", "revoke", rotated["id"])
-    assert house.ask(rotated["key"])[0] == HTTPStatus.UNAUTHORIZED
-    reader = house.json("keys", "create", "dashboard", "--role", "reader")
-    assert house.ask(reader["key"])[0] == HTTPStatus.FORBIDDEN
-    assert house.pids() == pids
+    ready_house.up()
+    pids = ready_house.pids()
+    made = ready_house.json("keys", "create", "site", "--endpoint", "small")
+    assert ready_house.ask(made["key"])[0] == HTTPStatus.OK
+    rotated = ready_house.json("keys", "rotate", made["id"], "--overlap", "1h")
+    assert ready_house.ask(made["key"])[0] == ready_house.ask(rotated["key"])[0] == HTTPStatus.OK
+    ready_house.run("keys", "revoke", rotated["id"])
+    assert ready_house.ask(rotated["key"])[0] == HTTPStatus.UNAUTHORIZED
+    reader = ready_house.json("keys", "create", "dashboard", "--role", "reader")
+    assert ready_house.ask(reader["key"])[0] == HTTPStatus.FORBIDDEN
+    assert ready_house.pids() == pids
 
 
-def test_ctrl_c_drains_and_stops(house: House) -> None:
+def test_ctrl_c_drains_and_stops(ready_house: House) -> None:
     """In the foreground the command stays; Ctrl-C ends everything that it started."""
     process = subprocess.Popen(
-        house.command("up", str(house.folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ready_house.command("up", str(ready_house.folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    eventually(lambda: "supervisor" in house.pids() and len(house.pids()) == 4, within_s=60)
+    eventually(
+        lambda: "supervisor" in ready_house.pids() and len(ready_house.pids()) == 4, within_s=60
+    )
     assert process.stdout is not None
     while b"Ctrl-C" not in process.stdout.readline():
         assert process.poll() is None
-    pids = house.pids()
+    pids = ready_house.pids()
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=30)
     assert process.returncode == 0, words
@@ -118,12 +122,12 @@ def test_ctrl_c_drains_and_stops(house: House) -> None:
     assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
-def test_down_stops_and_says_when_nothing_ran(house: House) -> None:
+def test_down_stops_and_says_when_nothing_ran(ready_house: House) -> None:
     """Both are success: the state asked for is reached."""
-    house.up()
-    assert house.json("down")["stopped"] is True
-    assert house.json("down")["stopped"] is False
-    assert house.pids() == {}
+    ready_house.up()
+    assert ready_house.json("down")["stopped"] is True
+    assert ready_house.json("down")["stopped"] is False
+    assert ready_house.pids() == {}
 
 
 @pytest.mark.timeout(240)
