@@ -269,12 +269,12 @@ class Home:
         finally:
             connection.close()
 
-    def records(self) -> list[PredictionRecord]:
-        """Return all records of the live segments, which have to be whole, oldest first."""
+    def records(self, *, torn: bool = False) -> list[PredictionRecord]:
+        """Return all records, oldest first. Segments have to be whole, or `torn` at their end."""
         found: list[PredictionRecord] = []
         for path in sorted(self.live.glob("*.segment")):
             for one in frames(path.read_bytes()):
-                assert not isinstance(one, Damage), (path, one)
+                assert not isinstance(one, Damage) or (torn and one.torn), (path, one)
                 if isinstance(one, PredictionRecord):
                     found.append(one)
         return sorted(found, key=lambda one: one.time_ns)

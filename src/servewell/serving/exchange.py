@@ -30,6 +30,10 @@ class Caller(Protocol):
         """Whether no request came behind this one yet."""
         ...
 
+    def abort(self) -> None:
+        """Drop the connection."""
+        ...
+
 
 class Exchange:
     """One request and its answer. Everything that is found out on the way is kept here."""

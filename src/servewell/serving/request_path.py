@@ -88,8 +88,6 @@ class RequestPath:
             if exchange.error is None and route is not None:
                 if route.kind is Kind.INFER:
                     self._infer(exchange, route, body)
-                    exchange.queued_at = ended = perf_counter_ns()
-                    exchange.decode_ns = ended - started
                     return
                 self._read(exchange, route)
         except RequestError as error:
@@ -132,6 +130,8 @@ class RequestPath:
         exchange.decoded = decoded = served.package.decoder.decode(
             body, rows_max=endpoint.policy.rows_max
         )
+        exchange.queued_at = perf_counter_ns()
+        exchange.decode_ns = exchange.queued_at - exchange.started_at
         self._turns.predict(exchange, served, decoded)
 
     def _deployment(

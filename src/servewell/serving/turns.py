@@ -6,8 +6,10 @@ concurrent ones share a call of the model and an append to the log. No timer is 
 
 import asyncio
 import sys
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from time import perf_counter_ns
 from typing import Final
 
@@ -18,6 +20,7 @@ from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.oip_answer import OutputTensor, encode_answer
 from servewell.serving.recording import Recorder
 from servewell.serving.refusals import (
+    STATUS,
     KeyExpiredError,
     ModelFailedError,
     NotAuthenticatedError,
@@ -80,11 +83,24 @@ class Turns:
     def _turn(self) -> None:
         self._armed = False
         waiting, self._waiting = self._waiting, {}
-        for (served, wanted), exchanges in waiting.items():
-            for batch in _batches(exchanges, together=served.package.batches):
-                self._run(served, wanted, batch)
-        finished, self._finished = self._finished, []
-        self._answer(finished)
+        finished: list[Exchange] = []
+        try:
+            for (served, wanted), exchanges in waiting.items():
+                for batch in _batches(exchanges, together=served.package.batches):
+                    self._run(served, wanted, batch)
+            finished, self._finished = self._finished, []
+            self._answer(finished)
+        except Exception:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
+            traceback.print_exc()
+            self._give_up([*chain.from_iterable(waiting.values()), *self._finished, *finished])
+
+    def _give_up(self, exchanges: list[Exchange]) -> None:
+        """Drop the callers whose answers cannot be made."""
+        unanswered = [one for one in dict.fromkeys(exchanges) if one.answer is None]
+        self._finished = []
+        self.in_flight -= len(unanswered)
+        for exchange in unanswered:
+            exchange.caller.abort()
 
     def _run(self, served: Served, wanted: Wanted, batch: list[Exchange]) -> None:
         """Run a batch; where it fails, each of its requests alone, so that one poisons no other."""
@@ -149,7 +165,7 @@ class Turns:
         """Record what was done, then tell the callers."""
         for exchange in finished:
             if exchange.error is not None:
-                exchange.status = refusal(exchange.error)[0]
+                exchange.status = STATUS[exchange.error.code]
         recorded = [one for one in finished if one.is_recorded]
         if recorded:
             written = self._recorder.commit(recorded)
@@ -159,12 +175,15 @@ class Turns:
         now = perf_counter_ns()
         for exchange in finished:
             self._complete(exchange, now)
-        self.in_flight -= len(finished)
+            self.in_flight -= 1
         for caller in dict.fromkeys(one.caller for one in finished):
             caller.flush()
 
     def _complete(self, exchange: Exchange, now: int) -> None:
         served, error = exchange.served, exchange.error
+        if served is not None:
+            took_us = (now - exchange.started_at) // 1_000
+            served.meter.answered(exchange.status, took_us, exchange.stages_us)
         if self.draining and exchange.caller.is_last(exchange):
             exchange.close = True
         if error is not None:
@@ -174,13 +193,9 @@ class Turns:
             exchange.answer = http_answer(
                 exchange.status, headers, exchange.body, close=exchange.close, bodiless=False
             )
-        if served is not None:
-            took_us = (now - exchange.started_at) // 1_000
-            served.meter.answered(exchange.status, took_us, exchange.stages_us)
 
     def _refuse(self, exchange: Exchange, error: RequestError) -> None:
         status, headers, body = refusal(error)
-        exchange.status = status
         if error.code in UNAUTHENTICATED:
             self._meter.unauthenticated()
         elif exchange.prediction_id:
@@ -235,6 +250,7 @@ def _refuse_unrecorded(recorded: list[Exchange]) -> None:
     for exchange in recorded:
         if exchange.refuse_unrecorded:
             exchange.outputs = []
+            exchange.status = STATUS[NotRecordedError.code]
             exchange.error = NotRecordedError(
                 "The prediction cannot be recorded.",
                 why="the disk refuses to take the record, and this endpoint answers nothing "
