@@ -180,7 +180,7 @@ def test_an_unwritable_home_is_a_clear_error(ready_house: House) -> None:
     ready_house.home.parent.joinpath("home").write_text("a file")
     failed = ready_house.run("up", str(ready_house.folder), "--detach", check=False)
     assert failed.returncode == 7
-    assert "SW-501" in failed.stderr
+    assert "a file stands where a folder must be" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 

@@ -5,7 +5,7 @@ import click
 from servewell.cli import show
 from servewell.cli.context import Session, command
 from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.snapshot import Snapshot
+from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
 from servewell.core.operations.traffic import describe
 from servewell.flows.platform import Platform
 from servewell.ports.fleet import FleetState
@@ -23,7 +23,7 @@ def status(session: Session) -> int:
     """
     platform = session.platform
     state = platform.fleet.state()
-    snapshot = platform.snapshots.current()
+    snapshot, fault = _snapshot(platform)
     workers = _workers(platform, state)
     if session.as_json:
         show.as_json(
@@ -34,13 +34,24 @@ def status(session: Session) -> int:
                 "started_at": state.started_at,
                 "workers": workers,
                 "snapshot": snapshot.version if snapshot else None,
+                "fault": fault,
                 "endpoints": snapshot.endpoints if snapshot else (),
             }
         )
         return 0
     _show_processes(state, workers)
+    if fault:
+        click.echo(f"{fault} What is shown below is the one before it.\n")
     _show_endpoints(state, snapshot)
     return 0
+
+
+def _snapshot(platform: Platform) -> tuple[Snapshot | None, str]:
+    """Return the snapshot, or the one before it and what is wrong with the newest."""
+    try:
+        return platform.snapshots.current(), ""
+    except SnapshotCorruptError as error:
+        return platform.snapshots.previous(), f"{error.what} Because: {error.why}."
 
 
 def _workers(platform: Platform, state: FleetState) -> list[WorkerReport]:
