@@ -258,6 +258,17 @@ def test_readiness_is_true_or_false() -> None:
     assert door.ready("flights") is False
 
 
+def test_counters_are_read_by_series() -> None:
+    """Comments are left out; labels stay in the name of a series."""
+    text = b'# TYPE a counter\na 3\n\nb{x="1 2"} 0.5\n'
+    with door_to(reply(200, text)) as (door, _, _):
+        assert door.metrics() == {"a": 3.0, 'b{x="1 2"}': 0.5}
+    with door_to(reply(200, b"<html>")) as (door, _, _), pytest.raises(AnswerInvalidError):
+        door.metrics()
+    with door_to(reply(403, {"error": "no"})) as (door, _, _), pytest.raises(RequestRefusedError):
+        door.metrics()
+
+
 def test_nobody_there_is_said() -> None:
     """A closed port and a host without an address name the address and the next step."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -14,6 +14,7 @@ from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command
 from servewell.cli.moments import Moment
 from servewell.cli.row_progress import RowProgress
+from servewell.flows.diagnose import lost_records
 from servewell.ports.records import RecordQuery, RecordUsage, SegmentCorruptError
 
 LIMIT: Final = 20
@@ -59,7 +60,8 @@ def records(  # noqa: PLR0913 - the words of the command
     Example: servewell records flight-delays --since 2026-03-01 --output march.parquet
     """
     if usage:
-        _show_usage(session, session.platform.records.usage())
+        platform = session.platform
+        _show_usage(session, platform.records.usage(), lost=lost_records(platform))
         return 0
     query = RecordQuery(
         endpoint=endpoint,
@@ -202,13 +204,17 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, tz=UTC).isoformat()
 
 
-def _show_usage(session: Session, usage: RecordUsage) -> None:
+def _show_usage(session: Session, usage: RecordUsage, *, lost: int | None) -> None:
     if session.as_json:
-        show.as_json(asdict(usage))
+        show.as_json({**asdict(usage), "lost": lost})
         return
+    unwritten = (
+        "unknown: no worker can be asked" if lost is None else f"{lost:,} could not be written"
+    )
     click.echo(f"records   {usage.records:,}")
     click.echo(f"takes     {show.size(usage.bytes)}")
     click.echo(f"segments  {usage.segments:,} not yet compacted")
     click.echo(f"files     {usage.files:,} Parquet")
+    click.echo(f"lost      {unwritten}")
     click.echo(f"missing   {usage.missing:,} records whose numbers are skipped")
     click.echo(f"damaged   {show.size(usage.damaged_bytes)} set aside in quarantine")

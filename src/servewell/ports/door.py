@@ -80,6 +80,13 @@ class Door(Protocol):
         """Whether the endpoint says that it is ready; False where nothing answers."""
         ...
 
+    def metrics(self) -> dict[str, float]:
+        """Return what the workers count, by series as Prometheus writes it.
+
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
+        """
+        ...
+
     def predict(
         self, endpoint: str, columns: dict[str, list[Any]], *, deployment: str | None = None
     ) -> Answer:

@@ -131,6 +131,18 @@ class HttpDoor:
         except (DoorClosedError, AnswerInvalidError):
             return False
 
+    def metrics(self) -> dict[str, float]:
+        """See `Door.metrics`."""
+        reply = self._patient("GET", "/metrics")
+        if reply.status != HTTPStatus.OK:
+            raise self._refused("/metrics", reply)
+        lines = reply.body.decode(errors="replace").splitlines()
+        series = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        try:
+            return {name: float(value) for name, _, value in series}
+        except ValueError as error:
+            raise self._strange("its metrics are not what Prometheus writes") from error
+
     def predict(
         self, endpoint: str, columns: dict[str, list[Any]], *, deployment: str | None = None
     ) -> Answer:
