@@ -117,6 +117,23 @@ def test_every_key_says_what_it_is() -> None:
             assert key.schema["examples"], key.path
 
 
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        pytest.param({"type": "integer"}, "a whole number", id="any"),
+        pytest.param({"type": "integer", "minimum": 1}, "a whole number, 1 or more", id="low"),
+        pytest.param({"type": "number", "maximum": 9}, "a number, 9 or less", id="high"),
+        pytest.param(
+            {"type": "number", "minimum": 0, "maximum": 1}, "a number from 0 to 1", id="both"
+        ),
+        pytest.param({"enum": ["a", "b"]}, "one of `a`, `b`", id="choice"),
+    ],
+)
+def test_bounds_are_said_in_words(schema: dict[str, object], words: str) -> None:
+    """What is allowed reads as a sentence, whichever bounds there are."""
+    assert allowed_by(schema) == words
+
+
 def test_every_example_is_good() -> None:
     """What the reference shows can be copied."""
     for key in workload_keys(SCHEMA):

@@ -428,6 +428,15 @@ def test_an_override_stands_in_the_place_of_the_file(files: WorkloadFiles, folde
     assert workload.train.parameters == {"trees": 80, "rate": 0.5}
 
 
+def test_an_override_below_what_holds_no_keys_leaves_the_fault_of_the_file(
+    files: WorkloadFiles, folder: Path
+) -> None:
+    """The file is said to be wrong where it is; the override cannot mend that."""
+    text = "workload: a\nartifact: {path: model.onnx}\nserving: 5\n"
+    for override in ("serving.port=9000", "serving.port.deep=1"):
+        assert only(faults_of(files, folder, text, override)).key == "serving"
+
+
 @pytest.mark.parametrize(
     ("override", "key", "column"),
     [
