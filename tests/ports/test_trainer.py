@@ -30,7 +30,7 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from servewell.adapters.embedded.job.exchange import RunFiles
 from servewell.adapters.embedded.job.launch import job_environment
-from servewell.adapters.embedded.job.packaging import package
+from servewell.adapters.embedded.job.packaging import Loaded, package
 from servewell.adapters.embedded.trainer import ProcessTrainer
 from servewell.core.catalog.inferred_signature import InputRuleError
 from servewell.core.catalog.signature import Datatype
@@ -226,7 +226,7 @@ def test_models_of_every_library_are_proved(
     model = MODELS[make](frame if named else frame.to_numpy(), rows["bought"].to_numpy())
     files = RunFiles(tmp_path)
     job = job_of(tmp_path / "make.py", narrow, label="bought")
-    result = package(model, job, files, say=lambda _: None, metrics={})
+    result = package(Loaded(model=model), job, files, say=lambda _: None)
     assert result.equivalence.rows == ROWS // 10
     assert result.equivalence.largest_difference < 1e-5
     assert [one.name for one in result.signature.inputs] == ["age", "secret"]

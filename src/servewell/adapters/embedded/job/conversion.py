@@ -69,7 +69,7 @@ def convert(trained: Trained, inputs: Sequence[Input], layout: Layout) -> onnx.M
             if trained.library == "sklearn":
                 inner = _convert_sklearn(trained, inputs, layout)
             else:
-                inner = _convert_booster(trained, len(inputs), layout)
+                inner = _convert_booster(trained, _width(inputs), layout)
     except ConversionFailedError:
         raise
     except Exception as error:
@@ -102,7 +102,7 @@ def _convert_sklearn(trained: Trained, inputs: Sequence[Input], layout: Layout) 
     if layout is Layout.NATIVE:
         kinds |= {Datatype.INT64: types.Int64TensorType, Datatype.BOOL: types.BooleanTensorType}
     if layout is Layout.MATRIX:
-        columns = [("rows", types.FloatTensorType([None, len(inputs)]))]
+        columns = [("rows", types.FloatTensorType([None, _width(inputs)]))]
     else:
         columns = [
             (one.name, kinds.get(one.datatype, types.FloatTensorType)([None, 1])) for one in inputs
@@ -137,6 +137,11 @@ def _booleans_as_integers() -> Iterator[None]:
         yield
     finally:
         container.make_node = make_node
+
+
+def _width(inputs: Sequence[Input]) -> int:
+    """Return the number of columns of all inputs together."""
+    return sum(one.row_shape[0] for one in inputs)
 
 
 def _register_boosters() -> None:
@@ -233,7 +238,7 @@ def _wrap(
         nodes,
         "model",
         [
-            helper.make_tensor_value_info(one.name, ELEMENT[one.datatype], [None, 1])
+            helper.make_tensor_value_info(one.name, ELEMENT[one.datatype], [None, *one.row_shape])
             for one in inputs
         ],
         outputs,

@@ -38,6 +38,7 @@ DATATYPES: Final = {
     "tensor(double)": Datatype.FP64,
     "tensor(string)": Datatype.BYTES,
 }
+CLASS_LISTS: Final = ("classlabels_strings", "classlabels_ints", "classlabels_int64s")
 NUMPY_TYPES: Final = {
     Datatype.BOOL: "bool",
     Datatype.FP16: "float16",
@@ -73,7 +74,7 @@ def package_onnx(
         inputs, example = _with_facts(declared, job)
         inputs = apply_rules(inputs, job.inputs)
         say("trying the ONNX model")
-        outputs = described_outputs(session, _trial(inputs), classes=None)
+        outputs = described_outputs(session, trial_rows(inputs), classes=_classes(model))
     files.artifact.write_bytes(data)
     return Result(
         signature=Signature(inputs=inputs, outputs=outputs),
@@ -153,13 +154,26 @@ def _output(
             f"its output `{declared.name}` has the shape {answer.shape} for {rows} rows",
             "export it so that the first dimension of every output is the row",
         )
-    is_table = declared.name == "probabilities"
+    of_classes = declared.name == "probabilities" and answer.shape[1:] == (len(classes or ()),)
     return Output(
         name=declared.name,
         datatype=DATATYPES[declared.type],
         row_shape=tuple(answer.shape[1:]),
-        classes=classes if is_table else None,
+        classes=classes if of_classes else None,
     )
+
+
+def _classes(model: onnx.ModelProto) -> tuple[str, ...] | None:
+    """Return the classes of a classifier, where just one operator of the model lists them."""
+    listed = [
+        tuple(onnx.helper.get_attribute_value(one))
+        for node in model.graph.node
+        for one in node.attribute
+        if one.name in CLASS_LISTS and (one.strings or one.ints)
+    ]
+    if len(listed) != 1:
+        return None
+    return tuple(one.decode() if isinstance(one, bytes) else str(one) for one in listed[0])
 
 
 def _input(declared: onnxruntime.NodeArg) -> Input:
@@ -207,8 +221,8 @@ def _seen(declared: Input, facts: ColumnFacts) -> Input:
     )
 
 
-def _trial(inputs: tuple[Input, ...]) -> dict[str, NDArray[Any]]:
-    """Return plain rows: examples where there are any, else the lowest that may be sent, or 0."""
+def trial_rows(inputs: tuple[Input, ...]) -> dict[str, NDArray[Any]]:
+    """Return plain rows to try a model on: examples where there are any, else what may be sent."""
     return {one.name: _plain_tensor(one) for one in inputs}
 
 

@@ -1,8 +1,7 @@
 """Makes of a trained model what can be served: ONNX, a signature, and a proof."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import onnx
 import onnxruntime
@@ -10,18 +9,49 @@ import pandas as pd
 
 from servewell.adapters.embedded.job.conversion import Layout, convert, layouts
 from servewell.adapters.embedded.job.exchange import Result, RunFiles
-from servewell.adapters.embedded.job.graph import described_outputs, package_onnx
-from servewell.adapters.embedded.job.proof import feeds, open_session, prove
-from servewell.adapters.embedded.job.rows import Rows, column_names, read_rows
+from servewell.adapters.embedded.job.graph import described_outputs, package_onnx, trial_rows
+from servewell.adapters.embedded.job.proof import open_session, prove
+from servewell.adapters.embedded.job.rows import column_names, read_rows
 from servewell.adapters.embedded.job.trained import Trained, recognise
-from servewell.core.catalog.inferred_signature import apply_rules, infer_input
-from servewell.core.catalog.model import Equivalence
-from servewell.core.catalog.signature import Input, Signature
+from servewell.core.catalog.inferred_signature import (
+    ColumnFacts,
+    ColumnKind,
+    apply_rules,
+    infer_input,
+)
+from servewell.core.catalog.model import Equivalence, Parameter
+from servewell.core.catalog.signature import Datatype, Input, Signature
 from servewell.core.catalog.workload_rules import nearest
 from servewell.errors import ServewellError
 from servewell.ports.trainer import ConversionFailedError, Job, NotEquivalentError
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the place that a model was kept in says of its columns."""
+
+    columns: tuple[ColumnFacts, ...] = ()
+    example: dict[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A model as its library knows it, and what came with it."""
+
+    model: object
+    metrics: dict[str, float] = field(default_factory=dict)
+    described: Described = field(default_factory=Described)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a model's inputs, and the rows that it can be proved on."""
+
+    inputs: tuple[Input, ...]
+    rows: pd.DataFrame  # held out; none where the workload names no data
+    example: dict[str, Parameter]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,40 +62,32 @@ class Converted:
     equivalence: Equivalence
 
 
-def package(
-    model: object, job: Job, files: RunFiles, *, say: Say, metrics: dict[str, float]
-) -> Result:
+def package(loaded: Loaded, job: Job, files: RunFiles, *, say: Say) -> Result:
     """Write the ONNX file of a model, and return what else is to be known of it.
 
     Raises: ConversionFailedError, NotEquivalentError, InputRuleError, HeldOutRowsError,
     TrainingFailedError where the data cannot be read, OSError.
     """
-    if isinstance(model, onnx.ModelProto):
-        return package_onnx(model, job, files, say=say, metrics=metrics)
-    trained = recognise(model)
-    if job.data is None:
-        raise ConversionFailedError(
-            "There are no rows to prove the model on.",
-            why="the workload names no data",
-            fix="name a Parquet file under `data` in the workload file",
-        )
+    if isinstance(loaded.model, onnx.ModelProto):
+        return package_onnx(loaded.model, job, files, say=say, metrics=loaded.metrics)
+    trained = recognise(loaded.model)
     say("inferring the signature")
-    rows = _rows(trained, job, job.data)
-    inputs = apply_rules(tuple(infer_input(one) for one in rows.facts), job.inputs)
+    known = _known(trained, job, loaded.described)
+    inputs = apply_rules(known.inputs, job.inputs)
     converted = Conversion(
-        trained=trained, inputs=inputs, rows=rows.held_out, tolerance=job.tolerance, say=say
+        trained=trained, inputs=inputs, rows=known.rows, tolerance=job.tolerance, say=say
     ).first_proved()
     files.artifact.write_bytes(converted.model)
-    session = open_session(converted.model)
     outputs = described_outputs(
-        session, feeds(rows.held_out.iloc[:2], inputs), classes=trained.classes
+        open_session(converted.model), trial_rows(inputs), classes=trained.classes
     )
     personal = {one.name for one in inputs if one.personal}
+    example = {name: one for name, one in known.example.items() if name not in personal}
     return Result(
         signature=Signature(inputs=inputs, outputs=outputs),
         equivalence=converted.equivalence,
-        metrics=metrics,
-        example={name: one for name, one in rows.example.items() if name not in personal},
+        metrics=loaded.metrics,
+        example=example or None,
     )
 
 
@@ -97,11 +119,16 @@ class Conversion:
         self.say("converting to ONNX")
         model = convert(self.trained, self.inputs, layout).SerializeToString(deterministic=True)
         session = self._session(model)
+        if self.rows.empty:
+            return Converted(model=model, equivalence=self._unproved())
         self.say(f"proving {len(self.rows):,} held-out rows")
         equivalence = prove(
             session, self.trained, self.rows, inputs=self.inputs, tolerance=self.tolerance
         )
         return Converted(model=model, equivalence=equivalence)
+
+    def _unproved(self) -> Equivalence:
+        return Equivalence(rows=0, largest_difference=0.0, tolerance=self.tolerance)
 
     def _session(self, model: bytes) -> onnxruntime.InferenceSession:
         try:
@@ -114,10 +141,47 @@ class Conversion:
             ) from error
 
 
-def _rows(trained: Trained, job: Job, data: Path) -> Rows:
-    """Return the rows of the columns that the model was fitted on, named as the model does."""
-    columns = _columns(trained, job, column_names(data))
-    return read_rows(data, columns, held_out=job.held_out, rules=job.inputs)
+def _known(trained: Trained, job: Job, described: Described) -> Known:
+    """Return what the data says of the inputs; without data, what the model and its place say."""
+    if job.data is None:
+        return _told(trained, described)
+    columns = _columns(trained, job, column_names(job.data))
+    rows = read_rows(job.data, columns, held_out=job.held_out, rules=job.inputs)
+    return Known(
+        inputs=tuple(infer_input(one) for one in rows.facts),
+        rows=rows.held_out,
+        example=rows.example,
+    )
+
+
+def _told(trained: Trained, described: Described) -> Known:
+    """Return the inputs by name where names are known, else one input as wide as the model."""
+    by_name = {one.name: one for one in described.columns}
+    names = trained.names or tuple(by_name)
+    if not names or len(names) != (trained.width or len(names)):
+        if trained.width is None:
+            raise ConversionFailedError(
+                "It cannot be told what the model takes.",
+                why="it knows neither the names nor the number of its columns, and the workload "
+                "names no data",
+                fix="name a Parquet file with rows like those it was fitted on under `data`",
+            )
+        table = Input(name="input", datatype=Datatype.FP32, row_shape=(trained.width,))
+        return Known(inputs=(table,), rows=pd.DataFrame(), example={})
+    facts = tuple(
+        replace(
+            by_name.get(name, ColumnFacts(name=name, kind=ColumnKind.NUMBER)),
+            example=described.example.get(name),
+        )
+        for name in names
+    )
+    whole = all(one.example is not None for one in facts)
+    row = {one.name: [one.example] for one in facts}
+    return Known(
+        inputs=tuple(infer_input(one) for one in facts),
+        rows=pd.DataFrame(row if whole else {}),
+        example={one.name: one.example for one in facts} if whole else {},
+    )
 
 
 def _columns(trained: Trained, job: Job, available: tuple[str, ...]) -> tuple[str, ...]:

@@ -72,9 +72,9 @@ def _work(job: Job, files: RunFiles, say: Say) -> Result:
         say("training")
         model, metrics = fit(job)
         # These load libraries that may not be installed, which `_outcome` turns into words.
-        from servewell.adapters.embedded.job.packaging import package  # noqa: PLC0415
+        from servewell.adapters.embedded.job.packaging import Loaded, package  # noqa: PLC0415
 
-        return package(model, job, files, say=say, metrics=metrics)
+        return package(Loaded(model=model, metrics=metrics), job, files, say=say)
     from servewell.adapters.embedded.job.importing import import_model  # noqa: PLC0415
 
     return import_model(job, files, say)
