@@ -69,10 +69,10 @@ KNOWN: Final[frozenset[Name]] = frozenset(
     }
 )
 
-# Classes alone, and none of modules that download, run tests or carry foreign code.
+# Classes alone, and none of modules that download, start processes, run tests or are foreign.
 _CLASSES: Final = (
     re.compile(
-        r"sklearn(?!\.(?:datasets|externals|utils\._testing|conftest|experimental)\b)"
+        r"sklearn(?!\.(?:datasets|externals|utils\._testing|utils\.parallel|conftest|experimental)\b)"
         r"(?:\.(?!tests\b)_?[a-z][a-z0-9_]*)+ _?[A-Z][A-Za-z0-9_]*"
     ),
     re.compile(r"xgboost\.sklearn XGB[A-Za-z0-9]*"),

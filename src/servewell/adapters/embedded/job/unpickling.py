@@ -21,7 +21,6 @@ from servewell.core.security.pickle_scan import (
 from servewell.ports.trainer import PickleRefusedError
 
 BYTES_MAX: Final = 4 << 30  # of a file once unpacked
-LIBRARIES: Final = ("sklearn", "xgboost", "lightgbm")
 
 
 def load_pickle(path: Path, *, allowed: bool) -> object:
@@ -62,24 +61,34 @@ class _GuardedUnpickler(pickle._Unpickler):  # noqa: SLF001
         super().__init__(file)
         self._file = file
         self._path = path
+        self._found: dict[int, object] = {}  # all that was looked up, by identity
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # as in `pickle`
         """Return what a name stands for.
 
-        A name in a library must be a class of that library: one that it merely imported is not.
+        A class must be known where it is at home too: not every module may lend what it imports.
         """
         module, name = canonical(module, name)
         if not is_known(module, name):
             raise _refused(self._path, f"it names `{module}.{name}`, which no model needs")
         if (module, name) == ARRAY_RECORD:
-            return ArrayRecord
-        found = getattr(importlib.import_module(module), name)
-        library = module.partition(".")[0]
-        if library in LIBRARIES and (module, name) not in KNOWN:
+            found: Any = ArrayRecord
+        else:
+            found = getattr(importlib.import_module(module), name)
+        if (module, name) not in KNOWN:
             home = str(getattr(found, "__module__", ""))
-            if not isinstance(found, type) or home.partition(".")[0] != library:
-                raise _refused(self._path, f"`{module}.{name}` is no class of {library}")
+            if not isinstance(found, type) or not is_known(home, found.__qualname__):
+                raise _refused(self._path, f"`{module}.{name}` is no class that a model needs")
+        self._found[id(found)] = found
         return found
+
+    def load_reduce(self) -> None:
+        """Call what was looked up by name, and never an object that the pickle has built."""
+        if id(self.stack[-2]) not in self._found:
+            raise _refused(self._path, "it calls something that has no name")
+        super().load_reduce()  # type: ignore[misc]  # typeshed leaves it out
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
 
     def load_build(self) -> None:
         """Give a new object its state; of a class it would change the class for everybody."""
