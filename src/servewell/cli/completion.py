@@ -50,7 +50,8 @@ def endpoint_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def deployment_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the deployments, of the endpoint that stands in the line, whose names begin so."""
     del param
-    chosen = ctx.params.get("endpoint")
+    # While the option that is being completed lacks its value, words are still unsorted.
+    chosen = ctx.params.get("endpoint") or next(iter(ctx.args), None)
     return sorted(
         {
             deployment.name
