@@ -105,7 +105,7 @@ class Echo:
 
 def connected(echo: Echo | None = None) -> tuple[Connection, Line]:
     """Return a connection and its line."""
-    connection, line = Connection(echo or Echo(), set()), Line()
+    connection, line = Connection(echo or Echo(), lambda _: None), Line()
     connection.connection_made(line)
     return connection, line
 

@@ -8,6 +8,7 @@ a reset (RFC 9112, section 9.6).
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol, cast
 
@@ -72,9 +73,9 @@ class Requests(Protocol):
 class Connection(asyncio.Protocol):
     """One connection of a caller."""
 
-    def __init__(self, requests: Requests, connections: set["Connection"]) -> None:
+    def __init__(self, requests: Requests, ended: Callable[["Connection"], None]) -> None:
         self._requests = requests
-        self._connections = connections
+        self._on_end = ended
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._exchanges: deque[Exchange] = deque()
@@ -101,14 +102,13 @@ class Connection(asyncio.Protocol):
         """Take the connection."""
         self._transport = made = cast("asyncio.Transport", transport)
         made.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go. What was submitted is still recorded."""
         del exc
         self._transport = None
         self._phase = Phase.DEAF
-        self._connections.discard(self)
+        self._on_end(self)
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""

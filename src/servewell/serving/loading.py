@@ -13,6 +13,8 @@ from servewell.serving.runtimes.onnx import ModelUnusableError
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
 from servewell.serving.table import Table
 
+Proof = tuple[str, str]  # digest of a package, and the signature under which it was verified
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -27,7 +29,7 @@ class _Attempt:
     """One table in the making."""
 
     endpoints: dict[str, ServedEndpoint] = field(default_factory=dict)
-    packages: dict[str, Package] = field(default_factory=dict)
+    packages: dict[Proof, Package] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     complete: bool = True
 
@@ -39,7 +41,7 @@ class Loader:
         self._blobs = blobs
         self._signer = signer
         self._meter = meter
-        self._packages: dict[str, Package] = {}
+        self._packages: dict[Proof, Package] = {}
 
     def load(self, snapshot: Snapshot, serving: Table) -> Loaded:
         """Return the table of a snapshot.
@@ -76,15 +78,15 @@ class Loader:
         if lacking and before is not None and before.ready:
             attempt.endpoints[endpoint.name] = before
             for one in before.deployments.values():
-                attempt.packages[one.package.digest] = one.package
+                attempt.packages[one.proof] = one.package
             return
         attempt.complete = attempt.complete and not lacking
         attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
 
     def _package(self, deployment: Deployment, attempt: _Attempt) -> Package:
-        digest = deployment.package
-        package = attempt.packages.get(digest) or self._packages.get(digest)
+        proof = (deployment.package, deployment.package_signature)
+        package = attempt.packages.get(proof) or self._packages.get(proof)
         if package is None:
             package = load_package(deployment, blobs=self._blobs, signer=self._signer)
-        attempt.packages[digest] = package
+        attempt.packages[proof] = package
         return package

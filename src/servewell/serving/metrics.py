@@ -16,6 +16,8 @@ from servewell.serving.counters import OVERFLOW, Counters, read_counters
 
 CONTENT_TYPE: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 MICROSECONDS: Final = 1_000_000
+CONNECTIONS: Final = "servewell_connections"
+HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
 
 # Upper bounds of the latency buckets, in microseconds.
 BUCKETS_US: Final = (
@@ -73,9 +75,7 @@ METRICS: Final = (
         kind="gauge",
         about="Requests read and not yet answered.",
     ),
-    Metric(
-        name="servewell_connections", kind="gauge", about="Connections of callers that are open."
-    ),
+    Metric(name=CONNECTIONS, kind="gauge", about="Connections of callers that are open."),
     Metric(
         name="servewell_records_written_total",
         kind="counter",
@@ -90,6 +90,11 @@ METRICS: Final = (
         name="servewell_snapshot_version",
         kind="gauge",
         about="Version of the snapshot that a worker serves from.",
+    ),
+    Metric(
+        name=HEARTBEAT,
+        kind="gauge",
+        about="When a worker last looked after itself, in seconds since the epoch.",
     ),
     Metric(
         name="servewell_worker_starts_total",
@@ -110,6 +115,11 @@ def series(name: str, **labels: str) -> str:
         return name
     inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inside}}}"
+
+
+def heartbeat_series(worker: str) -> str:
+    """Return the series in which a worker notes that it lives."""
+    return series(HEARTBEAT, worker=worker)
 
 
 class DeploymentMeter:
@@ -156,7 +166,8 @@ class WorkerMeter:
         self._counters, self._values = counters, counters.values
         self._unauthenticated = counters.slot("servewell_unauthenticated_total")
         self._in_flight = counters.slot("servewell_requests_in_flight")
-        self._connections = counters.slot("servewell_connections")
+        self._connections = counters.slot(CONNECTIONS)
+        self._heartbeat = counters.slot(heartbeat_series(str(worker)))
         self._written = counters.slot("servewell_records_written_total")
         self._lost = counters.slot("servewell_records_lost_total")
         self._snapshot = counters.slot(series("servewell_snapshot_version", worker=str(worker)))
@@ -185,10 +196,14 @@ class WorkerMeter:
         """Note the snapshot that is served."""
         self._values[self._snapshot] = version
 
-    def load(self, *, in_flight: int, connections: int) -> None:
-        """Note how much is going on."""
+    def connections(self, count: int) -> None:
+        """Note how many connections are open."""
+        self._values[self._connections] = count
+
+    def beat(self, *, now: float, in_flight: int) -> None:
+        """Note that the worker lives, in seconds since the epoch, and what it has to do."""
+        self._values[self._heartbeat] = int(now)
         self._values[self._in_flight] = in_flight
-        self._values[self._connections] = connections
 
 
 def exposition(folder: Path) -> bytes:

@@ -16,7 +16,7 @@ class Served:
 
     __slots__ = (
         "endpoint", "has_personal", "head", "meter", "model", "name", "package", "personal",
-        "policy", "schema", "share_bp", "version",
+        "policy", "proof", "schema", "share_bp", "version",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +33,7 @@ class Served:
         self.share_bp = deployment.share_bp
         self.model = f"{deployment.model}:{deployment.version}"
         self.policy = endpoint.policy
+        self.proof = (deployment.package, deployment.package_signature)
         self.package = package
         self.meter = meter
         inputs = package.signature.inputs

@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from os import getpid
 from pathlib import Path
@@ -27,11 +26,14 @@ from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
+from servewell.serving.siblings import Siblings
 from servewell.serving.turns import Turns
 
 POLL_S: Final = 0.05  # between looks at the snapshot
 RETRY_POLLS: Final = 100  # between attempts to load what could not be loaded
 SWEEP_S: Final = 1.0
+YIELD_S: Final = 0.001  # that a busier worker leaves a new caller to the others,
+YIELDS: Final = 8  # and how often, where they take none
 DRAIN_POLL_S: Final = 0.02
 IDLE_GRACE_S: Final = 1  # seconds in which an idle caller may still send, while draining
 RECORD_BYTES_MAX: Final = 5 << 30
@@ -108,6 +110,7 @@ class Worker:
             counters=parts.runtime_dir,
         )
         self._loader = Loader(blobs=parts.blobs, signer=parts.signer, meter=self._meter)
+        self._siblings = Siblings(parts.runtime_dir, own=_counters_path(parts))
         self._connections: set[Connection] = set()
         self._token: object = None
         self._polls_until_retry: int | None = None
@@ -117,9 +120,11 @@ class Worker:
 
     async def start(self) -> None:
         """Load the snapshot, and begin to accept."""
-        await self._refresh()
+        await self._load()
         self._parts.listener.settimeout(0)
+        self._beat()
         self._accept()
+        await self._report()
         self._begin(self._watch())
         self._begin(self._sweep())
 
@@ -136,15 +141,35 @@ class Worker:
     def _accept(self) -> None:
         if not self._accepting:
             self._accepting = True
-            self._loop.add_reader(self._parts.listener, self._take_one)
+            self._loop.add_reader(self._parts.listener, self._on_caller)
 
     def _stop_accepting(self) -> None:
         if self._accepting:
             self._accepting = False
             self._loop.remove_reader(self._parts.listener)
 
+    def _on_caller(self) -> None:
+        """Accept one connection a turn, unless another worker holds fewer: it may go first."""
+        if self._holds_most():
+            self._stop_accepting()
+            self._loop.call_later(YIELD_S, self._wait_for_others, YIELDS)
+        else:
+            self._take_one()
+
+    def _holds_most(self) -> bool:
+        fewest = self._siblings.fewest(self._parts.clock.now())
+        return fewest is not None and len(self._connections) > fewest
+
+    def _wait_for_others(self, left: int) -> None:
+        if self._turns.draining:
+            return
+        if left > 0 and self._holds_most():
+            self._loop.call_later(YIELD_S, self._wait_for_others, left - 1)
+            return
+        self._accept()
+        self._take_one()
+
     def _take_one(self) -> None:
-        """Accept one connection a turn: the workers share the listener, and each takes some."""
         try:
             accepted, _ = self._parts.listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -155,13 +180,20 @@ class Worker:
             return
         accepted.settimeout(0)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._begin(self._connect(accepted))
+        connection = Connection(self._path, self._forget)
+        self._connections.add(connection)
+        self._meter.connections(len(self._connections))
+        self._begin(self._connect(connection, accepted))
 
-    async def _connect(self, accepted: socket.socket) -> None:
-        with suppress(OSError):
-            await self._loop.connect_accepted_socket(
-                lambda: Connection(self._path, self._connections), accepted
-            )
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, accepted)
+        except OSError:
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._meter.connections(len(self._connections))
 
     async def _watch(self) -> None:
         while True:
@@ -169,9 +201,10 @@ class Worker:
             if self._polls_until_retry is not None:
                 self._polls_until_retry -= 1
             if self._parts.snapshots.token() != self._token or self._polls_until_retry == 0:
-                await self._refresh()
+                await self._load()
+                await self._report()
 
-    async def _refresh(self) -> None:
+    async def _load(self) -> None:
         """Serve from the newest snapshot that can be read. Loading does not stop serving."""
         self._token = self._parts.snapshots.token()
         snapshot, fault = await asyncio.to_thread(self._newest)
@@ -183,7 +216,6 @@ class Worker:
         if fault and fault != self._fault:
             print(fault, file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
         self._fault = fault
-        await self._report()
 
     def _newest(self) -> tuple[Snapshot | None, str]:
         snapshots = self._parts.snapshots
@@ -215,9 +247,12 @@ class Worker:
             for connection in tuple(self._connections):
                 connection.sweep()
             self._recorder.tick()
-            self._meter.load(in_flight=self._turns.in_flight, connections=len(self._connections))
+            self._beat()
             if not self._turns.draining:
                 self._accept()
+
+    def _beat(self) -> None:
+        self._meter.beat(now=self._parts.clock.now(), in_flight=self._turns.in_flight)
 
     async def _drain(self) -> None:
         """Answer what is in flight, with `Connection: close`, then let go of everything."""
@@ -235,13 +270,18 @@ class Worker:
             task.cancel()
         self._turns.close()
         self._recorder.close()
-        self._meter.load(in_flight=0, connections=0)
+        self._meter.connections(0)
+        self._meter.beat(now=0.0, in_flight=0)
+
+
+def _counters_path(parts: WorkerParts) -> Path:
+    return parts.runtime_dir / f"counters-{parts.index}"
 
 
 def _counters(parts: WorkerParts) -> Counters:
     try:
         parts.runtime_dir.mkdir(parents=True, exist_ok=True)
-        return Counters(parts.runtime_dir / f"counters-{parts.index}")
+        return Counters(_counters_path(parts))
     except OSError as error:
         raise WorkerStartError(
             f"Worker {parts.index} cannot start.",
