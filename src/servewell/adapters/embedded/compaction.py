@@ -34,7 +34,7 @@ from servewell.adapters.embedded.segments import SUFFIX, Contents, Entry, Segmen
 from servewell.core.catalog.prediction_record import RecordSchema, frame
 from servewell.ports.records import RecordQuery
 
-ROWS_AT_ONCE: Final = 1 << 16  # in memory, and so in a row group
+ROWS_AT_ONCE: Final = 1 << 15  # in memory, and so in a row group
 
 Ledger = dict[str, Columns]
 
@@ -138,7 +138,7 @@ def scanned(segment: Segment, folders: RecordFolders) -> Contents:
 
 
 def _known_schema(folders: RecordFolders, entry: Entry) -> RecordSchema | None:
-    query = RecordQuery(endpoint=record_files.kept_name(entry.endpoint))
+    query = RecordQuery(endpoint=entry.endpoint)
     for file in reversed(list(record_files.files_in(folders.parquet, query))):
         with suppress(*record_files.UNREADABLE):
             for schema in note_in(pq.read_schema(file.path)).schemas:
@@ -166,7 +166,7 @@ class _Writing:
 
 def _by_file(contents: Contents) -> Iterator[tuple[tuple[str, int], list[Entry]]]:
     def file_of(entry: Entry) -> tuple[str, int]:
-        return record_files.kept_name(entry.endpoint), record_files.hour_of(entry.time_ns)
+        return entry.endpoint, record_files.hour_of(entry.time_ns)
 
     for key, entries in groupby(sorted(contents.entries, key=file_of), file_of):
         yield key, list(entries)
@@ -190,9 +190,9 @@ def _extended_ledger(contents: Contents, folders: RecordFolders) -> Ledger:
     before = folders.ledger()
     ledger = dict(before)
     for entry in contents.entries:
-        ledger.setdefault(record_files.kept_name(entry.endpoint), ())
+        ledger.setdefault(entry.endpoint, ())
     for endpoint, package in dict.fromkeys(
-        (record_files.kept_name(entry.endpoint), entry.package) for entry in contents.entries
+        (entry.endpoint, entry.package) for entry in contents.entries
     ):
         if package in contents.schemas:
             ledger[endpoint] = extended(ledger[endpoint], (contents.schemas[package],))

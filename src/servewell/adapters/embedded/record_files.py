@@ -27,7 +27,6 @@ from servewell.adapters.embedded.record_tables import (
 from servewell.ports.records import RecordQuery
 
 HOUR_S: Final = 3_600
-NAME_BYTES_MAX: Final = 80  # so that its percent-encoding is a file name on every system
 NO_NAME: Final = "__HIVE_DEFAULT_PARTITION__"  # how Hive writes a missing value
 UNREADABLE: Final = (*MISFITS, OSError, msgspec.MsgspecError)
 
@@ -41,15 +40,6 @@ class RecordFile:
     path: Path
     endpoint: str
     hour: int  # its start, in seconds since the epoch
-
-
-def kept_name(endpoint: str) -> str:
-    """Return the name under which an endpoint's records are kept.
-
-    It is the endpoint's own. Only a request to an endpoint that cannot exist has a longer one,
-    which is cut.
-    """
-    return endpoint.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def hour_of(time_ns: int) -> int:
@@ -115,7 +105,6 @@ def read(file: RecordFile, query: RecordQuery, *, newest_first: bool) -> Iterato
     with pq.ParquetFile(file.path, metadata=metadata, page_checksum_verification=True) as parquet:
         for group in reversed(groups) if newest_first else groups:
             for row in _requests(parquet, group.number, query, newest_first=newest_first):
-                # The hour's bounds are those of the name, whatever a clock said within it.
                 yield row["time"], row | {"endpoint": file.endpoint}
 
 

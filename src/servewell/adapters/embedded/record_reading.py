@@ -94,7 +94,7 @@ def _requests(
     segment: Segment, entries: list[Entry], query: RecordQuery, layout: Layout
 ) -> list[Row]:
     found = [
-        (record_files.kept_name(entry.endpoint), record)
+        (entry.endpoint, record)
         for entry, record in segment.records(entries)
         if query.prediction_id in (None, record.prediction_id)
     ]
@@ -115,7 +115,7 @@ def _may_match(query: RecordQuery, entry: Entry) -> bool:
     """Whether a record can be asked for; times are compared to the second here."""
     time = entry.time_ns // NANOSECONDS
     return (
-        query.endpoint in (None, record_files.kept_name(entry.endpoint))
+        query.endpoint in (None, entry.endpoint)
         and (query.since is None or time + 1 >= query.since)
         and (query.until is None or time < query.until)
     )

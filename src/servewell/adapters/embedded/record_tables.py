@@ -6,9 +6,10 @@ from Parquet. A request of n rows has n table rows; one that was refused or fail
 is null here; in an output it stays what it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,6 @@ import pyarrow as pa
 from servewell.adapters.embedded.record_columns import (
     LIST,
     REQUEST_FIELDS,
-    TEXTS,
     Columns,
     arrow_schema,
     columns_in,
@@ -26,7 +26,7 @@ from servewell.adapters.embedded.record_columns import (
 )
 from servewell.core.catalog.prediction_record import STAGES, PredictionRecord, RecordSchema
 
-FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
+FLOATS: Final = {"FP16": np.float32, "FP32": np.float32, "FP64": np.float64}  # as kept
 ELEMENTS: Final = {
     "BOOL": "?",
     "INT8": "<i1",
@@ -45,7 +45,15 @@ REQUESTS_AT_ONCE: Final = 256  # turned into dictionaries at a time
 
 MISFITS: Final = (pa.ArrowException, KeyError, OverflowError, TypeError, ValueError)
 
+SPENT: Final = "_us"  # ends the name of a stage's column
+KEPT_AS_THEY_ARE: Final = tuple(
+    name for name, _ in REQUEST_FIELDS if name not in ("row", "time") and not name.endswith(SPENT)
+)
+
 Row = dict[str, Any]
+Values = list[Any] | bytes
+Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+Piece = tuple[Numbers, pa.Array]  # table rows, and the values in them
 
 
 class FileNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +74,15 @@ class Place:
     scalar: bool
 
 
+Places = tuple[tuple[Place, ...], tuple[Place, ...]]  # of the inputs, of the outputs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How the records of some packages lie in a table."""
 
     arrow: pa.Schema
-    places: Mapping[str, tuple[tuple[Place, ...], tuple[Place, ...]]]  # by package: in, out
+    places: Mapping[str, Places]  # by package
 
 
 def layout_of(columns: Columns, note: FileNote) -> Layout:
@@ -111,13 +122,14 @@ def requests_in(table: pa.Table, endpoints: Iterable[str]) -> Iterator[Row]:
     columns = columns_in(table.schema)
     schemas = note_in(table.schema).schemas
     places = {schema.package: _places(schema, columns) for schema in schemas}
-    rows = table.set_column(
-        table.schema.get_field_index("time"), "time", table["time"].cast(pa.int64())
-    ).to_pylist()
-    starts = [number for number, row in enumerate(rows) if not row["row"]]
-    for endpoint, (start, end) in zip(endpoints, pairwise([*starts, len(rows)]), strict=False):
-        package = rows[start]["package"]
-        yield _request(rows[start:end], endpoint, places.get(package, ((), ())))
+    times = table.schema.get_field_index("time")
+    table = table.set_column(times, "time", table["time"].cast(pa.int64()))
+    cells = {name: table[name].to_pylist() for name in table.schema.names}
+    starts = [number for number, row in enumerate(cells["row"]) if not row]
+    for endpoint, (start, end) in zip(endpoints, pairwise([*starts, table.num_rows]), strict=False):
+        row = _request(cells, start, end, places.get(cells["package"][start], ((), ())))
+        row["endpoint"] = endpoint
+        yield row
 
 
 def slices_of(table: pa.Table, *, newest_first: bool) -> Iterator[pa.Table]:
@@ -147,84 +159,128 @@ def _places(schema: RecordSchema, columns: Columns) -> tuple[tuple[Place, ...], 
 
 
 def _table(records: list[PredictionRecord], layout: Layout) -> pa.Table:
-    cells: dict[str, list[Any]] = {name: [] for name in layout.arrow.names}
-    for record in records:
-        valued = record.rows > 0 and bool(record.inputs or record.outputs)
-        rows = record.rows if valued else 1
-        values = _request_cells(record, rows)
-        values["row"] = list(range(rows)) if valued else [None]
-        if valued:
-            values |= _tensor_cells(record, layout)
-        for name, column in cells.items():
-            column.extend(values.get(name) or [None] * rows)
-    arrays = [
-        pa.array(cells[field.name], type=field.type, from_pandas=field.name.startswith("input_"))
-        for field in layout.arrow
-    ]
-    return pa.Table.from_arrays(arrays, schema=layout.arrow)
+    """Build the table column by column, which is many times faster than row by row."""
+    counts = np.array([record.rows if _valued(record) else 1 for record in records], np.int64)
+    owners = np.repeat(np.arange(len(records)), counts)  # of each table row: its record
+    arrays = dict(_request_arrays(records))
+    if len(owners) > len(records):
+        arrays = {name: array.take(pa.array(owners)) for name, array in arrays.items()}
+    arrays["row"] = _row_numbers(records, counts)
+    pieces = _tensor_pieces(records, owners, counts, layout)
+    for field in layout.arrow:
+        if field.name not in arrays:
+            arrays[field.name] = _joined(pieces.get(field.name, []), len(owners), field.type)
+    return pa.Table.from_arrays([arrays[name] for name in layout.arrow.names], schema=layout.arrow)
 
 
-def _request_cells(record: PredictionRecord, rows: int) -> dict[str, list[Any]]:
-    cells: dict[str, list[Any]] = {name: [getattr(record, name)] * rows for name in TEXTS}
-    cells["prediction_id"] = [record.prediction_id] * rows
-    cells["rows"] = [record.rows] * rows
-    cells["time"] = [record.time_ns // 1_000] * rows
-    cells["status"] = [record.status] * rows
-    cells["snapshot"] = [record.snapshot] * rows
-    for stage, spent_us in zip(STAGES, record.stages_us, strict=False):
-        cells[f"{stage}_us"] = [spent_us] * rows
-    return cells
+def _valued(record: PredictionRecord) -> bool:
+    return record.rows > 0 and bool(record.inputs or record.outputs)
 
 
-def _tensor_cells(record: PredictionRecord, layout: Layout) -> dict[str, list[Any]]:
-    inputs, outputs = layout.places[record.package]
-    return {
-        place.column: _rows_of(place, values, record.rows)
-        for places, tensors in ((inputs, record.inputs), (outputs, record.outputs))
-        for place, values in zip(places if tensors else (), tensors, strict=True)
-    }
+def _request_arrays(records: list[PredictionRecord]) -> Iterator[tuple[str, pa.Array]]:
+    times = [record.time_ns // 1_000 for record in records]
+    for name, kind in REQUEST_FIELDS:
+        if name == "time":
+            yield name, pa.array(times, type=kind)
+        elif name.endswith(SPENT):
+            stage = STAGES.index(name.removesuffix(SPENT))
+            spent = [dict(enumerate(record.stages_us)).get(stage) for record in records]
+            yield name, pa.array(spent, type=kind)
+        elif name != "row":
+            yield name, pa.array([getattr(record, name) for record in records], type=kind)
 
 
-def _rows_of(place: Place, values: list[Any] | bytes, rows: int) -> list[Any]:
-    """Return what each row has of a tensor: one value, or the list of its values.
+def _row_numbers(records: list[PredictionRecord], counts: Numbers) -> pa.Array:
+    """Return the number of each row within its request, or null where it has no values."""
+    numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    bare = [not _valued(record) for record in records]
+    return pa.array(numbers, type=pa.int64(), mask=np.repeat(np.array(bare, np.bool_), counts))
 
-    Raises: ValueError, KeyError, TypeError where the values are not of the tensor.
+
+def _tensor_pieces(
+    records: list[PredictionRecord], owners: Numbers, counts: Numbers, layout: Layout
+) -> dict[str, list[Piece]]:
+    """Return the values of each column in pieces: one for each package that has it."""
+    pieces: dict[str, list[Piece]] = {}
+    for side, tensors_of_record in enumerate((attrgetter("inputs"), attrgetter("outputs"))):
+        for package, owning in _by_package(records, tensors_of_record).items():
+            rows = np.flatnonzero(np.isin(owners, owning))
+            tensors = zip(*(tensors_of_record(records[one]) for one in owning), strict=True)
+            for place, values in zip(layout.places[package][side], tensors, strict=True):
+                kind = layout.arrow.field(place.column).type
+                array = _array(place, values, counts[owning], kind)
+                pieces.setdefault(place.column, []).append((rows, array))
+    return pieces
+
+
+def _by_package(
+    records: list[PredictionRecord], tensors_of_record: Callable[[PredictionRecord], list[Any]]
+) -> dict[str, list[int]]:
+    packages: dict[str, list[int]] = {}
+    for number, record in enumerate(records):
+        if record.rows > 0 and tensors_of_record(record):
+            packages.setdefault(record.package, []).append(number)
+    return packages
+
+
+def _array(
+    place: Place, tensors: tuple[Values, ...], counts: Numbers, kind: pa.DataType
+) -> pa.Array:
+    """Return one value for each row, or one list.
+
+    Raises: one of MISFITS where the tensors are not of this place.
     """
-    flat = _flat(place.datatype, values)
-    width, rest = divmod(len(flat), rows)
-    if rest or (place.scalar and width != 1):
+    lists = _lists(place, tensors) if bytes in set(map(type, tensors)) else tensors
+    widths, rests = np.divmod(np.array(list(map(len, lists)), np.int64), counts)
+    if rests.any() or (place.scalar and (widths != 1).any()):
         raise ValueError(place.name)
+    flat = _flat(list(chain.from_iterable(lists)), kind if place.scalar else kind.value_type, place)
     if place.scalar:
         return flat
-    return [flat[row * width : (row + 1) * width] for row in range(rows)]
+    offsets = np.concatenate(([0], np.cumsum(np.repeat(widths, counts))))
+    return pa.ListArray.from_arrays(pa.array(offsets, type=pa.int32()), flat, type=kind)
 
 
-def _flat(datatype: str, values: list[Any] | bytes) -> list[Any]:
-    if isinstance(values, bytes):
-        numbers: list[Any] = np.frombuffer(values, ELEMENTS[datatype]).tolist()
-        return numbers
-    if datatype in FLOATS:  # Arrow refuses a whole number that a float cannot hold exactly
-        return [None if value is None else float(value) for value in values]
-    return values
+def _lists(place: Place, tensors: tuple[Values, ...]) -> tuple[Values, ...]:
+    return tuple(
+        np.frombuffer(tensor, ELEMENTS[place.datatype]).tolist()
+        if isinstance(tensor, bytes)
+        else tensor
+        for tensor in tensors
+    )
 
 
-def _request(
-    rows: list[Row], endpoint: str, places: tuple[tuple[Place, ...], tuple[Place, ...]]
-) -> Row:
-    first = rows[0]
-    valued = first["row"] is not None
-    inputs, outputs = (_values(rows, side if valued else ()) for side in places)
+def _flat(values: list[Any], kind: pa.DataType, place: Place) -> pa.Array:
+    if place.datatype not in FLOATS:
+        return pa.array(values, type=kind)
+    with np.errstate(over="ignore"):  # what is too large for the type reached the model so too
+        numbers = np.array(values, FLOATS[place.datatype])  # a missing one becomes not-a-number
+    return pa.array(numbers, mask=np.isnan(numbers) if place.column.startswith("input_") else None)
+
+
+def _joined(pieces: list[Piece], length: int, kind: pa.DataType) -> pa.Array:
+    """Return a column of this length: the pieces in their rows, and nulls in all others."""
+    if len(pieces) == 1 and len(pieces[0][0]) == length:
+        return pieces[0][1]
+    places = np.full(length, -1)
+    taken = 0
+    for rows, array in pieces:
+        places[rows] = np.arange(taken, taken + len(array))
+        taken += len(array)
+    values = pa.concat_arrays([array for _, array in pieces] or [pa.nulls(0, kind)])
+    return values.take(pa.array(places, mask=places < 0))
+
+
+def _request(cells: Mapping[str, list[Any]], start: int, end: int, places: Places) -> Row:
+    valued = cells["row"][start] is not None
+    inputs, outputs = (
+        {place.name: cells[place.column][start:end] for place in (side if valued else ())}
+        for side in places
+    )
     answered = any(value is not None for values in outputs.values() for value in values)
-    plain = {name: first[name] for name, _ in REQUEST_FIELDS if not name.endswith("_us")}
-    del plain["row"]
-    return plain | {
-        "time": first["time"] / 1e6,
-        "endpoint": endpoint,
-        "stages_us": {stage: first[f"{stage}_us"] for stage in STAGES},
-        "inputs": inputs,
-        "outputs": outputs if answered else {},
-    }
-
-
-def _values(rows: list[Row], places: tuple[Place, ...]) -> dict[str, list[Any]]:
-    return {place.name: [row[place.column] for row in rows] for place in places}
+    row = {name: cells[name][start] for name in KEPT_AS_THEY_ARE}
+    row["time"] = cells["time"][start] / 1e6
+    row["stages_us"] = {stage: cells[stage + SPENT][start] for stage in STAGES}
+    row["inputs"] = inputs
+    row["outputs"] = outputs if answered else {}
+    return row

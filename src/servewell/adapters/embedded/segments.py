@@ -7,6 +7,7 @@ opened is read, and a frame that is half written is left for the next time.
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -22,6 +23,17 @@ from servewell.core.catalog.prediction_record import (
 )
 
 SUFFIX: Final = ".segment"
+NAME_BYTES_MAX: Final = 80  # so that its percent-encoding is a file name on every system
+
+
+@lru_cache(maxsize=1_024)
+def kept_name(endpoint: str) -> str:
+    """Return the name under which an endpoint's records are kept.
+
+    It is the endpoint's own. Only a request to an endpoint that cannot exist has a longer one,
+    which is cut.
+    """
+    return intern(endpoint.encode()[:NAME_BYTES_MAX].decode(errors="ignore"))
 
 
 class Entry(NamedTuple):
@@ -29,7 +41,7 @@ class Entry(NamedTuple):
 
     time_ns: int
     sequence: int
-    endpoint: str
+    endpoint: str  # the name under which its records are kept
     package: str
     rows: int
     offset: int
@@ -119,7 +131,7 @@ def _entry(record: PredictionRecord, *, offset: int, end: int) -> Entry:
     return Entry(
         time_ns=record.time_ns,
         sequence=record.sequence,
-        endpoint=intern(record.endpoint),
+        endpoint=kept_name(record.endpoint),
         package=intern(record.package),
         rows=max(1, record.rows),
         offset=offset,
