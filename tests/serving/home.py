@@ -302,6 +302,7 @@ class Home:
     @contextmanager
     def process(self, index: int = 0, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker in a process of its own until the block ends."""
+        (self.folder / "run" / f"worker-{index}.json").unlink(missing_ok=True)
         script = Path(__file__).with_name("worker_process.py")
         arguments = [str(self.folder), str(index), str(self.listener.fileno()), *options]
         process = subprocess.Popen(

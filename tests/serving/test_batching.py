@@ -13,7 +13,7 @@ from onnx import helper
 
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
 from servewell.serving.protocols.columns import Decoded
-from servewell.serving.tensors import gather, scatter
+from servewell.serving.tensors import Gatherer, scatter
 from serving.conftest import Running
 from serving.home import POISON, Home, onnx_bytes, request
 
@@ -173,7 +173,7 @@ def test_gathering_and_scattering_gives_each_its_own(
         Decoded("", len(rows), [[row[0] for row in rows], [row[1] for row in rows]], ())
         for rows in requests
     ]
-    feed = gather(signature, decoded)
+    feed = Gatherer(signature).gather(decoded)
     assert feed["number"].shape == (sum(len(rows) for rows in requests), 1)
     parts = scatter([feed["number"], feed["text"]], decoded)
     for rows, [(numbers, shape), (texts, _)] in zip(requests, parts, strict=True):

@@ -14,6 +14,7 @@ from servewell.ports.blobs import Blobs
 from servewell.ports.signer import Signer
 from servewell.serving.protocols.oip_request import RequestDecoder
 from servewell.serving.runtimes.onnx import ModelUnusableError, OnnxModel
+from servewell.serving.tensors import Gatherer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,11 +25,8 @@ class Package:
     signature: Signature
     model: OnnxModel
     decoder: RequestDecoder
-
-    @property
-    def batches(self) -> bool:
-        """Whether rows of several requests fit in one array."""
-        return not any(-1 in one.row_shape for one in self.signature.inputs)
+    gatherer: Gatherer
+    batches: bool  # whether rows of several requests fit in one array
 
 
 def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Package:
@@ -53,6 +51,8 @@ def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Pac
         signature=manifest.signature,
         model=model,
         decoder=RequestDecoder(manifest.signature),
+        gatherer=Gatherer(manifest.signature),
+        batches=not any(-1 in one.row_shape for one in manifest.signature.inputs),
     )
 
 

@@ -1,40 +1,74 @@
 """Rows of several requests as arrays of one batch, and back."""
 
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 import numpy as np
 
 from servewell.core.catalog.signature import Datatype, Signature
-from servewell.serving.protocols.columns import Decoded
+from servewell.serving.protocols.columns import Column, Decoded
 from servewell.serving.runtimes.onnx import DTYPES, Array, ModelRunError
 
 Shape = tuple[int, ...]
 Values = list[float] | list[int] | list[bool] | list[str]
 
-ONE: Final = 1
+SCALAR: Final = (1,)
 
 
-def gather(signature: Signature, requests: list[Decoded]) -> dict[str, Array]:
-    """Return the arrays of one batch: the rows of the requests, one after the other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Inputs of one type and of one value a row: one array holds them all, cut by input."""
 
-    Requests of a model that leaves a dimension open come alone.
-    """
-    alone = requests[0] if len(requests) == ONE else None
-    rows = alone.rows if alone else sum(one.rows for one in requests)
-    feed = {}
-    for place, declared in enumerate(signature.inputs):
-        values = (
-            alone.columns[place]
-            if alone
-            else list(chain.from_iterable([one.columns[place] for one in requests]))
-        )
-        if declared.datatype is Datatype.BYTES and declared.nullable:
-            values = ["" if one is None else one for one in values]
-        shape = alone.row_shapes[place] if alone and alone.row_shapes else declared.row_shape
-        array = np.array(values, dtype=DTYPES[declared.datatype])
-        feed[declared.name] = array.reshape(rows, *shape)
-    return feed
+    dtype: type[np.generic]
+    names: tuple[str, ...]
+    places: tuple[int, ...]  # in the signature
+
+
+class Gatherer:
+    """Makes the arrays of the inputs of one signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        inputs = list(enumerate(signature.inputs))
+        scalars = [(place, one) for place, one in inputs if one.row_shape == SCALAR]
+        self._groups = [
+            _Group(
+                dtype=DTYPES[datatype],
+                names=tuple(one.name for _, one in scalars if one.datatype is datatype),
+                places=tuple(place for place, one in scalars if one.datatype is datatype),
+            )
+            for datatype in {one.datatype for _, one in scalars}
+        ]
+        self._others = [(place, one) for place, one in inputs if one.row_shape != SCALAR]
+        self._texts_or_null = [
+            place for place, one in inputs if one.nullable and one.datatype is Datatype.BYTES
+        ]
+
+    def gather(self, requests: list[Decoded]) -> dict[str, Array]:
+        """Return the arrays of one batch: the rows of the requests, one after the other.
+
+        Requests of a model that leaves a dimension open come alone.
+        """
+        first, rows = requests[0], sum(one.rows for one in requests)
+        columns = first.columns if len(requests) == 1 else _joined(requests)
+        if self._texts_or_null:
+            columns = self._without_null(columns)
+        feed: dict[str, Array] = {}
+        for group in self._groups:
+            block = np.array([columns[place] for place in group.places], dtype=group.dtype)
+            feed.update(zip(group.names, block.reshape(-1, rows, 1), strict=True))
+        for place, declared in self._others:
+            shape = first.row_shapes[place] if first.row_shapes else declared.row_shape
+            array = np.array(columns[place], dtype=DTYPES[declared.datatype])
+            feed[declared.name] = array.reshape(rows, *shape)
+        return feed
+
+    def _without_null(self, columns: list[Column]) -> list[Column]:
+        """Return the columns for the model, which takes an empty text where one is missing."""
+        columns = columns.copy()
+        for place in self._texts_or_null:
+            columns[place] = ["" if one is None else one for one in columns[place]]
+        return columns
 
 
 def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Values, Shape]]]:
@@ -57,3 +91,10 @@ def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Val
         )
         start = end
     return parts
+
+
+def _joined(requests: list[Decoded]) -> list[Column]:
+    return [
+        list(chain.from_iterable(parts))
+        for parts in zip(*(one.columns for one in requests), strict=True)
+    ]

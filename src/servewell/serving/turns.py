@@ -29,7 +29,7 @@ from servewell.serving.refusals import (
 )
 from servewell.serving.runtimes.onnx import ModelRunError
 from servewell.serving.served import Served
-from servewell.serving.tensors import gather, scatter
+from servewell.serving.tensors import scatter
 
 BATCH_ROWS_MAX: Final = 128
 ROWS_ALONE: Final = 256  # more rows than these run in a thread, so that the loop goes on
@@ -214,7 +214,7 @@ def predicted(served: Served, wanted: Wanted, requests: list[Decoded]) -> list[O
     package = served.package
     declared = [one for one in package.signature.outputs if not wanted or one.name in wanted]
     try:
-        feed = gather(package.signature, requests)
+        feed = package.gatherer.gather(requests)
         parts = scatter(package.model.run(feed, wanted or package.model.outputs), requests)
     except (MemoryError, OverflowError, TypeError, ValueError) as error:
         raise ModelRunError(type(error).__name__) from error
