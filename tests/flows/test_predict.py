@@ -11,6 +11,7 @@ from servewell.flows.keys import operator_key
 from servewell.flows.platform import Platform
 from servewell.flows.predict import NoKeyError, Predicted, caller_key, predict
 from servewell.ports.door import RequestRefusedError
+from servewell.ports.fleet import NotServingError
 from servewell.ports.tables import Row
 from servewell.wiring import open_platform
 from serving.home import Home, flight_model
@@ -129,6 +130,13 @@ def test_the_key_that_is_given_comes_first(tmp_path: Path) -> None:
     with pytest.raises(NoKeyError) as caught:
         caller_key(platform, "", url="http://elsewhere")
     assert "SERVEWELL_KEY" in caught.value.fix
+
+
+def test_a_key_is_not_sent_where_this_home_does_not_serve(tmp_path: Path) -> None:
+    """Whoever has the port by now gets no request, and so no key."""
+    platform = open_platform(tmp_path / "home")
+    with pytest.raises(NotServingError):
+        next(predict(platform, "flights", iter([[row(1)]]), key="key"))
 
 
 def test_the_key_needs_no_database(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ INSTALL: Final = {
 def completion(session: Session, shell: str) -> int:
     """Print what makes SHELL complete commands, options, endpoints and deployments.
 
-    Example: servewell completion bash > ~/.local/share/bash-completion/completions/servewell
+    Where to put it is said on stderr.
+
+    Example: servewell completion bash
     """
     found = get_completion_class(shell)
     if found is None:

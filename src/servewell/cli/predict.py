@@ -89,9 +89,9 @@ def predict(  # noqa: PLR0913 - the words of the command
     One row is answered in words, several as JSON lines. The key comes from the environment
     variable SERVEWELL_KEY; without it, the operator's key of this home is used.
 
-    Example: servewell predict flight-delays --row '{"carrier": "UA", "origin": "EWR"}'
+    Example: servewell predict flight-delays --row '{"carrier": "UA"}'
 
-    Example: servewell predict flight-delays --input april.csv --output late.parquet
+    Example: servewell predict flight-delays --input a.csv --output b.parquet
     """
     platform = session.platform
     source = _source(session, input_, row, batch=batch)

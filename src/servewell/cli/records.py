@@ -57,7 +57,7 @@ def records(  # noqa: PLR0913 - the words of the command
 
     Every request that passed authentication has a record. Personal inputs are tokens in it.
 
-    Example: servewell records flight-delays --since 2026-03-01 --output march.parquet
+    Example: servewell records flight-delays --output march.parquet
     """
     if usage:
         platform = session.platform

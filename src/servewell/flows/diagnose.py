@@ -24,6 +24,7 @@ from servewell.core.operations.diagnosis import (
 from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY, PEPPER
 from servewell.flows.platform import Platform
+from servewell.flows.predict import require_serving
 from servewell.ports.fleet import FleetState
 from servewell.ports.machine import MachineFacts
 
@@ -62,6 +63,7 @@ def gather(platform: Platform, path: Path | None = None) -> Facts:
 def lost_records(platform: Platform) -> int | None:
     """Return how many records the workers could not write; None where they cannot be asked."""
     try:
+        require_serving(platform)
         key = platform.secrets.find(OPERATOR_KEY)
         return None if key is None else int(platform.door(key.decode()).metrics().get(LOST, 0))
     except ServewellError:
@@ -174,7 +176,7 @@ def _records(platform: Platform, state: FleetState) -> RecordsSeen:
         bytes_max=state.plan.record_bytes_max if state.plan else None,
         damaged_bytes=usage.damaged_bytes,
         missing=usage.missing,
-        lost=lost_records(platform) if state.workers else None,
+        lost=lost_records(platform),
     )
 
 

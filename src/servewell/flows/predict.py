@@ -9,6 +9,7 @@ from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY
 from servewell.flows.platform import Platform
 from servewell.ports.door import Answer, RequestRefusedError
+from servewell.ports.fleet import NotServingError
 from servewell.ports.tables import Row
 
 
@@ -76,9 +77,11 @@ def predict(  # noqa: PLR0913 - the words of the command
 ) -> Iterator[Predicted]:
     """Yield what comes back for each batch, in order; stop at the first that is refused.
 
-    Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError, AddressInvalidError,
-    RowsInvalidError, TableFaultsError.
+    Raises: NotServingError, RequestRefusedError, DoorClosedError, AnswerInvalidError,
+    AddressInvalidError, RowsInvalidError, TableFaultsError.
     """
+    if not url:
+        require_serving(platform)
     door = platform.door(key, url=url)
     inputs = inputs_of(door.metadata(endpoint))
     first = 1
@@ -90,6 +93,22 @@ def predict(  # noqa: PLR0913 - the words of the command
             raise _in_the_file(error, first, len(batch)) from error
         yield Predicted(first_row=first, rows=len(batch), columns=columns, answer=answer)
         first += len(batch)
+
+
+def require_serving(platform: Platform) -> None:
+    """Refuse to call what this home serves when it serves nothing.
+
+    Another program may have its port by now, and would be sent the key.
+
+    Raises: NotServingError.
+    """
+    state = platform.fleet.state()
+    if state.supervisor is None and not state.workers:
+        raise NotServingError(
+            "Nothing serves from this home.",
+            why="it was never brought up, or it was brought down",
+            fix="`servewell up FOLDER` starts it; `--url` names what serves elsewhere",
+        )
 
 
 def _in_the_file(error: RequestRefusedError, first: int, rows: int) -> RequestRefusedError:
