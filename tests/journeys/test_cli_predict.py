@@ -112,6 +112,21 @@ def test_a_refused_file_leaves_nothing(
     assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_a_request_that_is_too_large_says_what_to_do(
+    served: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer is read although the endpoint stops reading; smaller batches go through."""
+    row = json.dumps({"x": 1, "y": 2, "colour": "r" * 50_000})
+    (tmp_path / "rows.jsonl").write_text(f"{row}\n" * 100)
+    words = ("--input", str(tmp_path / "rows.jsonl"))
+    assert call(served, *words) == 5
+    told = capsys.readouterr().err
+    assert "413" in told
+    assert "`--batch`" in told
+    assert call(served, *words, "--batch", "10") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 100
+
+
 def test_rows_come_through_a_pipe(served: House) -> None:
     """JSON lines from stdin, answered on stdout, without a bar where nobody watches."""
     done = subprocess.run(
