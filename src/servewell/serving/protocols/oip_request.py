@@ -7,7 +7,7 @@ law between the two: what this takes, that takes as well, with the same columns.
 
 import math
 from functools import reduce
-from operator import or_
+from operator import attrgetter, or_
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -39,6 +39,10 @@ class _Request(msgspec.Struct, gc=False):
     outputs: list[_WantedOutput] | None = None
 
 
+_shape = attrgetter("shape")
+_data = attrgetter("data")
+
+
 class RequestDecoder:
     """Decodes the requests of one signature."""
 
@@ -46,12 +50,11 @@ class RequestDecoder:
         types = [_tensor_type(one, place) for place, one in enumerate(signature.inputs)]
         self._signature = signature
         self._decoder = msgspec.json.Decoder(_request_type(types))
-        self._empty: list[Any] = [None] * len(types)
+        self._types = types
         self._outputs = tuple(one.name for one in signature.outputs)
-        self._places = {
-            kind: (place, one.row_shape == (1,), list(one.row_shape), math.prod(one.row_shape))
-            for place, (kind, one) in enumerate(zip(types, signature.inputs, strict=True))
-        }
+        self._row_shapes = [list(one.row_shape) for one in signature.inputs]
+        self._widths = [math.prod(one.row_shape) for one in signature.inputs]
+        self._scalar = all(one.row_shape == (1,) for one in signature.inputs)
         self._typed = not any(-1 in one.row_shape for one in signature.inputs)
 
     def decode(self, body: bytes, *, rows_max: int) -> Decoded:
@@ -63,36 +66,42 @@ class RequestDecoder:
             body, self._signature, rows_max=rows_max
         )
 
-    def _decode_typed(  # noqa: C901, PLR0911  (hot: one straight pass, see benchmarks/serving)
-        self, body: bytes, rows_max: int
-    ) -> Decoded | None:
+    def _decode_typed(self, body: bytes, rows_max: int) -> Decoded | None:
         if not self._typed:
             return None
         try:
             request: _Request = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        tensors = request.inputs
-        columns = self._empty.copy()
-        if len(tensors) != len(columns):
+        tensors = self._in_order(request.inputs)
+        wanted = self._wanted(request.outputs)
+        if tensors is None or wanted is None:
             return None
         rows = tensors[0].shape[0]
-        if not 0 < rows <= rows_max:
-            return None
-        flat, column_shape = [rows], [rows, 1]
-        for tensor in tensors:
-            place, scalar, row_shape, width = self._places[type(tensor)]
-            shape, data = tensor.shape, tensor.data
-            if scalar:
-                if shape not in (column_shape, flat) or len(data) != rows:
-                    return None
-            elif shape != [rows, *row_shape] or len(data) != rows * width:
-                return None
-            columns[place] = data
-        wanted = self._wanted(request.outputs)
-        if None in columns or wanted is None:
+        columns = list(map(_data, tensors))
+        if not (0 < rows <= rows_max and self._fits(tensors, columns, rows)):
             return None
         return Decoded(request.id, rows, columns, wanted)
+
+    def _in_order(self, tensors: list[_Tensor]) -> list[_Tensor] | None:
+        """Return the tensors in the order of the signature; None where not each is there once."""
+        if list(map(type, tensors)) == self._types:
+            return tensors
+        found = {type(one): one for one in tensors}
+        if len(tensors) != len(self._types) or len(found) != len(tensors):
+            return None
+        return [found[one] for one in self._types]
+
+    def _fits(self, tensors: list[_Tensor], columns: list[Column], rows: int) -> bool:
+        """Whether shapes and lengths are right. Written for speed: it runs on each request."""
+        shapes, lengths = list(map(_shape, tensors)), list(map(len, columns))
+        if self._scalar:
+            right = shapes.count([rows, 1]) + shapes.count([rows])
+            return right == len(shapes) and lengths.count(rows) == len(lengths)
+        return lengths == [rows * width for width in self._widths] and all(
+            shape == [rows, *row_shape] or (row_shape == [1] and shape == [rows])
+            for shape, row_shape in zip(shapes, self._row_shapes, strict=True)
+        )
 
     def _wanted(self, entries: list[_WantedOutput] | None) -> tuple[str, ...] | None:
         """Return the outputs asked for, in the order of the signature; None for an unknown one."""
