@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import resource
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,21 @@ def test_what_cannot_be_written_is_said(tables: Tables, tmp_path: Path) -> None:
         tables.write(tmp_path / "missing" / "rows.csv")
     with pytest.raises(TableFaultsError, match=r"rows\.xlsx"):
         tables.write(tmp_path / "rows.xlsx")
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_a_full_disk_leaves_nothing(tables: Tables, tmp_path: Path, ending: str) -> None:
+    """When no more can be written, that is said, and the former file stays alone."""
+    path = tmp_path / f"rows{ending}"
+    path.write_text("former")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match="rows"):
+            kept(tables, path, [{"text": "x" * 1_000}] * 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [(path.name, "former")]
 
 
 @pytest.mark.parametrize(
@@ -260,6 +276,15 @@ def test_parquet_bytes_that_are_no_text_are_said(tables: Tables, tmp_path: Path)
     with pytest.raises(TableFaultsError, match=r"a\.parquet") as caught:
         rows_of(tables, tmp_path / "a.parquet")
     assert "picture" in caught.value.why
+
+
+def test_parquet_columns_have_names_of_their_own(tables: Tables, tmp_path: Path) -> None:
+    """Of two columns with one name a row could hold only one: the file is refused."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([[1], [2]], names=["n", "n"]), path)
+    with pytest.raises(TableFaultsError, match=r"a\.parquet") as caught:
+        rows_of(tables, path)
+    assert "`n`" in caught.value.why
 
 
 @pytest.mark.parametrize("statistics", [True, False])
