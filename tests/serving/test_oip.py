@@ -1,6 +1,8 @@
 """The Open Inference Protocol V2 over HTTP, in JSON, and the clients that speak it."""
 
 import json
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 import numpy as np
 import pytest
@@ -47,6 +49,7 @@ def test_answers_what_the_protocol_reads(
     reply = running.home.send("GET", path, key=running.reader)
     assert (reply.status, reply.json) == (200, expected)
     assert reply.headers["content-type"] == "application/json"
+    assert parsedate_to_datetime(reply.headers["date"]).tzinfo is UTC
 
 
 def test_answers_a_prediction(running: Running) -> None:

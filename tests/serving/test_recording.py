@@ -92,6 +92,15 @@ def test_a_segment_is_locked_named_and_opened_by_its_header(tmp_path: Path) -> N
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_a_draft_that_a_kill_left_is_removed(tmp_path: Path) -> None:
+    """A segment that was never named holds no record; the next worker of the index removes it."""
+    own, other = tmp_path / ".w3-1-1.segment", tmp_path / ".w30-1-1.segment"
+    own.touch()
+    other.touch()
+    recorder(tmp_path, SetClock()).close()
+    assert list(tmp_path.iterdir()) == [other]
+
+
 def test_a_segment_ends_by_age_also_when_nothing_comes(tmp_path: Path) -> None:
     """Thirty seconds after its first record a segment is closed, and the next record opens one."""
     clock = SetClock()

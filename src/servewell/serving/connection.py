@@ -7,6 +7,7 @@ a reset (RFC 9112, section 9.6).
 """
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -119,6 +120,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:  # a fault of ours, not of the caller
+            traceback.print_exc()
+            self.abort()
         except httptools.HttpParserInvalidMethodError:
             self._refuse(MethodRefusedError("GET, POST"))
         except httptools.HttpParserError as error:

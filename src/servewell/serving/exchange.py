@@ -123,7 +123,7 @@ class Exchange:
             code=error.code if error else "",
             reason=error.reason if error else "",
             rows=decoded.rows if decoded else 0,
-            inputs=self._inputs() if self.outputs else [],
+            inputs=self._inputs(),
             outputs=self._outputs() if self.outputs else [],
             stages_us=self.stages_us,
             snapshot=self.snapshot,

@@ -69,6 +69,7 @@ class Recorder:
         self._full = False  # the folder holds more than it may
         self._distrusted = False  # a sync failed, so the segment is to be closed
         self.fault = ""  # why records cannot be written at the moment
+        self._remove_drafts()
 
     def commit(self, entries: Sequence[Recordable]) -> bool:
         """Write records by one append; whether all of them are written, else none is."""
@@ -101,11 +102,18 @@ class Recorder:
         parts = []
         for number, entry in enumerate(entries, sequence):
             schema = entry.schema
-            if schema is not None and self._schemas.get(schema.package) is not schema:
-                self._schemas[schema.package] = schema
+            if schema is not None and self._is_news(schema):
                 parts.append(frame(schema))
             parts.append(frame(entry.record(number)))
         return b"".join(parts)
+
+    def _is_news(self, schema: RecordSchema) -> bool:
+        """Whether the segment does not say this yet; a snapshot makes equal schemas anew."""
+        known = self._schemas.get(schema.package)
+        if known is schema:
+            return False
+        self._schemas[schema.package] = schema
+        return known != schema
 
     def _append(self, segment: _Segment, data: bytes) -> None:
         written = os.write(segment.descriptor, data)
@@ -148,6 +156,12 @@ class Recorder:
         self._schemas = {}
         self.fault = ""
         return segment
+
+    def _remove_drafts(self) -> None:
+        """Remove what a killed worker of this index left before it could give it its name."""
+        with suppress(OSError):
+            for draft in self._folder.glob(f".w{self._worker}-*.segment"):
+                draft.unlink(missing_ok=True)
 
     def _is_due(self, segment: _Segment) -> bool:
         old = self._clock.now() - segment.opened_at >= SEGMENT_AGE_S

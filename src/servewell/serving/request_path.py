@@ -111,21 +111,13 @@ class RequestPath:
             exchange.known_endpoint = endpoint.name
             exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
         elif route.endpoint:
-            raise EndpointUnknownError(
-                "There is no endpoint of that name.",
-                why="the name in the path is not one that is served here",
-                fix="`servewell endpoints list` shows those of this home",
-            )
+            raise _endpoint_unknown()
 
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
         headers = exchange.headers
         if headers.get(b"content-type") != JSON_TYPE or not headers.keys().isdisjoint(OF_CONTENT):
             _check_content(headers)
-        endpoint = self.table.endpoints.get(route.endpoint)
-        if endpoint is None:
-            raise NotReadyError(
-                "The endpoint has just gone.", why="it was removed", fix="send it to another"
-            )
+        endpoint = self._endpoint(route)
         exchange.served = served = self._deployment(endpoint, route, headers)
         exchange.decoded = decoded = served.package.decoder.decode(
             body, rows_max=endpoint.policy.rows_max
@@ -166,7 +158,7 @@ class RequestPath:
                 self._read_model(exchange, route)
 
     def _read_model(self, exchange: Exchange, route: Route) -> None:
-        endpoint = self.table.endpoints[route.endpoint]
+        endpoint = self._endpoint(route)
         if route.kind is Kind.MODEL_READY:
             ready = not self._turns.draining and _is_ready(endpoint, route.version)
             exchange.status = 200 if ready else 503
@@ -178,6 +170,13 @@ class RequestPath:
         exchange.body = oip_answer.model_metadata(
             endpoint.name, endpoint.versions, served.package.signature
         )
+
+    def _endpoint(self, route: Route) -> ServedEndpoint:
+        """Return the endpoint. It may have gone since the headers were read."""
+        endpoint = self.table.endpoints.get(route.endpoint)
+        if endpoint is None:
+            raise _endpoint_unknown()
+        return endpoint
 
     def _draw(self) -> int:
         """Return a number in 0..9 999. Source: D. E. Knuth's MMIX linear congruential generator."""
@@ -201,6 +200,14 @@ def _parsed(url: bytes) -> Route:
             fix="send predictions to `POST /v2/models/ENDPOINT/infer`",
         )
     return route
+
+
+def _endpoint_unknown() -> EndpointUnknownError:
+    return EndpointUnknownError(
+        "There is no endpoint of that name.",
+        why="the name in the path is not one that is served here",
+        fix="`servewell endpoints list` shows those of this home",
+    )
 
 
 def _check_method(method: str, route: Route) -> None:

@@ -55,6 +55,7 @@ class Turns:
         self._armed = False
         self.in_flight = 0
         self.draining = False
+        self.date = b""  # header line of every answer, made anew each second
 
     def predict(self, exchange: Exchange, served: Served, decoded: Decoded) -> None:
         """Take a decoded request to its deployment."""
@@ -189,7 +190,7 @@ class Turns:
         if error is not None:
             self._refuse(exchange, error)
         else:
-            headers = exchange.head
+            headers = self.date + exchange.head
             exchange.answer = http_answer(
                 exchange.status, headers, exchange.body, close=exchange.close, bodiless=False
             )
@@ -202,7 +203,11 @@ class Turns:
             headers += b"servewell-prediction-id: %b\r\n" % exchange.prediction_id.encode()
         self._meter.refused(exchange.known_endpoint, error.code)
         exchange.answer = http_answer(
-            status, headers, body, close=exchange.close, bodiless=exchange.method == "HEAD"
+            status,
+            self.date + headers,
+            body,
+            close=exchange.close,
+            bodiless=exchange.method == "HEAD",
         )
 
 

@@ -5,8 +5,10 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from email.utils import formatdate
 from os import getpid
 from pathlib import Path
 from typing import Final
@@ -125,8 +127,8 @@ class Worker:
         self._beat()
         self._accept()
         await self._report()
-        self._begin(self._watch())
-        self._begin(self._sweep())
+        self._begin(self._each(POLL_S, self._look))
+        self._begin(self._each(SWEEP_S, self._sweep))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -195,14 +197,22 @@ class Worker:
         self._connections.discard(connection)
         self._meter.connections(len(self._connections))
 
-    async def _watch(self) -> None:
+    async def _each(self, period_s: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step again and again. One that fails is told of, and the next is taken."""
         while True:
-            await asyncio.sleep(POLL_S)
-            if self._polls_until_retry is not None:
-                self._polls_until_retry -= 1
-            if self._parts.snapshots.token() != self._token or self._polls_until_retry == 0:
-                await self._load()
-                await self._report()
+            await asyncio.sleep(period_s)
+            try:
+                await step()
+            except Exception:  # noqa: BLE001  (a worker that no longer looks at its snapshot is worse)
+                traceback.print_exc()
+
+    async def _look(self) -> None:
+        """Load the snapshot where it has changed, or where it could not be loaded before."""
+        if self._polls_until_retry is not None:
+            self._polls_until_retry -= 1
+        if self._parts.snapshots.token() != self._token or self._polls_until_retry == 0:
+            await self._load()
+            await self._report()
 
     async def _load(self) -> None:
         """Serve from the newest snapshot that can be read. Loading does not stop serving."""
@@ -242,17 +252,17 @@ class Worker:
         await asyncio.to_thread(self._parts.snapshots.report, report)
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            for connection in tuple(self._connections):
-                connection.sweep()
-            self._recorder.tick()
-            self._beat()
-            if not self._turns.draining:
-                self._accept()
+        for connection in tuple(self._connections):
+            connection.sweep()
+        self._recorder.tick()
+        self._beat()
+        if not self._turns.draining:
+            self._accept()
 
     def _beat(self) -> None:
-        self._meter.beat(now=self._parts.clock.now(), in_flight=self._turns.in_flight)
+        now = self._parts.clock.now()
+        self._meter.beat(now=now, in_flight=self._turns.in_flight)
+        self._turns.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
     async def _drain(self) -> None:
         """Answer what is in flight, with `Connection: close`, then let go of everything."""
