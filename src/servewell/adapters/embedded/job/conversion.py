@@ -70,7 +70,7 @@ def convert(trained: Trained, inputs: Sequence[Input], layout: Layout) -> onnx.M
                 inner = _convert_sklearn(trained, inputs, layout)
             else:
                 inner = _convert_booster(trained, _width(inputs), layout)
-    except ConversionFailedError:
+    except (ConversionFailedError, ImportError):
         raise
     except Exception as error:
         raise ConversionFailedError(

@@ -13,8 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from servewell.adapters.embedded.job.exchange import Result, RunFiles
+from servewell.adapters.embedded.job.held_out import column_names
 from servewell.adapters.embedded.job.proof import open_session
-from servewell.adapters.embedded.job.rows import column_names, read_rows
+from servewell.adapters.embedded.job.rows import read_rows
 from servewell.core.catalog.inferred_signature import ColumnFacts, apply_rules
 from servewell.core.catalog.model import Equivalence, Parameter
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature

@@ -10,9 +10,10 @@ import pandas as pd
 from servewell.adapters.embedded.job.conversion import Layout, convert, layouts
 from servewell.adapters.embedded.job.exchange import Result, RunFiles
 from servewell.adapters.embedded.job.graph import described_outputs, package_onnx, trial_rows
+from servewell.adapters.embedded.job.held_out import column_names
 from servewell.adapters.embedded.job.proof import open_session, prove
-from servewell.adapters.embedded.job.rows import column_names, read_rows
-from servewell.adapters.embedded.job.trained import Trained, recognise
+from servewell.adapters.embedded.job.rows import read_rows
+from servewell.adapters.embedded.job.trained import Trained, keeps_missing_text, recognise
 from servewell.core.catalog.inferred_signature import (
     ColumnFacts,
     ColumnKind,
@@ -147,6 +148,14 @@ def _known(trained: Trained, job: Job, described: Described) -> Known:
         return _told(trained, described)
     columns = _columns(trained, job, column_names(job.data))
     rows = read_rows(job.data, columns, held_out=job.held_out, rules=job.inputs)
+    gaps = {one.name for one in rows.facts if one.kind is ColumnKind.TEXT and one.missing}
+    if gaps and keeps_missing_text(trained.model):
+        raise ConversionFailedError(
+            "The model was fitted on missing texts.",
+            why=f"a null in a request reaches it as an empty text, which is not what it learned "
+            f"for a missing {' or '.join(f'`{name}`' for name in sorted(gaps))}",
+            fix="fill them before fitting: `frame[texts] = frame[texts].fillna('')`",
+        )
     return Known(
         inputs=tuple(infer_input(one) for one in rows.facts),
         rows=rows.held_out,

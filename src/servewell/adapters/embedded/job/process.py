@@ -18,6 +18,7 @@ from servewell.adapters.embedded.job.exchange import (
     say_to,
     write,
 )
+from servewell.adapters.embedded.job.held_out import check_held_out
 from servewell.adapters.embedded.job.training import fit
 from servewell.errors import ServewellError
 from servewell.ports.trainer import Job, LibraryMissingError, TrainingFailedError
@@ -68,6 +69,8 @@ def _failure(error: ServewellError) -> Failure:
 
 def _work(job: Job, files: RunFiles, say: Say) -> Result:
     """Do the job: get a model, and make of it what can be served."""
+    if job.data is not None:
+        check_held_out(job.data, job.held_out)
     if job.script is not None:
         say("training")
         model, metrics = fit(job)

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from servewell.adapters.embedded.job.held_out import check_held_out, held_out_rows
 from servewell.core.catalog.inferred_signature import CATEGORIES_MAX, ColumnFacts, ColumnKind
 from servewell.core.catalog.model import Parameter
 from servewell.core.catalog.workload import HeldOut, InputRule
-from servewell.ports.trainer import ConversionFailedError, HeldOutRowsError, TrainingFailedError
-
-LAST_SHARE: Final = 10  # without `held_out`, one row in so many is held out: the last ones
+from servewell.ports.trainer import ConversionFailedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,21 +31,6 @@ class Rows:
     example: dict[str, Parameter]
 
 
-def column_names(data: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a Parquet file.
-
-    Raises: TrainingFailedError where it is none.
-    """
-    try:
-        return tuple(pq.read_schema(data).names)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise TrainingFailedError(
-            "The data cannot be read.",
-            why=f"it is no Parquet file: {error}",
-            fix="name a Parquet file as `data.path` in the workload file",
-        ) from error
-
-
 def read_rows(
     data: Path, names: tuple[str, ...], *, held_out: HeldOut | None, rules: Mapping[str, InputRule]
 ) -> Rows:
@@ -57,64 +39,13 @@ def read_rows(
     Raises: HeldOutRowsError; ConversionFailedError where a column holds what no input can.
     """
     wanted = list(dict.fromkeys([*names, *([held_out.column] if held_out else [])]))
-    _check_held_out_column(data, held_out)
+    check_held_out(data, held_out)
     table = pq.read_table(data, columns=wanted)
-    kept = table.filter(_mask(table, held_out)).select(list(names))
-    if kept.num_rows == 0:
-        raise HeldOutRowsError(
-            "There are no held-out rows.",
-            why=f"no row has {_bounds(held_out)}" if held_out else "the file has no rows",
-            fix="correct `data.held_out` in the workload file",
-        )
-    plain = _plain_texts(kept)
+    plain = _plain_texts(table.filter(held_out_rows(table, held_out)).select(list(names)))
     frame = _frame(plain)
     example = _example(plain, _best_row(frame, rules))
     facts = tuple(_facts(table.column(name), name=name, example=example[name]) for name in names)
     return Rows(facts=facts, held_out=frame, example=example)
-
-
-def _check_held_out_column(data: Path, held_out: HeldOut | None) -> None:
-    names = column_names(data)
-    if held_out is not None and held_out.column not in names:
-        raise HeldOutRowsError(
-            f"The data has no column `{held_out.column}`.",
-            why=f"it has {', '.join(f'`{name}`' for name in names)}",
-            fix="correct `data.held_out.column` in the workload file",
-        )
-
-
-def _mask(table: pa.Table, held_out: HeldOut | None) -> pa.Array:
-    if held_out is None:
-        first = table.num_rows - max(1, table.num_rows // LAST_SHARE)
-        return pa.array(np.arange(table.num_rows) >= first)
-    column = table.column(held_out.column)
-    mask = pc.greater_equal(column, _bound(held_out.start, column.type, held_out))
-    if held_out.until:
-        mask = pc.and_(mask, pc.less(column, _bound(held_out.until, column.type, held_out)))
-    return pc.fill_null(mask, fill_value=False)
-
-
-def _bound(text: str, kind: pa.DataType, held_out: HeldOut) -> pa.Scalar:
-    """Return a bound as a value of the column's type. A time without a zone is taken as UTC."""
-    try:
-        if pa.types.is_timestamp(kind):
-            time = datetime.fromisoformat(text)
-            zoned = time.replace(tzinfo=UTC) if kind.tz and time.tzinfo is None else time
-            return pa.scalar(zoned, type=kind)
-        if pa.types.is_date(kind):
-            return pa.scalar(date.fromisoformat(text), type=kind)
-        return pa.scalar(text).cast(kind)
-    except (ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise HeldOutRowsError(
-            f"`{text}` is no value of the column `{held_out.column}`.",
-            why=f"the column holds values of the type {kind}",
-            fix="write `data.held_out.start` and `until` as values of that column",
-        ) from error
-
-
-def _bounds(held_out: HeldOut) -> str:
-    end = f" and before {held_out.until}" if held_out.until else ""
-    return f"`{held_out.column}` from {held_out.start}{end}"
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,5 +1,6 @@
 """Models as their own libraries know them: what they are, what they take, what they answer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -160,6 +161,42 @@ def recognise(model: object) -> Trained:
         "model",
         fix="return the fitted model; a pipeline is returned whole",
     )
+
+
+def keeps_missing_text(model: object) -> bool:
+    """Whether an encoder within a model learned a missing value beside texts."""
+    waiting, seen = [model], {id(model)}
+    while waiting:
+        one = waiting.pop()
+        if any(_has_gap(texts) for texts in getattr(one, "categories_", ())):
+            return True
+        for part in _parts(one):
+            if id(part) not in seen:
+                seen.add(id(part))
+                waiting.append(part)
+    return False
+
+
+def _has_gap(categories: object) -> bool:
+    return (
+        isinstance(categories, np.ndarray)
+        and any(
+            one is None or one != one  # noqa: PLR0124  # not-a-number, whatever holds it
+            for one in categories
+            if not isinstance(one, str)
+        )
+        and any(isinstance(one, str) for one in categories)
+    )
+
+
+def _parts(one: object) -> Iterable[object]:
+    if isinstance(one, list | tuple):
+        return one
+    if isinstance(one, dict):
+        return one.values()
+    if type(one).__module__.startswith("sklearn.") and hasattr(one, "__dict__"):
+        return vars(one).values()
+    return ()
 
 
 KNOWN_ODDITIES: Final = (int, float, str, bool, dict, list, type(None))

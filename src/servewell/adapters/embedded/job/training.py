@@ -34,6 +34,7 @@ def fit(job: Job) -> tuple[object, dict[str, float]]:
     try:
         function = _function(_load(script), job)
         returned = _call(function, job, data)
+        sys.path.append(sys.path.pop(0))  # what is imported from here on is not the script's
     finally:
         if os.getpid() != me:  # a fork of the script came back too: the job is not its to finish
             os._exit(0)
