@@ -406,6 +406,27 @@ def test_a_large_request_is_one_record(log: Log) -> None:
     assert read[1]["outputs"]["probabilities"][-1] == [0.25, 0.75]
 
 
+def test_an_output_that_nobody_asked_for_is_null(log: Log) -> None:
+    """It is no damage, and what was asked for stands beside it."""
+    log.write("w0", [answered(0), answered(1, outputs=[[], [0.25, 0.75]])])
+    for _ in range(2):
+        outputs = [row["outputs"] for row in log.read()]
+        assert outputs[0] == {"label": [1], "probabilities": [[0.25, 0.75]]}
+        assert outputs[1] == {"label": [None], "probabilities": [[0.25, 0.75]]}
+        log.compact()
+    assert log.records.usage().damaged_bytes == 0
+
+
+def test_a_failed_request_keeps_its_inputs(log: Log) -> None:
+    """What the model failed on is there to be looked at."""
+    log.write("w0", [answered(0, status=500, code="SW-320", outputs=[])])
+    for _ in range(2):
+        row = log.read()[0]
+        assert row["inputs"]["x"] == [0.5]
+        assert row["outputs"] == {}
+        log.compact()
+
+
 # ---- compaction ----------------------------------------------------------------------------
 
 

@@ -204,13 +204,25 @@ def _tensor_pieces(
     pieces: dict[str, list[Piece]] = {}
     for side, tensors_of_record in enumerate((attrgetter("inputs"), attrgetter("outputs"))):
         for package, owning in _by_package(records, tensors_of_record).items():
-            rows = np.flatnonzero(np.isin(owners, owning))
             tensors = zip(*(tensors_of_record(records[one]) for one in owning), strict=True)
             for place, values in zip(layout.places[package][side], tensors, strict=True):
+                given, own = _given(values, owning)
+                rows = np.flatnonzero(np.isin(owners, own))
                 kind = layout.arrow.field(place.column).type
-                array = _array(place, values, counts[owning], kind)
+                array = _array(place, given, counts[own], kind)
                 pieces.setdefault(place.column, []).append((rows, array))
     return pieces
+
+
+def _given(tensors: tuple[Values, ...], owning: list[int]) -> tuple[tuple[Values, ...], list[int]]:
+    """Return the tensors that are not empty, and whose they are.
+
+    An output that its caller did not ask for is empty.
+    """
+    if all(tensors):
+        return tensors, owning
+    pairs = [pair for pair in zip(tensors, owning, strict=True) if pair[0]]
+    return tuple(tensor for tensor, _ in pairs), [owner for _, owner in pairs]
 
 
 def _by_package(
