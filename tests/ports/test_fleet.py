@@ -86,6 +86,8 @@ def test_a_dead_supervisor_is_replaced(fleet: Fleet, plan: FleetPlan) -> None:
     after = fleet.start(plan)
     assert after.supervisor not in (None, before.supervisor)
     assert set(after.workers.values()) > set(before.workers.values())
+    wait(lambda: not Path(f"/proc/{before.control}").exists())
+    wait(lambda: fleet.state().control not in (None, before.control))
 
 
 def test_a_taken_port_is_refused(fleet: Fleet, plan: FleetPlan) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from servewell.cli import show
+from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command
 from servewell.core.operations.traffic import describe, percent
 
@@ -30,7 +31,7 @@ def list_(session: Session) -> int:
 
 
 @endpoints.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=endpoint_names)
 @command
 def show_(session: Session, name: str) -> int:
     """Show one endpoint: its deployments, its rules, and what a rollback returns to.

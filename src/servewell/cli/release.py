@@ -3,6 +3,7 @@
 import click
 
 from servewell.cli import show
+from servewell.cli.completion import deployment_names, endpoint_names
 from servewell.cli.context import Session, command, dry_run
 from servewell.core.catalog.endpoint import BP_FULL
 from servewell.core.operations.traffic import describe, parse_share
@@ -13,7 +14,7 @@ because = click.option("--because", default="", metavar="TEXT", help="Why, for t
 
 
 @click.command
-@click.argument("endpoint")
+@click.argument("endpoint", shell_complete=endpoint_names)
 @click.argument("model")
 @click.option("--share", default="100%", help="Its share of the requests: `10%` or `1000bp`.")
 @click.option("--name", default="", help="Name of the deployment; default `v` and the number.")
@@ -51,7 +52,7 @@ def deploy(  # noqa: PLR0913 - the words of the command
 
 
 @click.command
-@click.argument("endpoint")
+@click.argument("endpoint", shell_complete=endpoint_names)
 @click.argument("shares", nargs=-1, required=True, metavar="DEPLOYMENT=SHARE…")
 @because
 @dry_run
@@ -71,8 +72,14 @@ def traffic(
 
 
 @click.command
-@click.argument("endpoint")
-@click.option("--to", default="", metavar="DEPLOYMENT", help="Send everything to this one.")
+@click.argument("endpoint", shell_complete=endpoint_names)
+@click.option(
+    "--to",
+    default="",
+    metavar="DEPLOYMENT",
+    help="Send everything to this one.",
+    shell_complete=deployment_names,
+)
 @because
 @dry_run
 @command

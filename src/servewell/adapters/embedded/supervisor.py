@@ -26,7 +26,7 @@ from servewell.adapters.embedded.fleet import (
     port_taken,
     refuse_taken_port,
 )
-from servewell.adapters.embedded.processes import command_line
+from servewell.adapters.embedded.processes import command_line, is_ours
 from servewell.errors import ServewellError
 from servewell.ports.fleet import FleetPlan
 from servewell.ports.snapshots import Snapshots
@@ -173,6 +173,8 @@ def supervise(home: Path, snapshots: Snapshots) -> int:
         plan = msgspec.json.decode(files.plan.read_bytes(), type=FleetPlan)
         before = files.written()
         orphans = files.living_workers(before) if before else {}
+        if before and before.control and is_ours(before.control, "control", home):
+            _kill(before.control, signal.SIGTERM)
         try:
             refuse_taken_port(files, plan)
             listener = _listen(plan)
