@@ -1,6 +1,7 @@
 """How a failure ends: words on stderr, and an exit code per family of errors."""
 
 import json
+from dataclasses import asdict
 from typing import Final
 
 import click
@@ -30,9 +31,15 @@ def exit_code(error: ServewellError) -> int:
 def explain(error: ServewellError, *, as_json: bool) -> None:
     """Say on stderr what happened, why, and what to do next."""
     if as_json:
-        words = {"error": error.what, "because": error.why, "next": error.fix, "code": error.code}
-        click.echo(json.dumps(words), err=True)
+        click.echo(json.dumps(_as_value(error)), err=True)
         return
     head, *rest = str(error).splitlines()
     click.echo(click.style(head, fg="red", bold=True), err=True)
     click.echo("\n".join(rest), err=True)
+
+
+def _as_value(error: ServewellError) -> dict[str, object]:
+    """Return an error for a program; where it has several faults, each as a value."""
+    words = {"error": error.what, "because": error.why, "next": error.fix, "code": error.code}
+    faults = [asdict(fault) for fault in getattr(error, "faults", ())]
+    return {**words, "faults": faults} if faults else {**words}
