@@ -41,7 +41,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_o
 
     `inputs` and `outputs` hold, in the order of the schema, the flat row-major values of each
     tensor: lists, or little-endian bytes of a numeric tensor. Personal values are tokens. Both
-    are empty where the request was refused before it was decoded, or failed.
+    are empty where the request was refused, `outputs` also where the model failed. An output that
+    was not asked for is an empty list.
     """
 
     sequence: int  # number of this record in its segment
