@@ -42,6 +42,7 @@ class Measured(msgspec.Struct, kw_only=True):
     """What came of it. Latencies are in microseconds."""
 
     requests: int
+    answers: int  # those of the warm-up too
     seconds: float
     p50_us: float
     p99_us: float
@@ -63,9 +64,11 @@ class Run:
         self.begun = self.end = 1 << 63
         self.over = asyncio.Event()
         self.since_check = 0
+        self.answers = 0
 
     def note(self, begun: int, now: int) -> None:
-        """Count an answer that was asked for within the measurement."""
+        """Count an answer, and time it where it was asked for within the measurement."""
+        self.answers += 1
         if begun >= self.begun and now <= self.end:
             self.latencies.append(now - begun)
             if len(self.latencies) >= self.plan.requests_max:
@@ -156,6 +159,7 @@ async def measure(plan: Plan) -> Measured:
     p50, p99 = np.percentile(latencies, [50, 99])
     return Measured(
         requests=len(run.latencies),
+        answers=run.answers,
         seconds=elapsed / NANOSECONDS,
         p50_us=float(p50),
         p99_us=float(p99),

@@ -37,7 +37,8 @@ class Slot(msgspec.Struct, kw_only=True):
     server: str
     connections: int
     measured: Measured
-    cpu_s: list[float]  # of each of its processes, first the one that answers
+    cpu_s: float  # of the process that answers, in the measurement
+    turn_cpu_s: float  # of all its processes, from the moment it was let go on
     memory_mb: list[float]
     counters: dict[str, float] = {}  # how far Servewell's own metrics went
     stages_us: dict[str, list[int]] = {}  # of its newest records
@@ -50,12 +51,12 @@ class Slot(msgspec.Struct, kw_only=True):
     @property
     def cpu_us(self) -> float:
         """Processor time of the answering process for one request."""
-        return self.cpu_s[0] / self.measured.requests * MICRO
+        return self.cpu_s / self.measured.requests * MICRO
 
     @property
     def cpu_all_us(self) -> float:
-        """Processor time of all processes of the server for one request."""
-        return sum(self.cpu_s) / self.measured.requests * MICRO
+        """Processor time of all processes of the server for one request, over its whole turn."""
+        return self.turn_cpu_s / self.measured.answers * MICRO
 
 
 class Start(msgspec.Struct, kw_only=True):

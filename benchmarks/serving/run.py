@@ -125,12 +125,13 @@ def _measure(server: Server, plan: Plan, scratch: Path) -> report.Slot:
     file = scratch / "plan.json"
     file.write_bytes(msgspec.json.encode(plan))
     command = [sys.executable, str(HERE / "load.py"), str(file)]
+    turn = sum(server.cpu_s())
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as generator:
         assert generator.stdout is not None  # noqa: S101 - it was asked for
         generator.stdout.readline()
-        before = server.cpu_s()
+        before = server.cpu_s()[0]
         generator.stdout.readline()
-        after, memory_mb = server.cpu_s(), server.memory_mb()
+        after, memory_mb = server.cpu_s()[0], server.memory_mb()
         measured = msgspec.json.decode(generator.stdout.readline(), type=Measured)
     if measured.wrong:
         sys.exit(f"{server.name}, {plan.connections} connections: {measured.wrong}")
@@ -138,7 +139,8 @@ def _measure(server: Server, plan: Plan, scratch: Path) -> report.Slot:
         server=server.name,
         connections=plan.connections,
         measured=measured,
-        cpu_s=[end - start for start, end in zip(before, after, strict=True)],
+        cpu_s=after - before,
+        turn_cpu_s=sum(server.cpu_s()) - turn,
         memory_mb=memory_mb,
     )
 
@@ -183,4 +185,7 @@ def _options() -> Options:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
