@@ -4,8 +4,10 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from servewell.core.catalog.prediction_record import (
+    FRAME,
     Damage,
     Frame,
     PredictionRecord,
@@ -14,6 +16,8 @@ from servewell.core.catalog.prediction_record import (
     frame,
     frames,
     located_frames,
+    salt_of,
+    segment_stem,
 )
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -111,6 +115,29 @@ def test_every_byte_is_accounted_for(
     for start, end, content in located:
         if isinstance(content, Damage):
             assert (content.offset, content.bytes) == (start, end - start)
+
+
+@given(records, records, st.integers(1, 2**32 - 1), st.data())
+def test_a_planted_frame_is_never_taken_for_one(
+    forged: PredictionRecord, asked: PredictionRecord, salt: int, data: st.DataObject
+) -> None:
+    """A caller that puts a whole frame into its request forges no record, whatever is damaged."""
+    asked = replace(asked, inputs=[frame(forged)])
+    segment = bytearray(frame(asked, salt))
+    segment[data.draw(st.integers(0, FRAME.size - 1))] ^= 0xFF
+    cut = data.draw(st.integers(0, len(segment)))
+    for damaged in (bytes(segment), bytes(segment[:cut])):
+        assert all(isinstance(one, Damage) for one in frames(damaged, salt))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 64), st.integers(0, 2**31), st.integers(0, 2**63))
+def test_the_name_of_a_segment_holds_its_salt(
+    salt: int, worker: int, pid: int, started_ns: int
+) -> None:
+    """Who finds a segment can read it; any other name means no salt."""
+    header = SegmentHeader(worker=worker, pid=pid, started_ns=started_ns)
+    assert salt_of(segment_stem(header, salt)) == salt
+    assert salt_of("w0-1-1") == 0
 
 
 @given(st.binary(max_size=200))

@@ -38,6 +38,7 @@ from servewell.core.catalog.prediction_record import (
     PredictionRecord,
     RecordSchema,
     frames,
+    salt_of,
 )
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
 from servewell.core.catalog.snapshot import Snapshot
@@ -273,7 +274,7 @@ class Home:
         """Return all records, oldest first. Segments have to be whole, or `torn` at their end."""
         found: list[PredictionRecord] = []
         for path in sorted(self.live.glob("*.segment")):
-            for one in frames(path.read_bytes()):
+            for one in frames(path.read_bytes(), salt_of(path.stem)):
                 assert not isinstance(one, Damage) or (torn and one.torn), (path, one)
                 if isinstance(one, PredictionRecord):
                     found.append(one)
@@ -281,8 +282,12 @@ class Home:
 
     def schemas(self) -> list[RecordSchema]:
         """Return the schemas of the live segments."""
-        segments = (path.read_bytes() for path in sorted(self.live.glob("*.segment")))
-        return [one for data in segments for one in frames(data) if isinstance(one, RecordSchema)]
+        return [
+            one
+            for path in sorted(self.live.glob("*.segment"))
+            for one in frames(path.read_bytes(), salt_of(path.stem))
+            if isinstance(one, RecordSchema)
+        ]
 
     def report(self, index: int = 0) -> WorkerReport | None:
         """Return the last report of a worker."""

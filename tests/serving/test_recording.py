@@ -19,6 +19,7 @@ from servewell.core.catalog.prediction_record import (
     RecordSchema,
     SegmentHeader,
     frames,
+    salt_of,
 )
 from servewell.core.security.redaction import token
 from servewell.serving.recording import SEGMENT_AGE_S, Recorder
@@ -69,7 +70,11 @@ def segments(folder: Path) -> list[Path]:
 
 def names(path: Path) -> list[str]:
     """Return the records of a segment by name, once their numbers have no gap."""
-    records = [one for one in frames(path.read_bytes()) if isinstance(one, PredictionRecord)]
+    records = [
+        one
+        for one in frames(path.read_bytes(), salt_of(path.stem))
+        if isinstance(one, PredictionRecord)
+    ]
     assert [one.sequence for one in records] == list(range(len(records)))
     return [one.prediction_id for one in records]
 
@@ -80,8 +85,8 @@ def test_a_segment_is_locked_named_and_opened_by_its_header(tmp_path: Path) -> N
     assert segments(tmp_path) == []
     assert written.commit([Entry(name="a"), Entry(name="b")])
     [path] = segments(tmp_path)
-    assert re.fullmatch(rf"w3-1000000000000-{os.getpid()}\.segment", path.name)
-    header = next(frames(path.read_bytes()))
+    assert re.fullmatch(rf"w3-1000000000000-{os.getpid()}-[0-9a-f]{{8}}\.segment", path.name)
+    header = next(frames(path.read_bytes(), salt_of(path.stem)))
     assert header == SegmentHeader(worker=3, pid=os.getpid(), started_ns=10**12)
     with path.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -126,7 +131,10 @@ def test_each_segment_says_its_schemas_before_their_records(tmp_path: Path) -> N
     clock.at += SEGMENT_AGE_S
     written.commit([entry])
     written.close()
-    kinds = [[type(one) for one in frames(path.read_bytes())] for path in segments(tmp_path)]
+    kinds = [
+        [type(one) for one in frames(path.read_bytes(), salt_of(path.stem))]
+        for path in segments(tmp_path)
+    ]
     expected = [SegmentHeader, RecordSchema, PredictionRecord]
     assert kinds == [[*expected, PredictionRecord, PredictionRecord], expected]
 

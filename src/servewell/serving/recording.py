@@ -20,6 +20,7 @@ from servewell.core.catalog.prediction_record import (
     RecordSchema,
     SegmentHeader,
     frame,
+    segment_stem,
 )
 from servewell.ports.clock import Clock
 
@@ -48,6 +49,7 @@ class _Segment:
 
     descriptor: int
     path: Path
+    salt: int
     opened_at: float
     size: int  # bytes of whole frames
     sequence: int = 0  # of the next record
@@ -77,7 +79,7 @@ class Recorder:
         if segment is None:
             return False
         try:
-            self._append(segment, self._framed(segment.sequence, entries))
+            self._append(segment, self._framed(segment, entries))
         except OSError as error:
             self._fail(segment, error)
             return False
@@ -98,13 +100,13 @@ class Recorder:
         self._rotate()
         self._disk.shutdown(wait=True)
 
-    def _framed(self, sequence: int, entries: Sequence[Recordable]) -> bytes:
-        parts = []
-        for number, entry in enumerate(entries, sequence):
+    def _framed(self, segment: _Segment, entries: Sequence[Recordable]) -> bytes:
+        parts, salt = [], segment.salt
+        for number, entry in enumerate(entries, segment.sequence):
             schema = entry.schema
             if schema is not None and self._is_news(schema):
-                parts.append(frame(schema))
-            parts.append(frame(entry.record(number)))
+                parts.append(frame(schema, salt))
+            parts.append(frame(entry.record(number), salt))
         return b"".join(parts)
 
     def _is_news(self, schema: RecordSchema) -> bool:
@@ -138,16 +140,19 @@ class Recorder:
     def _new_segment(self, now: float) -> _Segment:
         """Make a segment. Its final name appears only when it is locked and has its header."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        started_ns = int(now * NANOSECONDS)
-        name = f"w{self._worker}-{started_ns}-{os.getpid()}.segment"
+        header = SegmentHeader(
+            worker=self._worker, pid=os.getpid(), started_ns=int(now * NANOSECONDS)
+        )
+        salt = int.from_bytes(os.urandom(4), "big")
+        name = f"{segment_stem(header, salt)}.segment"
         draft = self._folder / f".{name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(draft, flags, 0o600)
-        segment = _Segment(descriptor=descriptor, path=self._folder / name, opened_at=now, size=0)
+        path = self._folder / name
+        segment = _Segment(descriptor=descriptor, path=path, salt=salt, opened_at=now, size=0)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            header = SegmentHeader(worker=self._worker, pid=os.getpid(), started_ns=started_ns)
-            self._append(segment, frame(header))
+            self._append(segment, frame(header, salt))
             draft.rename(segment.path)
         except OSError:
             os.close(descriptor)

@@ -20,6 +20,7 @@ from servewell.core.catalog.prediction_record import (
     SegmentHeader,
     frames,
     located_frames,
+    salt_of,
 )
 
 SUFFIX: Final = ".segment"
@@ -67,6 +68,7 @@ class Segment:
         """Open the segment. Raises: OSError."""
         self.path = path
         self.stem = path.name.removesuffix(SUFFIX)
+        self._salt = salt_of(self.stem)
         self._file = path.open("rb", buffering=0)
         self.contents = Contents()
 
@@ -88,23 +90,23 @@ class Segment:
     def scan(self) -> Contents:
         """Find what the segment holds now. Raises: OSError."""
         self._file.seek(0)
-        self.contents = contents_of(self._file.readall())
+        self.contents = contents_of(self._file.readall(), self._salt)
         return self.contents
 
     def records(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, PredictionRecord]]:
         """Yield the records of these entries. Raises: OSError."""
         for entry in entries:
             data = os.pread(self._file.fileno(), entry.end - entry.offset, entry.offset)
-            for found in frames(data):
+            for found in frames(data, self._salt):
                 if isinstance(found, PredictionRecord):
                     yield entry, found
 
 
-def contents_of(data: bytes) -> Contents:
+def contents_of(data: bytes, salt: int) -> Contents:
     """Return what a segment with these bytes holds; what is damaged is counted."""
     contents = Contents()
     awaited = 0
-    for offset, end, found in located_frames(data):
+    for offset, end, found in located_frames(data, salt):
         match found:
             case SegmentHeader():
                 contents.header = contents.header or found

@@ -5,6 +5,10 @@ The first payload is a `SegmentHeader`; a `RecordSchema` stands before the first
 package; the rest are `PredictionRecord`s. Payloads are MessagePack arrays, tagged by kind. A
 frame is written by one append, so a killed process leaves at most a torn last frame, which was
 never acknowledged.
+
+A caller chooses what stands in a payload, so it could place there what looks like a frame, to be
+found when the bytes around it are damaged. The CRC of each segment therefore starts from a salt,
+random and known from the name of its file alone, which no caller can tell.
 """
 
 import re
@@ -69,6 +73,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_o
 STAGES: Final = ("authenticate", "decode", "queue", "infer", "encode")
 
 Frame = SegmentHeader | RecordSchema | PredictionRecord
+_SALTED: Final = re.compile(r"w[0-9]+-[0-9]+-[0-9]+-([0-9a-f]{8})")
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
@@ -82,28 +87,41 @@ class Damage:
     torn: bool  # the end of the file within a frame: what was being written at a kill
 
 
-def frame(payload: Frame) -> bytes:
-    """Return one frame, ready to append."""
+def segment_stem(header: SegmentHeader, salt: int) -> str:
+    """Return the name of a segment, without its ending; `salt` is a random 32-bit number."""
+    return f"w{header.worker}-{header.started_ns}-{header.pid}-{salt:08x}"
+
+
+def salt_of(stem: str) -> int:
+    """Return the salt of the segment of that name; 0 where the name holds none."""
+    found = _SALTED.fullmatch(stem)
+    return int(found[1], 16) if found else 0
+
+
+def frame(payload: Frame, salt: int = 0) -> bytes:
+    """Return one frame, ready to append to a segment with this salt."""
     data = _encoder.encode(payload)
-    return FRAME.pack(len(data), zlib.crc32(data)) + data
+    return FRAME.pack(len(data), zlib.crc32(data, salt)) + data
 
 
-def frames(data: bytes | memoryview) -> Iterator[Frame | Damage]:
+def frames(data: bytes | memoryview, salt: int = 0) -> Iterator[Frame | Damage]:
     """Yield what a segment holds, in order; what cannot be read comes as `Damage`, never lost.
 
     A damaged part ends where the next whole frame begins, so it hides none behind it.
     """
-    return (content for _, _, content in located_frames(data))
+    return (content for _, _, content in located_frames(data, salt))
 
 
-def located_frames(data: bytes | memoryview) -> Iterator[tuple[int, int, Frame | Damage]]:
+def located_frames(
+    data: bytes | memoryview, salt: int = 0
+) -> Iterator[tuple[int, int, Frame | Damage]]:
     """Yield what `frames` does, each with the offset of its first byte and of the byte behind."""
     view = memoryview(data)
     offset = 0
     while offset < len(view):
-        found = _frame_at(view, offset)
-        end = _end_of(view, offset) if found else _next_whole(view, offset + 1)
-        yield offset, end, found or _damage(view, offset, end)
+        found = _frame_at(view, offset, salt)
+        end = _end_of(view, offset) if found else _next_whole(view, offset + 1, salt)
+        yield offset, end, found or _damage(view, offset, end=end, salt=salt)
         offset = end
 
 
@@ -115,13 +133,13 @@ def _end_of(view: memoryview, offset: int) -> int:
     return offset + FRAME.size + length
 
 
-def _frame_at(view: memoryview, offset: int) -> Frame | None:
+def _frame_at(view: memoryview, offset: int, salt: int) -> Frame | None:
     """Return the frame that begins at `offset`, or None where none that is whole does."""
     end = _end_of(view, offset)
     if end > len(view) or end - offset > FRAME_BYTES_MAX:
         return None
     payload = view[offset + FRAME.size : end]
-    if zlib.crc32(payload) != FRAME.unpack_from(view, offset)[1]:
+    if zlib.crc32(payload, salt) != FRAME.unpack_from(view, offset)[1]:
         return None
     try:
         return _decoder.decode(payload)
@@ -129,24 +147,25 @@ def _frame_at(view: memoryview, offset: int) -> Frame | None:
         return None
 
 
-def _next_whole(view: memoryview, start: int) -> int:
+def _next_whole(view: memoryview, start: int, salt: int) -> int:
     """Return where the next whole frame begins, or the end: found by how payloads begin."""
     for found in _HEADS.finditer(view, start + FRAME.size):
         offset = found.start() - FRAME.size
-        if _frame_at(view, offset) is not None:
+        if _frame_at(view, offset, salt) is not None:
             return offset
     return len(view)
 
 
-def _damage(view: memoryview, offset: int, end: int) -> Damage:
+def _damage(view: memoryview, offset: int, *, end: int, salt: int) -> Damage:
     cut_off = end == len(view) and end < _end_of(view, offset) <= offset + FRAME_BYTES_MAX
-    return Damage(offset=offset, bytes=end - offset, torn=cut_off and not _complete(view, offset))
+    torn = cut_off and not _complete(view, offset, salt)
+    return Damage(offset=offset, bytes=end - offset, torn=torn)
 
 
-def _complete(view: memoryview, offset: int) -> bool:
+def _complete(view: memoryview, offset: int, salt: int) -> bool:
     """Whether all of a payload is there, so that only the length before it is wrong."""
     rest = view[offset + FRAME.size :]
-    return bool(rest) and zlib.crc32(rest) == FRAME.unpack_from(view, offset)[1]
+    return bool(rest) and zlib.crc32(rest, salt) == FRAME.unpack_from(view, offset)[1]
 
 
 def _head(kind: type[RecordSchema | PredictionRecord]) -> bytes:
