@@ -196,10 +196,10 @@ def open_platform(home: Path | None = None) -> EmbeddedPlatform:
 
 
 def worker(arguments: list[str]) -> int:
-    """Run a worker: `HOME INDEX LISTENER DRAIN_S`."""
+    """Run a worker: `HOME INDEX LISTENER DRAIN_S RECORD_BYTES_MAX`."""
     from servewell.serving.worker import WorkerParts, serve
 
-    home, index, listener, drain_s = arguments
+    home, index, listener, drain_s, record_bytes_max = arguments
     platform = open_platform(Path(home))
     return serve(
         WorkerParts(
@@ -213,6 +213,7 @@ def worker(arguments: list[str]) -> int:
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
             drain_s=float(drain_s),
+            record_bytes_max=int(record_bytes_max),
         )
     )
 

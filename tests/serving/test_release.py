@@ -42,6 +42,15 @@ def test_a_header_pins_a_deployment(running: Running) -> None:
     assert both.status == 404
 
 
+def test_a_header_pins_the_metadata_too(running: Running) -> None:
+    """What a deployment takes is asked of the deployment that will be sent to."""
+    path = "/v2/models/flights"
+    for name, status in (("green", 200), ("red", 404)):
+        pin = {"servewell-deployment": name}
+        reply = running.home.send("GET", path, key=running.operator, headers=pin)
+        assert reply.status == status
+
+
 def two(home: Home, share_bp: int) -> tuple[Deployment, Deployment]:
     """Return two deployments that share the traffic."""
     return (

@@ -83,7 +83,7 @@ def predict(  # noqa: PLR0913 - the words of the command
     if not url:
         require_serving(platform)
     door = platform.door(key, url=url)
-    inputs = inputs_of(door.metadata(endpoint))
+    inputs = inputs_of(door.metadata(endpoint, deployment=deployment))
     first = 1
     for batch in batches:
         columns = to_columns(inputs, batch, first_row=first)

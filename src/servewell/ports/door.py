@@ -69,8 +69,8 @@ class Door(Protocol):
     - the key is in no error and no `repr`.
     """
 
-    def metadata(self, endpoint: str) -> dict[str, Any]:
-        """Return the model metadata of an endpoint.
+    def metadata(self, endpoint: str, *, deployment: str | None = None) -> dict[str, Any]:
+        """Return the model metadata of an endpoint, or of the `deployment` that is named.
 
         Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
         """

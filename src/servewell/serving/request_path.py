@@ -37,6 +37,7 @@ from servewell.serving.table import Table
 from servewell.serving.turns import Turns
 
 NANOSECONDS: Final = 1_000_000_000
+PIN: Final = b"servewell-deployment"
 JSON_TYPE: Final = b"application/json"
 OF_CONTENT: Final = frozenset({b"content-encoding", b"inference-header-content-length"})
 WORD: Final = (1 << 64) - 1
@@ -129,7 +130,7 @@ class RequestPath:
     def _deployment(
         self, endpoint: ServedEndpoint, route: Route, headers: dict[bytes, bytes]
     ) -> Served:
-        pinned = headers.get(b"servewell-deployment")
+        pinned = headers.get(PIN)
         if pinned is not None:
             return _pinned(endpoint, pinned.decode("latin-1"), route.version)
         if route.version:
@@ -164,7 +165,11 @@ class RequestPath:
             exchange.status = 200 if ready else 503
             exchange.body = oip_answer.model_ready(endpoint.name, ready=ready)
             return
-        served = _of_version(endpoint, route.version) if route.version else endpoint.main
+        pinned = exchange.headers.get(PIN)
+        if pinned is not None:
+            served: Served | None = _pinned(endpoint, pinned.decode("latin-1"), route.version)
+        else:
+            served = _of_version(endpoint, route.version) if route.version else endpoint.main
         if served is None:
             raise _not_ready(endpoint)
         exchange.body = oip_answer.model_metadata(

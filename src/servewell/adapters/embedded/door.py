@@ -106,15 +106,15 @@ class HttpDoor:
             "User-Agent": f"servewell/{__version__}",
         }
         self._sleep = sleep
-        self._inputs: dict[str, dict[str, Input]] = {}
+        self._inputs: dict[tuple[str, str | None], dict[str, Input]] = {}
 
     def __del__(self) -> None:
         # A door has no end that its users could announce: it closes when nobody has it any more.
         self._connection.close()
 
-    def metadata(self, endpoint: str) -> dict[str, Any]:
+    def metadata(self, endpoint: str, *, deployment: str | None = None) -> dict[str, Any]:
         """See `Door.metadata`."""
-        reply = self._patient("GET", _path(endpoint))
+        reply = self._patient("GET", _path(endpoint), headers=_pin(deployment))
         if reply.status != HTTPStatus.OK:
             raise self._refused(endpoint, reply)
         metadata = self._read(reply, dict[str, Any])
@@ -147,13 +147,13 @@ class HttpDoor:
         self, endpoint: str, columns: dict[str, list[Any]], *, deployment: str | None = None
     ) -> Answer:
         """See `Door.predict`."""
-        body = msgspec.json.encode({"inputs": self._tensors(endpoint, columns)})
-        pin = {} if deployment is None else {"servewell-deployment": deployment}
+        tensors = self._tensors(endpoint, columns, deployment=deployment)
+        body = msgspec.json.encode({"inputs": tensors})
         started = time.perf_counter()
-        reply = self._patient("POST", _path(endpoint, "infer"), body, pin)
+        reply = self._patient("POST", _path(endpoint, "infer"), body, _pin(deployment))
         elapsed_ms = (time.perf_counter() - started) * 1_000
         if reply.status != HTTPStatus.OK:
-            self._inputs.pop(endpoint, None)  # it may have another model by now
+            self._inputs.pop((endpoint, deployment), None)  # it may have another model by now
             raise self._refused(endpoint, reply)
         rows = len(next(iter(columns.values()), []))
         outputs = self._read(reply, _Outputs).outputs
@@ -165,11 +165,14 @@ class HttpDoor:
             elapsed_ms=elapsed_ms,
         )
 
-    def _tensors(self, endpoint: str, columns: dict[str, list[Any]]) -> list[dict[str, object]]:
-        if endpoint not in self._inputs:
-            known = inputs_of(self.metadata(endpoint))
-            self._inputs[endpoint] = {one.name: one for one in known}
-        inputs = self._inputs[endpoint]
+    def _tensors(
+        self, endpoint: str, columns: dict[str, list[Any]], *, deployment: str | None
+    ) -> list[dict[str, object]]:
+        asked = (endpoint, deployment)
+        if asked not in self._inputs:
+            known = inputs_of(self.metadata(endpoint, deployment=deployment))
+            self._inputs[asked] = {one.name: one for one in known}
+        inputs = self._inputs[asked]
         return [_tensor(inputs.get(name), name, values) for name, values in columns.items()]
 
     def _patient(
@@ -317,6 +320,10 @@ def _row_shape(declared: tuple[int, ...], width: int) -> tuple[int, ...]:
     if -1 in shape and known:
         shape[shape.index(-1)] = width // known
     return tuple(1 if size == -1 else size for size in shape)
+
+
+def _pin(deployment: str | None) -> dict[str, str]:
+    return {} if deployment is None else {"servewell-deployment": deployment}
 
 
 def _retry_after(reply: _Reply) -> float | None:

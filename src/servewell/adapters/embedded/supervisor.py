@@ -85,7 +85,12 @@ class Supervisor:
             self.workers[index] = Child(
                 role="worker",
                 log=self.files.logs / f"worker-{index}.log",
-                arguments=(str(index), str(self.listener.fileno()), str(self.plan.drain_s)),
+                arguments=(
+                    str(index),
+                    str(self.listener.fileno()),
+                    str(self.plan.drain_s),
+                    str(self.plan.record_bytes_max),
+                ),
             )
         self.control = Child(role="control", log=self.files.logs / "control.log")
 
