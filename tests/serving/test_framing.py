@@ -22,6 +22,7 @@ from servewell.serving.connection import (
     Connection,
 )
 from servewell.serving.exchange import Exchange
+from servewell.serving.heads import Heads
 from serving.conftest import Running
 
 BODY_MAX: Final = 1_000
@@ -105,7 +106,7 @@ class Echo:
 
 def connected(echo: Echo | None = None) -> tuple[Connection, Line]:
     """Return a connection and its line."""
-    connection, line = Connection(echo or Echo(), lambda _: None), Line()
+    connection, line = Connection(echo or Echo(), Heads(), ended=lambda _: None), Line()
     connection.connection_made(line)
     return connection, line
 

@@ -17,6 +17,7 @@ import httptools
 
 from servewell.serving.answers import CONTINUE
 from servewell.serving.exchange import Exchange
+from servewell.serving.heads import Head, Heads
 from servewell.serving.refusals import (
     BodyTooLargeError,
     HeadTooLargeError,
@@ -74,13 +75,17 @@ class Requests(Protocol):
 class Connection(asyncio.Protocol):
     """One connection of a caller."""
 
-    def __init__(self, requests: Requests, ended: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, requests: Requests, heads: Heads, *, ended: Callable[["Connection"], None]
+    ) -> None:
         self._requests = requests
+        self._heads = heads
         self._on_end = ended
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._exchanges: deque[Exchange] = deque()
         self._exchange: Exchange | None = None  # the one that is being read
+        self._whole: Exchange | None = None  # the last that was read to its end
         self._phase = Phase.IDLE
         self._seconds = 0  # in this phase
         self._stuck_s: int | None = None  # seconds since the caller stopped to read
@@ -115,7 +120,30 @@ class Connection(asyncio.Protocol):
         """Read what has come."""
         if self._phase is Phase.DEAF:
             return
+        known = self._heads.find(data) if self._phase is Phase.IDLE else None
+        if known is None:
+            self._parse(data)
+        else:
+            self._take_known(known[0], data[known[1] :])
+        if len(self._exchanges) > PIPELINED_MAX:
+            self._pause()
+
+    def _take_known(self, head: Head, body: bytes) -> None:
+        """Take a whole request whose head was read before."""
+        exchange = Exchange(self, method=head.method, url=head.url, headers=head.headers)
+        self._exchanges.append(exchange)
+        self._seconds = 0
+        self._requests.open(exchange)
+        self._body_bytes_max = self._requests.body_bytes_max(exchange)
+        if head.body_bytes > self._body_bytes_max:
+            self._exchange = exchange
+            self._refuse(self._body_too_large())
+        else:
+            self._requests.submit(exchange, body)
+
+    def _parse(self, data: bytes) -> None:
         before: Phase = self._phase
+        former = self._whole
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -129,8 +157,8 @@ class Connection(asyncio.Protocol):
             self._refuse(_malformed(str(error)))
         if self._phase is not Phase.IDLE:
             self._limit(before, len(data))
-        if len(self._exchanges) > PIPELINED_MAX:
-            self._pause()
+        elif before is Phase.IDLE and (one := self._whole) is not None and one is not former:
+            self._heads.keep(data, method=one.method, url=one.url, headers=one.headers)
 
     def eof_received(self) -> bool:
         """Keep the other half open while answers are due; half a request gets none."""
@@ -218,6 +246,8 @@ class Connection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         exchange.close = not self._keeps_alive(exchange)
+        if exchange.grant is not None:  # strangers fill no memory
+            self._whole = exchange
         self._enter(Phase.DEAF if exchange.close else Phase.IDLE)
         self._requests.submit(exchange, body)
 

@@ -24,6 +24,7 @@ from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots, WorkerReport
 from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
+from servewell.serving.heads import Heads
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.recording import Recorder
@@ -113,6 +114,7 @@ class Worker:
         )
         self._loader = Loader(blobs=parts.blobs, signer=parts.signer, meter=self._meter)
         self._siblings = Siblings(parts.runtime_dir, own=_counters_path(parts))
+        self._heads = Heads()
         self._connections: set[Connection] = set()
         self._token: object = None
         self._polls_until_retry: int | None = None
@@ -182,7 +184,7 @@ class Worker:
             return
         accepted.settimeout(0)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self._path, self._forget)
+        connection = Connection(self._path, self._heads, ended=self._forget)
         self._connections.add(connection)
         self._meter.connections(len(self._connections))
         self._begin(self._connect(connection, accepted))
