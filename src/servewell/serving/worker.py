@@ -173,21 +173,29 @@ class Worker:
         self._accept()
         self._take_one()
 
-    def _take_one(self) -> None:
+    def _take_one(self) -> bool:
+        """Accept a connection; whether there was one."""
         try:
             accepted, _ = self._parts.listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             print(f"No connection can be accepted: {error.strerror}.", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
             self._stop_accepting()  # the sweep tries again in a second
-            return
+            return False
         accepted.settimeout(0)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self._path, self._heads, ended=self._forget)
         self._connections.add(connection)
         self._meter.connections(len(self._connections))
         self._begin(self._connect(connection, accepted))
+        return True
+
+    def _take_the_rest(self) -> None:
+        """Accept who has come already, then close the door: who waits behind it would be reset."""
+        while self._take_one():
+            pass
+        self._parts.listener.close()
 
     async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
         try:
@@ -270,6 +278,7 @@ class Worker:
         """Answer what is in flight, with `Connection: close`, then let go of everything."""
         self._stop_accepting()
         self._turns.draining = True
+        self._take_the_rest()
         await self._report()
         ends = self._loop.time() + self._parts.drain_s
         while (self._connections or self._turns.in_flight) and self._loop.time() < ends:

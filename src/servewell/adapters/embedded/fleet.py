@@ -123,6 +123,7 @@ class ProcessFleet:
                     fix="`servewell status` shows what runs; `servewell down` again waits longer",
                 )
             self._clock.sleep(LOOK_AGAIN_S)
+        self._child_ended()
         return bool(running)
 
     def logs(self) -> tuple[Path, ...]:

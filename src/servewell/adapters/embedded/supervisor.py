@@ -60,6 +60,7 @@ class Supervisor:
     snapshots: Snapshots
     listener: socket.socket
     orphans: dict[int, int]  # workers of a supervisor that died: index -> pid
+    relieved_at: float | None = None  # monotonic seconds; when the orphans were told to drain
     workers: dict[int, Child] = field(default_factory=dict)
     control: Child | None = None
     stopping: bool = False
@@ -72,8 +73,8 @@ class Supervisor:
         while not self.stopping:
             if self._revive():
                 self._write()
-            if self.orphans and (self._own_ready() or time.monotonic() > succession_ends):
-                self._end_orphans()
+            if self.orphans:
+                self._relieve(succession_ends)
             select.select([wake], [], [], TICK_S)
             _drain(wake)
         self._stop()
@@ -129,12 +130,24 @@ class Supervisor:
             for child in self.workers.values()
         )
 
-    def _end_orphans(self) -> None:
+    def _relieve(self, succession_ends: float) -> None:
+        """End the orphans once one's own workers are ready; they are ours until they are gone."""
+        now = time.monotonic()
+        if self.relieved_at is None and (self._own_ready() or now > succession_ends):
+            say(f"{len(self.orphans)} workers of the supervisor before drain")
+            self._signal_orphans(signal.SIGTERM)
+            self.relieved_at = now
+        elif self.relieved_at and now > self.relieved_at + self.plan.drain_s + KILL_AFTER_S:
+            self._signal_orphans(signal.SIGKILL)
+        home = self.files.home
+        living = {i: pid for i, pid in self.orphans.items() if is_ours(pid, "worker", home)}
+        if living != self.orphans:
+            self.orphans = living
+            self._write()
+
+    def _signal_orphans(self, number: signal.Signals) -> None:
         for pid in self.orphans.values():
-            _kill(pid, signal.SIGTERM)
-        say(f"ended {len(self.orphans)} workers of the supervisor before")
-        self.orphans = {}
-        self._write()
+            _kill(pid, number)
 
     def _stop(self) -> None:
         self.listener.close()
