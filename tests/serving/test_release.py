@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -183,6 +184,64 @@ def test_a_package_that_cannot_be_trusted_is_not_served(
         home.publish(blue, green)
         assert home.wait_for_snapshot().fault == ""
         assert late(home.send("POST", INFER, key=key, body=request())) == 16.0
+
+
+@pytest.mark.parametrize("spoil", [forged, lost, broken])
+def test_a_standby_that_cannot_be_loaded_delays_no_acknowledgement(
+    home: Home, spoil: Callable[[Home, Deployment], Deployment]
+) -> None:
+    """A deployment without traffic may fail: the rest of the snapshot is served and said so."""
+    key, grant = home.key()
+    blue, green = two(home, 0)
+    home.publish(blue, grants=(grant,))
+    with home.process():
+        home.wait_for_snapshot()
+        home.publish(blue, spoil(home, green))
+        report = home.wait_for_snapshot()
+        assert report.ready
+        assert "`green` (flights:2) cannot be served" in report.fault
+        other, other_grant = home.key()
+        home.publish(grants=(other_grant,))
+        assert home.wait_for_snapshot().ready
+        assert late(home.send("POST", INFER, key=other, body=request())) == 14.0
+        assert home.send("POST", INFER, key=key, body=request()).status == 401
+
+
+@pytest.mark.parametrize("served_before", [True, False])
+def test_a_snapshot_that_cannot_be_verified_yet_is_tried_again(
+    home: Home, *, served_before: bool
+) -> None:
+    """Whatever stands in the way is reported; the worker lives, and serves when it is gone."""
+    key, grant = home.key()
+    home.publish(home.deployment("blue", flight_model(2.0)), grants=(grant,))
+    home.publish(home.deployment("blue", flight_model(3.0)))
+    signing = home.folder / "keys" / "signing"
+    if not served_before:
+        _replace_by_folder(signing)
+    with home.process() as process:
+        if served_before:
+            home.wait_for_snapshot()
+            _replace_by_folder(signing)
+            (home.folder / "snapshot" / "current").touch()
+        report = home.wait_for_snapshot(fault=True)
+        assert report.ready == served_before
+        status = home.send("POST", INFER, key=key, body=request()).status
+        assert status == (200 if served_before else 401)
+        assert process.poll() is None
+        signing.rmdir()
+        signing.with_name("aside").rename(signing)
+        for _ in range(1_000):
+            report = home.wait_for_snapshot()
+            if not report.fault:
+                break
+            time.sleep(0.02)
+        assert (report.ready, report.fault) == (True, "")
+        assert late(home.send("POST", INFER, key=key, body=request())) == 16.0
+
+
+def _replace_by_folder(path: Path) -> None:
+    path.rename(path.with_name("aside"))
+    path.mkdir()
 
 
 def test_the_rest_serves_where_there_is_nothing_older(home: Home) -> None:

@@ -368,6 +368,26 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
     assert repr(decoded.columns[2]) == "[3]"
 
 
+@pytest.mark.parametrize("datatype", [Datatype.INT64, Datatype.UINT64, Datatype.INT8])
+@pytest.mark.parametrize(
+    "bounds", [{"minimum": 1e20}, {"maximum": -1e20}, {"minimum": 2.0**63}, {"minimum": -1e20}]
+)
+@pytest.mark.parametrize("value", [-(2**63), 0, 2**63 - 1, 2**64 - 1])
+def test_bounds_beyond_every_integer_are_kept(
+    datatype: Datatype, bounds: dict[str, float], value: int
+) -> None:
+    """A bound that no 64-bit integer reaches breaks no decoder, and refuses what it says."""
+    declared = Input(name="x", datatype=datatype, **bounds)  # type: ignore[arg-type]  # bounds alone
+    signature = Signature(inputs=(declared,), outputs=(Output(name="y", datatype=Datatype.FP32),))
+    tensor = {"name": "x", "datatype": datatype.value, "shape": [1, 1], "data": [value]}
+    body = msgspec.json.encode({"inputs": [tensor]})
+    fast = outcome(lambda one: RequestDecoder(signature).decode(one, rows_max=ROWS_MAX), body)
+    careful = outcome(lambda one: examine(one, signature, rows_max=ROWS_MAX), body)
+    assert repr(fast) == repr(careful)
+    within = bounds.get("minimum", value) <= value <= bounds.get("maximum", value)
+    assert within or isinstance(fast, str)
+
+
 def test_an_open_dimension_takes_any_width() -> None:
     """Where the model leaves a dimension open, the request decides, and it is kept."""
     signature = Signature(

@@ -13,8 +13,8 @@ class WorkerReport:
     worker: int  # index, from 0
     pid: int
     snapshot: int  # version that it serves from; 0 for none
-    ready: bool  # whether every live deployment of that snapshot is loaded
-    fault: str  # why the newest snapshot is not served, for a person; or empty
+    ready: bool  # whether every deployment with traffic of that snapshot is loaded
+    fault: str  # why not all of the newest snapshot is served, for a person; or empty
     at: float  # seconds since the epoch, UTC
 
 

@@ -32,6 +32,7 @@ class _Attempt:
     packages: dict[Proof, Package] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     complete: bool = True
+    held_back: bool = False  # whether an endpoint stays as it was
 
 
 class Loader:
@@ -47,7 +48,8 @@ class Loader:
         """Return the table of a snapshot.
 
         An endpoint with traffic to a deployment that cannot be loaded stays as it is `serving`,
-        where it is; else the rest of its deployments take the traffic. The keys are always those
+        where it is, and the version of the table too, which acknowledges the snapshot; else the
+        rest of its deployments take the traffic. The keys are always those
         of the snapshot, so that a revoked key is refused whatever else is wrong.
         """
         attempt = _Attempt()
@@ -55,7 +57,7 @@ class Loader:
             self._load_endpoint(endpoint, serving, attempt)
         self._packages = attempt.packages
         table = Table(
-            version=serving.version if attempt.faults and serving.version else snapshot.version,
+            version=serving.version if attempt.held_back else snapshot.version,
             endpoints=attempt.endpoints,
             grants={grant.id: grant for grant in snapshot.grants},
             routes=known_routes(attempt.endpoints.values()),
@@ -76,6 +78,7 @@ class Loader:
             served.append(Served(endpoint, deployment, package=package, meter=meter))
         before = serving.endpoints.get(endpoint.name)
         if lacking and before is not None and before.ready:
+            attempt.held_back = True
             attempt.endpoints[endpoint.name] = before
             for one in before.deployments.values():
                 attempt.packages[one.proof] = one.package

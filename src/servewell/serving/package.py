@@ -35,24 +35,35 @@ def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Pac
     Raises: ModelUnusableError.
     """
     try:
-        content = blobs.read(deployment.package)
-        if not signer.verify(content, _signature_bytes(deployment.package_signature)):
-            raise _refused(deployment, "its signature was not made with the key of this home")
-        manifest = manifest_from(content)
+        manifest = manifest_from(_verified(deployment, blobs, signer))
         model = OnnxModel(blobs.read(manifest.artifact), manifest.signature)
+        return _package(deployment, manifest.signature, model)
     except msgspec.DecodeError as error:
         raise _refused(deployment, f"its manifest cannot be read ({error})") from error
     except ModelUnusableError as error:
         raise _refused(deployment, error.why) from error
     except ServewellError as error:
         raise _refused(deployment, f"{error.what} {error.why}") from error
+    except Exception as error:
+        why = f"this version of Servewell cannot load it: {type(error).__name__} ({error})"
+        raise _refused(deployment, why) from error
+
+
+def _verified(deployment: Deployment, blobs: Blobs, signer: Signer) -> bytes:
+    content = blobs.read(deployment.package)
+    if not signer.verify(content, _signature_bytes(deployment.package_signature)):
+        raise _refused(deployment, "its signature was not made with the key of this home")
+    return content
+
+
+def _package(deployment: Deployment, signature: Signature, model: OnnxModel) -> Package:
     return Package(
         digest=deployment.package,
-        signature=manifest.signature,
+        signature=signature,
         model=model,
-        decoder=RequestDecoder(manifest.signature),
-        gatherer=Gatherer(manifest.signature),
-        batches=not any(-1 in one.row_shape for one in manifest.signature.inputs),
+        decoder=RequestDecoder(signature),
+        gatherer=Gatherer(signature),
+        batches=not any(-1 in one.row_shape for one in signature.inputs),
     )
 
 

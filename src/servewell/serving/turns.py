@@ -5,7 +5,6 @@ concurrent ones share a call of the model and an append to the log. No timer is 
 """
 
 import asyncio
-import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Final
 
 from servewell.serving.answers import http_answer, refusal
 from servewell.serving.exchange import Exchange
+from servewell.serving.log_lines import LogLines
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.oip_answer import OutputTensor, encode_answer
@@ -49,6 +49,7 @@ class Turns:
         self._loop = loop
         self._recorder = recorder
         self._meter = meter
+        self._failures = LogLines(loop.time)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         self._waiting: dict[tuple[Served, Wanted], list[Exchange]] = {}
         self._finished: list[Exchange] = []
@@ -133,12 +134,12 @@ class Turns:
         self._finished += batch
 
     def _fail(self, exchange: Exchange, error: ModelRunError) -> None:
-        print(f"Prediction {exchange.prediction_id}: the model failed ({error}).", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+        self._failures.say(f"Prediction {exchange.prediction_id}: the model failed ({error}).")
         exchange.error = ModelFailedError(
             f"The model failed on this request, prediction `{exchange.prediction_id}`.",
             why=f"it raised {error}, on these rows alone",
-            fix="look for values that the model was not trained on; the log of the worker names "
-            "this prediction",
+            fix="look for values that the model was not trained on; the record of this prediction "
+            "keeps what was sent",
         )
         self._finished.append(exchange)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
+from servewell.core.catalog.snapshot import Snapshot
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
@@ -226,24 +226,39 @@ class Worker:
 
     async def _load(self) -> None:
         """Serve from the newest snapshot that can be read. Loading does not stop serving."""
-        self._token = self._parts.snapshots.token()
-        snapshot, fault = await asyncio.to_thread(self._newest)
-        if snapshot is not None:
-            loaded = await asyncio.to_thread(self._loader.load, snapshot, self._path.table)
-            fault = " ".join((*loaded.faults, fault)).strip()
+        token = self._parts.snapshots.token()
+        loaded, fault = await asyncio.to_thread(self._loaded)
+        if loaded is not None:
             self._swap(loaded)
+        self._token = token
         self._polls_until_retry = RETRY_POLLS if fault else None
         if fault and fault != self._fault:
             print(fault, file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
         self._fault = fault
 
+    def _loaded(self) -> tuple[Loaded | None, str]:
+        """Return what can be served now, or None, and what stands in the way of the rest.
+
+        Whatever goes wrong here goes wrong again at each start, so none of it may end the worker.
+        """
+        fault = ""
+        try:
+            snapshot, fault = self._newest()
+            if snapshot is None:
+                return None, fault
+            loaded = self._loader.load(snapshot, self._path.table)
+        except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
+            return None, f"{fault} {_told(error)}".strip()
+        return loaded, " ".join((*loaded.faults, fault)).strip()
+
     def _newest(self) -> tuple[Snapshot | None, str]:
         snapshots = self._parts.snapshots
         try:
             return snapshots.current(), ""
-        except SnapshotCorruptError as error:
-            fault = f"{error.what} {error.why}."
-            return (None if self._path.table.version else snapshots.previous()), fault
+        except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
+            if self._path.table.version:
+                return None, _told(error)
+            return snapshots.previous(), _told(error)
 
     def _swap(self, loaded: Loaded) -> None:
         self._path.swap(loaded.table)
@@ -293,6 +308,12 @@ class Worker:
         self._recorder.close()
         self._meter.connections(0)
         self._meter.beat(now=0.0, in_flight=0)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, ServewellError):
+        return f"{error.what} {error.why}."
+    return f"The snapshot cannot be loaded: {type(error).__name__} ({error})."
 
 
 def _counters_path(parts: WorkerParts) -> Path:

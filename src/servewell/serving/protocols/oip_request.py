@@ -17,7 +17,8 @@ from servewell.core.catalog.signature import Datatype, Input, Signature
 from servewell.serving.protocols.columns import NUMBER_BOUNDS, Column, Decoded
 from servewell.serving.protocols.oip_examination import examine
 
-INT64_MAX: Final = 2**63 - 1  # the largest bound that msgspec checks
+INT64_MAX: Final = 2**63 - 1  # the largest bound that msgspec checks,
+INT64_MIN: Final = -(2**63)  # and the least
 
 
 class _Tensor(msgspec.Struct, gc=False):
@@ -156,8 +157,10 @@ def _not_null(declared: Input) -> Any:  # noqa: ANN401  (a type made at run time
     least, most = _bounds(declared)
     if declared.datatype.is_float:
         return Annotated[float, Meta(ge=least, le=most)]
-    low, high = max(math.ceil(least), -INT64_MAX - 1), min(math.floor(most), INT64_MAX)
-    return Annotated[int, Meta(ge=low, le=high)]
+    if least > INT64_MAX or most < INT64_MIN:
+        return Annotated[int, Meta(ge=1, le=0)]  # takes nothing: the examination decides
+    low, high = max(math.ceil(least), INT64_MIN), min(math.floor(most), INT64_MAX)
+    return Annotated[int, Meta(ge=min(low, INT64_MAX), le=max(high, INT64_MIN))]
 
 
 def _bounds(declared: Input) -> tuple[float, float]:
