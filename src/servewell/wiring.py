@@ -4,8 +4,8 @@ Every import of an adapter stands inside the property that needs it, so that a c
 it uses and no more.
 """
 
-import getpass
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -53,9 +53,9 @@ class EmbeddedPlatform:
     @cached_property
     def principal(self) -> str:
         """See `Platform.principal`."""
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):
+        try:  # by the process, not by a variable that anybody may set
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
             return f"uid-{os.getuid()}"
 
     @cached_property

@@ -74,3 +74,12 @@ def test_only_good_keys_are_granted(states: list[tuple[bool, float | None]]) -> 
         if key.revoked_at is None and (key.expires_at is None or key.expires_at > 2_000.0)
     }
     assert granted == good
+
+
+def test_a_replaced_key_is_not_replaced_again() -> None:
+    """Its successor may be, and owes nothing to the shortened end of the first."""
+    retiring, new = decide_rotate(KEY, key_id="b", digest="e", now=2_000.0, overlap_s=60.0).keys
+    with pytest.raises(KeyRetiredError, match="replaced by `b`"):
+        decide_rotate(retiring, key_id="c", digest="f", now=2_001.0, overlap_s=60.0)
+    newer = decide_rotate(new, key_id="c", digest="f", now=2_001.0, overlap_s=60.0).keys[1]
+    assert (newer.expires_at, newer.replaced_by) == (None, None)

@@ -100,3 +100,13 @@ def test_a_kept_operator_key_is_made_known(platform: Platform) -> None:
     platform.secrets.put(OPERATOR_KEY, key.encode())
     assert operator_key(platform) == key
     assert [one.id for one in platform.keys.list()] == [key_id(key)]
+
+
+def test_an_operator_key_that_has_ended_is_replaced(platform: Platform) -> None:
+    """After its revocation the command line gets another one, and after its rotation the new."""
+    first = operator_key(platform)
+    revoke_key(platform, key_id(first) or "")
+    second = operator_key(platform)
+    assert second != first
+    rotated = rotate_key(platform, key_id(second) or "", overlap_s=60)
+    assert operator_key(platform) == rotated.key

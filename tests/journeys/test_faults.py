@@ -87,6 +87,7 @@ def test_no_acknowledged_request_is_lost(ready_house: House) -> None:
             load.wait_answers(50)
             kill(ready_house.pids()[f"worker-{round_ % 2}"])
         load.wait_answers(50)
+    assert ready_house.json("records", "--usage")["lost"] == 0
     ready_house.run("down")
     answered = [one["parameters"]["prediction_id"] for one in load.answers]
     kept = [
@@ -119,7 +120,9 @@ def test_a_port_in_use_is_a_clear_error(ready_house: House) -> None:
     assert "SW-503" in failed.stderr
     assert f"Port {ready_house.port}" in failed.stderr
     assert ready_house.pids() == {}
-    assert ready_house.up()["answer"]["deployment"] == "v1"
+    repaired = ready_house.up()
+    assert repaired["answer"]["deployment"] == "v1"
+    assert ready_house.ask(repaired["key"])[0] == HTTPStatus.OK
 
 
 def test_two_homes_do_not_share_a_port(ready_house: House) -> None:

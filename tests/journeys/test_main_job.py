@@ -122,6 +122,15 @@ def test_ctrl_c_drains_and_stops(ready_house: House) -> None:
     assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
+def test_ctrl_c_before_the_end_leaves_nothing_running(ready_house: House) -> None:
+    """What the command had started when it was told to stop is stopped."""
+    process = ready_house.start("up", str(ready_house.folder))
+    eventually((ready_house.home / "run" / "supervisor.json").exists, within_s=60)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) in (0, 130)
+    assert ready_house.pids() == {}
+
+
 def test_down_stops_and_says_when_nothing_ran(ready_house: House) -> None:
     """Both are success: the state asked for is reached."""
     ready_house.up()
@@ -132,7 +141,10 @@ def test_down_stops_and_says_when_nothing_ran(ready_house: House) -> None:
 
 @pytest.mark.timeout(240)
 def test_a_killed_up_is_repaired_by_the_next(house: House) -> None:
-    """Whenever `up` is killed, `up` again ends with one model version, served."""
+    """Whenever `up` is killed, `up` again ends with a served version and a key that is shown.
+
+    A kill between keeping a version and its run may make that version a second time.
+    """
     for delay_s in (0.3, 0.8, 1.5, 2.5, 3.5, 4.5, 5.5):
         process = house.start("up", str(house.folder), "--detach")
         time.sleep(delay_s)
@@ -143,7 +155,7 @@ def test_a_killed_up_is_repaired_by_the_next(house: House) -> None:
     assert [one["number"] for one in house.json("models", "list")] in ([1], [1, 2])
     endpoint = house.json("endpoints", "show", "small")
     assert sum(one["share_bp"] for one in endpoint["deployments"]) == 10_000
-    key = done["key"] or house.json("keys", "create", "somebody")["key"]
+    key = done["key"] or house.json("keys", "create", "somebody")["key"]  # killed while showing it
     assert house.ask(key)[0] == HTTPStatus.OK
 
 

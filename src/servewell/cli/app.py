@@ -9,7 +9,7 @@ import click
 
 from servewell import __version__
 from servewell.cli.context import Opener, Session
-from servewell.cli.failure import EXIT_CODES, exit_code, explain
+from servewell.cli.failure import EXIT_CODES, exit_code, explain, unexpected
 from servewell.errors import ServewellError
 
 COMMANDS: Final = {
@@ -82,17 +82,27 @@ def _invoke(session: Session, arguments: list[str] | None) -> int:
 def _guarded(invoke: Callable[[], int], session: Session) -> int:
     try:
         return invoke()
-    except ServewellError as error:
-        explain(error, as_json=session.as_json)
-        return exit_code(error)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, a person gets words
+        return _failed(error, session)
+
+
+def _failed(error: BaseException, session: Session) -> int:
+    """Say what went wrong; return the exit code."""
+    code = 1
+    match error:
+        case ServewellError():
+            explain(error, as_json=session.as_json)
+            code = exit_code(error)
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case click.ClickException():
+            error.show()
+            code = error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("interrupted", err=True)
+            code = INTERRUPTED
+        case BrokenPipeError():
+            sys.stderr.close()
+        case _:
+            explain(unexpected(error), as_json=session.as_json)
+    return code

@@ -1,6 +1,8 @@
 """How a failure ends: words on stderr, and an exit code per family of errors."""
 
 import json
+import tempfile
+import traceback
 from dataclasses import asdict
 from typing import Final
 
@@ -26,6 +28,25 @@ def exit_code(error: ServewellError) -> int:
     """Return the exit code of an error's family."""
     family = int(error.code[len("SW-")])
     return FIRST_FAMILY_EXIT + family if family else 1
+
+
+class UnexpectedError(ServewellError):
+    """Something that Servewell does not expect: a fault of its own."""
+
+    code = "SW-001"
+
+
+def unexpected(error: BaseException) -> UnexpectedError:
+    """Return what to tell a person of a fault of ours; its trace is kept in a file."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="servewell-fault-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.writelines(traceback.format_exception(error))
+    return UnexpectedError(
+        f"Servewell failed in a way that it does not expect: {type(error).__name__}.",
+        why="this is a fault of Servewell itself; what was acknowledged before is kept",
+        fix=f"run it again; if it stays, report it with {file.name}, once you looked it through",
+    )
 
 
 def explain(error: ServewellError, *, as_json: bool) -> None:

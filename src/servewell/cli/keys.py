@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from servewell.cli import show
+from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
 from servewell.core.catalog.key import EVERY_ENDPOINT, ApiKey, Role
 from servewell.core.security.key_change import OVERLAP_S, KeyDecision, KeyRequest
@@ -40,8 +41,13 @@ def keys() -> None:
 @keys.command
 @click.argument("principal")
 @click.option(
-    "--endpoint", "endpoints", multiple=True, help="An endpoint it reaches; default: every one."
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    help="An endpoint that it reaches; default: the only one there is.",
+    shell_complete=endpoint_names,
 )
+@click.option("--every-endpoint", is_flag=True, help="It reaches all, also those still to come.")
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
@@ -57,6 +63,7 @@ def create(  # noqa: PLR0913 - the words of the command
     principal: str,
     *,
     endpoints: tuple[str, ...],
+    every_endpoint: bool,
     role: str,
     expires: float | None,
     dry_run: bool,
@@ -65,15 +72,24 @@ def create(  # noqa: PLR0913 - the words of the command
 
     Example: servewell keys create booking-site --endpoint flight-delays --expires 90d
     """
-    for endpoint in endpoints:
-        session.platform.endpoints.get(endpoint)
+    reached = (EVERY_ENDPOINT,) if every_endpoint else _reached(session, endpoints)
     request = KeyRequest(
-        principal=principal,
-        role=Role(role),
-        endpoints=endpoints or (EVERY_ENDPOINT,),
-        lifetime_s=expires,
+        principal=principal, role=Role(role), endpoints=reached, lifetime_s=expires
     )
     return _say_issued(session, create_key(session.platform, request, dry_run=dry_run), dry_run)
+
+
+def _reached(session: Session, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the endpoints named, each of which exists, or the only one there is."""
+    if named:
+        return tuple(session.platform.endpoints.get(name).name for name in named)
+    found = session.platform.endpoints.list()
+    if len(found) != 1:
+        raise click.UsageError(
+            f"there are {len(found)} endpoints; say which it reaches with --endpoint NAME, or "
+            "--every-endpoint"
+        )
+    return (found[0].name,)
 
 
 @keys.command("list")
@@ -144,10 +160,17 @@ def revoke(session: Session, key_id: str, *, dry_run: bool) -> int:
 def _say_issued(session: Session, issued: IssuedKey, dry_run: bool) -> int:
     shown = None if dry_run else issued.key
     if session.as_json:
-        value = {"key": shown, "because": issued.decision.because, "carried_out": not dry_run}
+        value = {
+            "key": shown,
+            "because": issued.decision.because,
+            "carried_out": not dry_run,
+            "behind": issued.behind,
+        }
         show.as_json({**value, **_public(issued.kept)})
         return 0
     click.echo(_would(issued.decision, dry_run=dry_run), err=True)
+    for index in issued.behind:
+        click.echo(f"worker {index} does not know it yet; `servewell status` says why", err=True)
     if shown:
         click.echo(shown)
         click.echo("shown this once; only a digest of it is kept", err=True)

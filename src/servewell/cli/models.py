@@ -93,7 +93,11 @@ def show_(session: Session, version: str) -> int:
     type=click.Choice([one.value for one in Format]),
     help="What it is; default: by its ending.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Parquet file to prove it on.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Parquet file to prove it on.",
+)
 @click.option("--label", help="Column of the data that is no input.")
 @dry_run
 @command

@@ -62,7 +62,8 @@ def traffic(
 ) -> int:
     """Split the requests of ENDPOINT between its deployments.
 
-    The shares sum to 100 %; a deployment that is not named gets none and stays loaded.
+    The shares sum to 100 %; a deployment that is not named gets none. It stays loaded while a
+    rollback could return to it: while it had a share in one of the two traffic splits before this.
 
     Example: servewell traffic flight-delays v1=90% v2=10%
     """

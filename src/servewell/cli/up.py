@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +15,18 @@ from servewell.cli.steps import Steps
 from servewell.core.catalog.workload import Workload
 from servewell.flows.bring_up import BroughtUp, bring_up, foresee
 from servewell.flows.platform import Platform
+from servewell.ports.fleet import NotServingError
 
 LOOK_AGAIN_S: Final = 0.2
 STOP_MARGIN_S: Final = 15.0
+TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command
 @click.argument("workload", type=click.Path(path_type=Path), default=Path())
-@click.option("--detach", is_flag=True, help="Return once it serves, and leave it serving.")
+@click.option(
+    "--detach", is_flag=True, help="Return once it serves, and leave it serving; --json implies it."
+)
 @click.option(
     "--set",
     "overrides",
@@ -45,11 +51,32 @@ def up(
     if dry_run:
         _show_plan(session, foresee(platform, described, folder))
         return 0
-    with Steps(quiet=session.as_json) as steps:
-        steps.report("workload", f"{described.workload}: no faults")
-        done = bring_up(platform, described, folder, report=steps.report)
-    _show(session, done, detach=detach)
-    return 0 if detach or session.as_json else _stay(platform, described)
+    stays = not (detach or session.as_json)
+    with _stopped_with(platform, described) if stays else nullcontext():
+        with Steps(quiet=session.as_json) as steps:
+            steps.report("workload", f"{described.workload}: no faults")
+            done = bring_up(platform, described, folder, report=steps.report)
+        _show(session, done, detach=detach)
+    return _stay(platform, described) if stays else 0
+
+
+@contextmanager
+def _stopped_with(platform: Platform, workload: Workload) -> Iterator[None]:
+    """Stop what this command started when it is told to stop before it is done."""
+    found = platform.fleet.state().supervisor is not None
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    for number in TOLD:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not found:
+            platform.fleet.stop(workload.serving.drain_s + STOP_MARGIN_S)
+        raise
 
 
 def _show_plan(session: Session, plan: list[tuple[str, str]]) -> None:
@@ -108,6 +135,7 @@ def _as_value(done: BroughtUp) -> dict[str, object]:
         "equivalence": done.version.manifest.equivalence,
         "metrics": done.version.manifest.metrics,
         "workers": done.fleet.workers,
+        "plan_differs": done.plan_differs,
         "request": done.request,
         "answer": done.answer,
     }
@@ -116,12 +144,19 @@ def _as_value(done: BroughtUp) -> dict[str, object]:
 def _stay(platform: Platform, workload: Workload) -> int:
     """Stay until the service ends, or end it when told to."""
     told: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in TOLD:
         signal.signal(number, lambda received, frame: told.append(received))  # noqa: ARG005 - the signal's own
     while not told and platform.fleet.state().supervisor is not None:
         time.sleep(LOOK_AGAIN_S)
     if told:
         click.echo("\ndraining …", err=True)
         platform.fleet.stop(workload.serving.drain_s + STOP_MARGIN_S)
+    elif platform.fleet.state().workers:
+        raise NotServingError(
+            "The supervisor has died; its workers serve on.",
+            why="it was killed, and nothing replaces a worker that dies now",
+            fix="`servewell up` again repairs it without a gap; `servewell logs supervisor` shows "
+            "its last words",
+        )
     click.echo("stopped", err=True)
     return 0

@@ -12,7 +12,7 @@ from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.signature import example_row
 from servewell.core.catalog.workload import Workload
 from servewell.core.operations.freshness import RunDecision
-from servewell.core.operations.traffic import decide_deploy
+from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
 from servewell.errors import ServewellError
 from servewell.flows.keys import IssuedKey, create_key, operator_key
@@ -71,19 +71,21 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
         platform, workload, folder, dataset=dataset, progress=lambda line: report("model", line)
     )
     report("model", f"{made.version.name}: {made.decision.because}")
-    endpoint, key = _ensure_served(platform, workload, made.version, report=report)
+    endpoint = _ensure_served(platform, workload, made.version, report=report)
     door_key = operator_key(platform)
     snapshot = publish_snapshot(platform)
     plan = plan_for(workload)
     report("workers", f"starting {plan.workers} on {plan.host}:{plan.port}")
-    fleet = platform.fleet.start(plan)
+    running = platform.fleet.start(plan).plan or plan
     wait_ready(platform, snapshot.version)
-    report("workers", f"{len(fleet.workers)} ready on {plan.host}:{plan.port}")
+    fleet = platform.fleet.state()
+    report("workers", f"{len(fleet.workers)} ready on {running.host}:{running.port}")
     row = example_row(made.version.manifest.signature)
     columns = {name: [value] for name, value in row.items()}
     answer = platform.door(door_key).predict(endpoint.name, dict(columns))
     report("request", f"answered in {answer.elapsed_ms:.1f} ms by `{answer.deployment}`")
-    running = fleet.plan or plan
+    key = _ensure_key(platform, endpoint)  # last, so that one that was made is also shown
+    report("key", "made a new one" if key else "the endpoint has one already")
     return BroughtUp(
         workload=workload.workload,
         dataset=dataset,
@@ -106,19 +108,26 @@ def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[
     """
     dataset = foresee_dataset(platform, workload, folder)
     model = foresee_model(platform, workload, folder)
+    endpoint = _endpoint_of(platform, workload)
     plan, state = plan_for(workload), platform.fleet.state()
-    known = workload.endpoint_name in {one.name for one in platform.endpoints.list()}
+    start = f"start {plan.workers} on {plan.host}:{plan.port}"
     return [
         ("data", _about(dataset) if dataset is None or dataset.number else "keep a new version"),
         ("model", f"{'make' if model.needed else 'keep'} it: {model.because}"),
-        ("endpoint", f"{'keep' if known else 'create'} `{workload.endpoint_name}`"),
-        (
-            "workers",
-            "find them running"
-            if state.supervisor
-            else f"start {plan.workers} on {plan.host}:{plan.port}",
-        ),
+        ("endpoint", _foreseen_traffic(endpoint, workload, new_version=model.needed)),
+        ("workers", "find them running" if state.supervisor else start),
+        ("key", "keep it" if endpoint and _has_key(platform, endpoint) else "make one"),
     ]
+
+
+def _foreseen_traffic(endpoint: Endpoint | None, workload: Workload, *, new_version: bool) -> str:
+    name = f"`{workload.endpoint_name}`"
+    if endpoint is None:
+        return f"create {name}, and send all its requests to the version"
+    if new_version:
+        return f"send all requests of {name} to the new version, now {describe(endpoint.traffic)}"
+    rules = "" if endpoint.policy == policy_for(workload) else ", with new rules"
+    return f"keep {name}{rules}: a version that it has gets no traffic by this"
 
 
 def plan_for(workload: Workload) -> FleetPlan:
@@ -175,8 +184,8 @@ def _not_ready(platform: Platform, version: int) -> list[str]:
 
 def _ensure_served(
     platform: Platform, workload: Workload, version: ModelVersion, *, report: Report
-) -> tuple[Endpoint, IssuedKey | None]:
-    """Return the endpoint with the version deployed, and its key where it is new."""
+) -> Endpoint:
+    """Return the endpoint with the version deployed."""
     endpoint = _ensure_endpoint(platform, workload)
     known = {one.package for one in endpoint.deployments}
     if version.package not in known:
@@ -186,28 +195,34 @@ def _ensure_served(
         endpoint = platform.endpoints.get(endpoint.name)
     else:
         report("endpoint", f"`{endpoint.name}` has {version.name} already; traffic stays")
-    key = _ensure_key(platform, endpoint)
-    report("key", "made a new one" if key else "the endpoint has one already")
-    return endpoint, key
+    return endpoint
 
 
 def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
     policy = policy_for(workload)
+    endpoint = _endpoint_of(platform, workload)
+    if endpoint is None:
+        new = Endpoint(name=workload.endpoint_name, workload=workload.workload, policy=policy)
+        return platform.endpoints.save(new, _change(platform, new, ChangeKind.ENDPOINT_CREATED))
+    if endpoint.policy == policy:
+        return endpoint
+    changed = replace(endpoint, policy=policy)
+    return platform.endpoints.save(changed, _change(platform, changed, ChangeKind.POLICY_SET))
+
+
+def _endpoint_of(platform: Platform, workload: Workload) -> Endpoint | None:
+    """Return the endpoint of this workload, or None. Raises: EndpointTakenError."""
     try:
         endpoint = platform.endpoints.get(workload.endpoint_name)
     except EndpointMissingError:
-        new = Endpoint(name=workload.endpoint_name, workload=workload.workload, policy=policy)
-        return platform.endpoints.save(new, _change(platform, new, ChangeKind.ENDPOINT_CREATED))
+        return None
     if endpoint.workload != workload.workload:
         raise EndpointTakenError(
             f"The endpoint `{endpoint.name}` belongs to the workload `{endpoint.workload}`.",
             why="two workloads under one name would take turns at each other's traffic",
             fix="give this one another name with `endpoint.name` in its file",
         )
-    if endpoint.policy == policy:
-        return endpoint
-    changed = replace(endpoint, policy=policy)
-    return platform.endpoints.save(changed, _change(platform, changed, ChangeKind.POLICY_SET))
+    return endpoint
 
 
 def _change(platform: Platform, endpoint: Endpoint, kind: ChangeKind) -> Change:
@@ -224,10 +239,14 @@ def _change(platform: Platform, endpoint: Endpoint, kind: ChangeKind) -> Change:
 
 def _ensure_key(platform: Platform, endpoint: Endpoint) -> IssuedKey | None:
     """Return a new key where no key was ever made for this endpoint by name."""
-    if any(endpoint.name in key.endpoints for key in platform.keys.list()):
+    if _has_key(platform, endpoint):
         return None
     request = KeyRequest(principal=endpoint.workload, endpoints=(endpoint.name,))
     return create_key(platform, request)
+
+
+def _has_key(platform: Platform, endpoint: Endpoint) -> bool:
+    return any(endpoint.name in key.endpoints for key in platform.keys.list())
 
 
 def _free_name(endpoint: Endpoint, version: ModelVersion) -> str:

@@ -13,13 +13,21 @@ from servewell.core.security.key_change import (
     decide_create,
     decide_revoke,
     decide_rotate,
+    is_good,
 )
+from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot, wait_acknowledged
 
 PEPPER: Final = "pepper"
 OPERATOR_KEY: Final = "operator-key"
 OPERATOR: Final = "operator"
+
+
+class NotAcknowledgedError(ServewellError):
+    """A worker did not say in time that it has taken up a change."""
+
+    code = "SW-512"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,7 @@ class IssuedKey:
     key: str
     kept: ApiKey
     decision: KeyDecision
+    behind: tuple[int, ...] = ()  # live workers that did not acknowledge it in time
 
     def __repr__(self) -> str:
         return f"IssuedKey(id={self.kept.id!r})"
@@ -42,8 +51,8 @@ def create_key(platform: Platform, request: KeyRequest, *, dry_run: bool = False
     key, public, digest = _fresh(platform)
     now = platform.clock.now()
     decision = decide_create(request, key_id=public, digest=digest, now=now)
-    _carry_out(platform, decision, subject=public, dry_run=dry_run)
-    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision)
+    behind = _carry_out(platform, decision, subject=public, dry_run=dry_run)
+    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision, behind=behind)
 
 
 def rotate_key(
@@ -61,17 +70,26 @@ def rotate_key(
         now=platform.clock.now(),
         overlap_s=overlap_s,
     )
-    _carry_out(platform, decision, subject=old, dry_run=dry_run)
-    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision)
+    if not dry_run and old == _kept_operator_id(platform):
+        platform.secrets.put(OPERATOR_KEY, key.encode())
+    behind = _carry_out(platform, decision, subject=old, dry_run=dry_run)
+    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision, behind=behind)
 
 
 def revoke_key(platform: Platform, old: str, *, dry_run: bool = False) -> KeyDecision:
     """End a key; no worker accepts it once this returns.
 
-    Raises: KeyMissingError, KeyRetiredError, StateUnavailableError, StorageError.
+    Raises: KeyMissingError, KeyRetiredError, NotAcknowledgedError, StateUnavailableError,
+    StorageError.
     """
     decision = decide_revoke(platform.keys.get(old), now=platform.clock.now())
-    _carry_out(platform, decision, subject=old, dry_run=dry_run)
+    behind = _carry_out(platform, decision, subject=old, dry_run=dry_run)
+    if behind:
+        raise NotAcknowledgedError(
+            f"Key `{old}` is revoked, and {len(behind)} workers may still accept it.",
+            why=f"worker {', '.join(map(str, behind))} did not take up the new snapshot in time",
+            fix="`servewell status` says why; `servewell down` stops whatever still accepts it",
+        )
     return decision
 
 
@@ -83,17 +101,26 @@ def operator_key(platform: Platform) -> str:
     Raises: StateUnavailableError, StorageError.
     """
     kept = platform.secrets.find(OPERATOR_KEY)
-    key = kept.decode() if kept else _fresh(platform)[0]
+    known = {one.id: one for one in platform.keys.list()}
+    registered = known.get(_kept_operator_id(platform))
+    if kept is not None and registered is not None and is_good(registered, platform.clock.now()):
+        return kept.decode()
+    key = kept.decode() if kept is not None and registered is None else _fresh(platform)[0]
+    platform.secrets.put(OPERATOR_KEY, key.encode())
     public = key_id(key) or ""
-    if kept is None:
-        platform.secrets.put(OPERATOR_KEY, key.encode())
-    if public not in {one.id for one in platform.keys.list()}:
-        request = KeyRequest(principal=OPERATOR, role=Role.OPERATOR)
-        digest = key_digest(key, platform.secrets.get(PEPPER))
-        now = platform.clock.now()
-        decision = decide_create(request, key_id=public, digest=digest, now=now)
-        _keep(platform, decision, subject=public)
+    decision = decide_create(
+        KeyRequest(principal=OPERATOR, role=Role.OPERATOR),
+        key_id=public,
+        digest=key_digest(key, platform.secrets.get(PEPPER)),
+        now=platform.clock.now(),
+    )
+    _keep(platform, decision, subject=public)
     return key
+
+
+def _kept_operator_id(platform: Platform) -> str:
+    kept = platform.secrets.find(OPERATOR_KEY)
+    return (key_id(kept.decode()) if kept else None) or ""
 
 
 def _fresh(platform: Platform) -> tuple[str, str, str]:
@@ -101,11 +128,13 @@ def _fresh(platform: Platform) -> tuple[str, str, str]:
     return key, key_id(key) or "", key_digest(key, platform.secrets.get(PEPPER))
 
 
-def _carry_out(platform: Platform, decision: KeyDecision, *, subject: str, dry_run: bool) -> None:
+def _carry_out(
+    platform: Platform, decision: KeyDecision, *, subject: str, dry_run: bool
+) -> tuple[int, ...]:
     if dry_run:
-        return
+        return ()
     _keep(platform, decision, subject=subject)
-    wait_acknowledged(platform, publish_snapshot(platform).version)
+    return wait_acknowledged(platform, publish_snapshot(platform).version)
 
 
 def _keep(platform: Platform, decision: KeyDecision, *, subject: str) -> None:

@@ -58,10 +58,13 @@ def decide_rotate(
     """Return a new key with the rights of `old`, which stays good for `overlap_s` seconds more.
 
     The overlap never prolongs the old key; the new one lives as long as the old one was to live.
+    A key that was replaced already is not replaced again: its successor may be.
 
     Raises: KeyRetiredError.
     """
     _refuse_retired(old, now)
+    if old.replaced_by is not None:
+        raise _retired(old, f"replaced by `{old.replaced_by}`")
     ends = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
     lifetime_s = None if old.expires_at is None else old.expires_at - old.created_at
     new = replace(
@@ -70,6 +73,7 @@ def decide_rotate(
         digest=digest,
         created_at=now,
         expires_at=None if lifetime_s is None else now + lifetime_s,
+        replaced_by=None,
     )
     retiring = replace(old, expires_at=ends, replaced_by=key_id)
     because = f"key `{old.id}` of `{old.principal}` replaced; it ends in {ends - now:.0f} s"
@@ -88,12 +92,25 @@ def decide_revoke(old: ApiKey, *, now: float) -> KeyDecision:
     )
 
 
+def is_good(key: ApiKey, now: float) -> bool:
+    """Whether the key has neither been revoked nor replaced, nor has expired."""
+    ended = key.expires_at is not None and key.expires_at <= now
+    return key.revoked_at is None and key.replaced_by is None and not ended
+
+
 def _refuse_retired(key: ApiKey, now: float) -> None:
-    expired = key.expires_at is not None and key.expires_at <= now
-    if key.revoked_at is None and not expired:
+    if key.revoked_at is not None:
+        state = "revoked"
+    elif key.expires_at is not None and key.expires_at <= now:
+        state = "expired"
+    else:
         return
-    raise KeyRetiredError(
-        f"Key `{key.id}` is {'expired' if key.revoked_at is None else 'revoked'} already.",
+    raise _retired(key, state)
+
+
+def _retired(key: ApiKey, state: str) -> KeyRetiredError:
+    return KeyRetiredError(
+        f"Key `{key.id}` is {state} already.",
         why="a key that has ended does not come back",
-        fix="`servewell keys create` makes a new one",
+        fix="`servewell keys list` shows those that are good; `servewell keys create` makes one",
     )
