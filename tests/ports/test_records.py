@@ -832,6 +832,36 @@ def test_one_signature_needs_no_help(log: Log) -> None:
     assert table.schema.field("input_pair").type == pa.list_(pa.float64())
 
 
+@pytest.mark.parametrize("elsewhere", ["trips", "flights"])
+def test_one_package_may_be_personal_in_turns(log: Log, elsewhere: str) -> None:
+    """Each record is read by the schema before it, of another endpoint or after a change of rule.
+
+    A missing value is null by either.
+    """
+    plain, personal = (
+        RecordSchema(
+            package="d" * 64, inputs=(("age", "FP32", (1,), rule),), outputs=(("y", "FP32", ()),)
+        )
+        for rule in (False, True)
+    )
+    told: list[RecordSchema | PredictionRecord] = []
+    ages = [[0.5], ["0f3a"], [1.5], ["77aa"], [None], [None]]
+    for number, age in enumerate(ages):
+        told.append(personal if number % 2 else plain)
+        endpoint = elsewhere if number % 2 else "flights"
+        values = {"package": plain.package, "inputs": [age], "outputs": [[0.5]]}
+        told.append(answered(number, endpoint=endpoint, **values))
+    (log.folder / "live").mkdir(parents=True)
+    data = b"".join(map(frame, (SegmentHeader(worker=0, pid=1, started_ns=2), *told)))
+    (log.folder / "live" / "w0.segment").write_bytes(data)
+    for _ in range(2):
+        read = log.read()
+        assert [row["inputs"] for row in read] == [{"age": age} for age in ages]
+        assert [row["outputs"] for row in read] == [{"y": [0.5]}] * len(ages)
+        log.compact()
+    assert log.records.usage().damaged_bytes == 0
+
+
 def test_files_bear_nothing_of_a_personal_value(log: Log) -> None:
     """A personal input is a text column of tokens, whatever its datatype."""
     schema = RecordSchema(

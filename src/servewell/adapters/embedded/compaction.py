@@ -128,13 +128,25 @@ def scanned(segment: Segment, folders: RecordFolders) -> Contents:
     Raises: OSError.
     """
     contents = segment.scan()
-    for entry in contents.entries:
-        if entry.package and entry.package not in contents.schemas:
-            found = _known_schema(folders, entry)
-            if found is None:
-                break
-            contents.schemas[entry.package] = found
+    sought: dict[tuple[str, str], int] = {}
+    for place, entry in enumerate(contents.entries):
+        if entry.package and entry.schema < 0:
+            key = (entry.endpoint, entry.package)
+            if key not in sought:
+                sought[key] = _schema_elsewhere(contents, folders, entry)
+            contents.entries[place] = entry._replace(schema=sought[key])
     return contents
+
+
+def _schema_elsewhere(contents: Contents, folders: RecordFolders, entry: Entry) -> int:
+    """Return the number of a schema for a record that has none before it, or -1."""
+    here = (schema for schema in contents.schemas if schema.package == entry.package)
+    found = _known_schema(folders, entry) or next(here, None)
+    if found is None:
+        return -1
+    if found not in contents.schemas:
+        contents.schemas.append(found)
+    return contents.schemas.index(found)
 
 
 def _known_schema(folders: RecordFolders, entry: Entry) -> RecordSchema | None:
@@ -158,8 +170,9 @@ class _Writing:
 
     def tables(self) -> Iterator[pa.Table]:
         for entries in _portions(self._entries):
-            records = [record for _, record in self._segment.records(entries)]
-            table, misfits = table_of(records, self._layout)
+            found = self._segment.records(entries)
+            bound = [(entry.schema, record) for entry, record in found]
+            table, misfits = table_of(bound, self._layout)
             self.misfit_bytes += sum(len(frame(misfit)) for misfit in misfits)
             yield table
 
@@ -191,25 +204,21 @@ def _extended_ledger(contents: Contents, folders: RecordFolders) -> Ledger:
     ledger = dict(before)
     for entry in contents.entries:
         ledger.setdefault(entry.endpoint, ())
-    for endpoint, package in dict.fromkeys(
-        (entry.endpoint, entry.package) for entry in contents.entries
+    for endpoint, schema in dict.fromkeys(
+        (entry.endpoint, entry.schema) for entry in contents.entries
     ):
-        if package in contents.schemas:
-            ledger[endpoint] = extended(ledger[endpoint], (contents.schemas[package],))
+        if schema >= 0:
+            ledger[endpoint] = extended(ledger[endpoint], (contents.schemas[schema],))
     if ledger != before:
         write_atomically(folders.columns, msgspec.json.encode(ledger))
     return ledger
 
 
 def _layout(segment: Segment, columns: Columns, entries: list[Entry]) -> Layout:
-    schemas = segment.contents.schemas
-    packages = dict.fromkeys(entry.package for entry in entries)
-    note = FileNote(
-        segment=segment.stem,
-        records=len(entries),
-        schemas=tuple(schemas[package] for package in packages if package in schemas),
-    )
-    return layout_of(columns, note)
+    numbers = dict.fromkeys(entry.schema for entry in entries if entry.schema >= 0)
+    schemas = {number: segment.contents.schemas[number] for number in numbers}
+    note = FileNote(segment=segment.stem, records=len(entries), schemas=tuple(schemas.values()))
+    return layout_of(columns, note, schemas)
 
 
 def _finish(

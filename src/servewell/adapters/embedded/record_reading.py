@@ -80,9 +80,9 @@ def _from_segment(segment: Segment, folders: RecordFolders, query: RecordQuery) 
     newest_first = query.limit is not None
     with storage_faults(segment.path, doing="read"):
         contents = scanned(segment, folders)
-        schemas = tuple(contents.schemas.values())
+        schemas = tuple(contents.schemas)
         note = FileNote(segment=segment.stem, records=len(contents.entries), schemas=schemas)
-        layout = layout_of(extended((), schemas), note)
+        layout = layout_of(extended((), schemas), note, dict(enumerate(schemas)))
         entries = [entry for entry in contents.entries if _may_match(query, entry)]
         for portion in _portions(entries, newest_first=newest_first):
             rows = _requests(segment, portion, query, layout)
@@ -94,12 +94,12 @@ def _requests(
     segment: Segment, entries: list[Entry], query: RecordQuery, layout: Layout
 ) -> list[Row]:
     found = [
-        (entry.endpoint, record)
+        (entry, record)
         for entry, record in segment.records(entries)
         if query.prediction_id in (None, record.prediction_id)
     ]
-    table, _ = table_of([record for _, record in found], layout)
-    return list(requests_in(table, (endpoint for endpoint, _ in found)))
+    table, _ = table_of([(entry.schema, record) for entry, record in found], layout)
+    return list(requests_in(table, (entry.endpoint for entry, _ in found)))
 
 
 def _from_file(file: RecordFile, query: RecordQuery, corrupt: list[Path]) -> Iterator[Timed]:

@@ -75,21 +75,23 @@ class Place:
 
 
 Places = tuple[tuple[Place, ...], tuple[Place, ...]]  # of the inputs, of the outputs
+Sides = tuple[dict[str, list[str]], dict[str, list[str]]]  # inputs, outputs: columns by name
+Bound = tuple[int, PredictionRecord]  # a record, and the number of its schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How the records of some packages lie in a table."""
+    """How the records of some schemas lie in a table."""
 
     arrow: pa.Schema
-    places: Mapping[str, Places]  # by package
+    places: Mapping[int, Places]  # by number of the schema
 
 
-def layout_of(columns: Columns, note: FileNote) -> Layout:
-    """Return the layout of a table with these columns, which hold all tensors of the note."""
+def layout_of(columns: Columns, note: FileNote, schemas: Mapping[int, RecordSchema]) -> Layout:
+    """Return the layout of a table with these columns, which hold all tensors of the schemas."""
     return Layout(
         arrow=arrow_schema(columns, msgspec.json.encode(note)),
-        places={schema.package: _places(schema, columns) for schema in note.schemas},
+        places={number: _places(schema, columns) for number, schema in schemas.items()},
     )
 
 
@@ -98,36 +100,33 @@ def note_in(schema: pa.Schema) -> FileNote:
     return msgspec.json.decode(schema.metadata[b"servewell"], type=FileNote)
 
 
-def table_of(
-    records: list[PredictionRecord], layout: Layout
-) -> tuple[pa.Table, list[PredictionRecord]]:
+def table_of(bound: list[Bound], layout: Layout) -> tuple[pa.Table, list[PredictionRecord]]:
     """Return the records as a table, and those whose values do not fit their schema.
 
     These stand in the table too, with nulls for values.
     """
     try:
-        return _table(records, layout), []
+        return _table(bound, layout), []
     except MISFITS:
-        if len(records) == 1:
-            bare = msgspec.structs.replace(records[0], inputs=[], outputs=[])
-            return _table([bare], layout), records
-    middle = len(records) // 2
-    first, misfits = table_of(records[:middle], layout)
-    second, more = table_of(records[middle:], layout)
+        if len(bound) == 1:
+            [(schema, record)] = bound
+            bare = msgspec.structs.replace(record, inputs=[], outputs=[])
+            return _table([(schema, bare)], layout), [record]
+    middle = len(bound) // 2
+    first, misfits = table_of(bound[:middle], layout)
+    second, more = table_of(bound[middle:], layout)
     return pa.concat_tables((first, second)), misfits + more
 
 
 def requests_in(table: pa.Table, endpoints: Iterable[str]) -> Iterator[Row]:
     """Yield one plain dictionary for each request; their endpoints do not stand in the table."""
-    columns = columns_in(table.schema)
-    schemas = note_in(table.schema).schemas
-    places = {schema.package: _places(schema, columns) for schema in schemas}
+    sides = _sides(note_in(table.schema).schemas, columns_in(table.schema))
     times = table.schema.get_field_index("time")
     table = table.set_column(times, "time", table["time"].cast(pa.int64()))
     cells = {name: table[name].to_pylist() for name in table.schema.names}
     starts = [number for number, row in enumerate(cells["row"]) if not row]
     for endpoint, (start, end) in zip(endpoints, pairwise([*starts, table.num_rows]), strict=False):
-        row = _request(cells, start, end, places.get(cells["package"][start], ((), ())))
+        row = _request(cells, start, end, sides.get(cells["package"][start], ({}, {})))
         row["endpoint"] = endpoint
         yield row
 
@@ -158,15 +157,27 @@ def _places(schema: RecordSchema, columns: Columns) -> tuple[tuple[Place, ...], 
     return places[: len(schema.inputs)], places[len(schema.inputs) :]
 
 
-def _table(records: list[PredictionRecord], layout: Layout) -> pa.Table:
+def _sides(schemas: Iterable[RecordSchema], columns: Columns) -> dict[str, Sides]:
+    """Return, by package, the columns in which a tensor may stand: one for each of its types."""
+    found: dict[str, Sides] = {}
+    for schema in schemas:
+        sides = found.setdefault(schema.package, ({}, {}))
+        for side, places in zip(sides, _places(schema, columns), strict=True):
+            for place in places:
+                side.setdefault(place.name, []).append(place.column)
+    return found
+
+
+def _table(bound: list[Bound], layout: Layout) -> pa.Table:
     """Build the table column by column, which is many times faster than row by row."""
+    records = [record for _, record in bound]
     counts = np.array([record.rows if _valued(record) else 1 for record in records], np.int64)
     owners = np.repeat(np.arange(len(records)), counts)  # of each table row: its record
     arrays = dict(_request_arrays(records))
     if len(owners) > len(records):
         arrays = {name: array.take(pa.array(owners)) for name, array in arrays.items()}
     arrays["row"] = _row_numbers(records, counts)
-    pieces = _tensor_pieces(records, owners, counts, layout)
+    pieces = _tensor_pieces(bound, owners, counts, layout)
     for field in layout.arrow:
         if field.name not in arrays:
             arrays[field.name] = _joined(pieces.get(field.name, []), len(owners), field.type)
@@ -198,14 +209,14 @@ def _row_numbers(records: list[PredictionRecord], counts: Numbers) -> pa.Array:
 
 
 def _tensor_pieces(
-    records: list[PredictionRecord], owners: Numbers, counts: Numbers, layout: Layout
+    bound: list[Bound], owners: Numbers, counts: Numbers, layout: Layout
 ) -> dict[str, list[Piece]]:
-    """Return the values of each column in pieces: one for each package that has it."""
+    """Return the values of each column in pieces: one for each schema that has it."""
     pieces: dict[str, list[Piece]] = {}
     for side, tensors_of_record in enumerate((attrgetter("inputs"), attrgetter("outputs"))):
-        for package, owning in _by_package(records, tensors_of_record).items():
-            tensors = zip(*(tensors_of_record(records[one]) for one in owning), strict=True)
-            for place, values in zip(layout.places[package][side], tensors, strict=True):
+        for schema, owning in _by_schema(bound, tensors_of_record).items():
+            tensors = zip(*(tensors_of_record(bound[one][1]) for one in owning), strict=True)
+            for place, values in zip(layout.places[schema][side], tensors, strict=True):
                 given, own = _given(values, owning)
                 rows = np.flatnonzero(np.isin(owners, own))
                 kind = layout.arrow.field(place.column).type
@@ -225,14 +236,14 @@ def _given(tensors: tuple[Values, ...], owning: list[int]) -> tuple[tuple[Values
     return tuple(tensor for tensor, _ in pairs), [owner for _, owner in pairs]
 
 
-def _by_package(
-    records: list[PredictionRecord], tensors_of_record: Callable[[PredictionRecord], list[Any]]
-) -> dict[str, list[int]]:
-    packages: dict[str, list[int]] = {}
-    for number, record in enumerate(records):
+def _by_schema(
+    bound: list[Bound], tensors_of_record: Callable[[PredictionRecord], list[Any]]
+) -> dict[int, list[int]]:
+    schemas: dict[int, list[int]] = {}
+    for number, (schema, record) in enumerate(bound):
         if record.rows > 0 and tensors_of_record(record):
-            packages.setdefault(record.package, []).append(number)
-    return packages
+            schemas.setdefault(schema, []).append(number)
+    return schemas
 
 
 def _array(
@@ -283,11 +294,11 @@ def _joined(pieces: list[Piece], length: int, kind: pa.DataType) -> pa.Array:
     return values.take(pa.array(places, mask=places < 0))
 
 
-def _request(cells: Mapping[str, list[Any]], start: int, end: int, places: Places) -> Row:
+def _request(cells: Mapping[str, list[Any]], start: int, end: int, sides: Sides) -> Row:
     valued = cells["row"][start] is not None
     inputs, outputs = (
-        {place.name: cells[place.column][start:end] for place in (side if valued else ())}
-        for side in places
+        {name: _cells_of(cells, names, start, end) for name, names in side.items() if valued}
+        for side in sides
     )
     answered = any(value is not None for values in outputs.values() for value in values)
     row = {name: cells[name][start] for name in KEPT_AS_THEY_ARE}
@@ -296,3 +307,12 @@ def _request(cells: Mapping[str, list[Any]], start: int, end: int, places: Place
     row["inputs"] = inputs
     row["outputs"] = outputs if answered else {}
     return row
+
+
+def _cells_of(cells: Mapping[str, list[Any]], names: list[str], start: int, end: int) -> list[Any]:
+    """Return the values of one tensor of a request: they stand in one of these columns."""
+    for name in names[:-1]:
+        values = cells[name][start:end]
+        if any(value is not None for value in values):
+            return values
+    return cells[names[-1]][start:end]

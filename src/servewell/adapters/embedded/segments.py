@@ -47,6 +47,7 @@ class Entry(NamedTuple):
     rows: int
     offset: int
     end: int
+    schema: int = -1  # number of the schema that stands before it; -1 where none does
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Contents:
     """What a segment holds."""
 
     header: SegmentHeader | None = None
-    schemas: dict[str, RecordSchema] = field(default_factory=dict)  # by package
+    schemas: list[RecordSchema] = field(default_factory=list)  # all different, by number
     entries: list[Entry] = field(default_factory=list)  # by time
     torn_bytes: int = 0  # being written when the writer died: never acknowledged
     damaged_bytes: int = 0
@@ -103,21 +104,29 @@ class Segment:
 
 
 def contents_of(data: bytes, salt: int) -> Contents:
-    """Return what a segment with these bytes holds; what is damaged is counted."""
+    """Return what a segment with these bytes holds; what is damaged is counted.
+
+    A record is read by the last schema of its package that stands before it: two endpoints may
+    serve one package with different personal inputs, and say so in turns.
+    """
     contents = Contents()
+    numbers: dict[RecordSchema, int] = {}
+    latest: dict[str, int] = {}  # by package
     awaited = 0
     for offset, end, found in located_frames(data, salt):
         match found:
             case SegmentHeader():
                 contents.header = contents.header or found
             case RecordSchema():
-                contents.schemas[found.package] = found
+                latest[found.package] = numbers.setdefault(found, len(numbers))
             case Damage():
                 _count(contents, found)
             case PredictionRecord():
                 contents.missing += max(0, found.sequence - awaited)
                 awaited = found.sequence + 1
-                contents.entries.append(_entry(found, offset=offset, end=end))
+                schema = latest.get(found.package, -1)
+                contents.entries.append(_entry(found, offset=offset, end=end, schema=schema))
+    contents.schemas = list(numbers)
     contents.entries.sort()
     return contents
 
@@ -129,7 +138,7 @@ def _count(contents: Contents, damage: Damage) -> None:
         contents.damaged_bytes += damage.bytes
 
 
-def _entry(record: PredictionRecord, *, offset: int, end: int) -> Entry:
+def _entry(record: PredictionRecord, *, offset: int, end: int, schema: int) -> Entry:
     return Entry(
         time_ns=record.time_ns,
         sequence=record.sequence,
@@ -138,4 +147,5 @@ def _entry(record: PredictionRecord, *, offset: int, end: int) -> Entry:
         rows=max(1, record.rows),
         offset=offset,
         end=end,
+        schema=schema,
     )
