@@ -83,7 +83,8 @@ def _home(environment: Mapping[str, str]) -> Path:
 
 def _absolute(home: Path) -> Path:
     try:
-        return home.expanduser().absolute()
+        # Two spellings of one folder must not become two homes: processes are found by its path.
+        return home.expanduser().resolve()
     except (RuntimeError, OSError) as error:
         raise SettingsError(
             f"The home folder `{home}` cannot be found.",

@@ -29,7 +29,22 @@ def test_home_comes_from_the_nearest_source(environment: dict[str, str], home: s
 
 def test_a_relative_home_is_taken_from_here() -> None:
     """Every process of the platform sees the same folder, wherever it runs."""
-    assert read_settings({"SERVEWELL_HOME": "state"}).home == Path("state").absolute()
+    assert read_settings({"SERVEWELL_HOME": "state"}).home == Path("state").resolve()
+
+
+def test_a_home_has_one_name(tmp_path: Path) -> None:
+    """A link to it and a way around to it are the same home, with the same database."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    spellings = [tmp_path / "home", tmp_path / "link", tmp_path / "home" / ".." / "home"]
+    assert len({read_settings({}, home=home) for home in spellings}) == 1
+
+
+def test_a_home_behind_a_circle_of_links_is_not_a_traceback(tmp_path: Path) -> None:
+    """A link that leads to itself is a fault of the setting, or of the disk when it is used."""
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    with suppress(SettingsError):
+        read_settings({}, home=tmp_path / "link")
 
 
 def test_state_is_a_file_in_the_home_unless_a_url_is_set() -> None:
