@@ -45,7 +45,11 @@ def _attempt(duty: Callable[[Platform], None], platform: Platform) -> None:
 
 
 def _publish(platform: Platform) -> None:
-    """Publish what a killed command kept but did not publish, and drop grants that expired."""
+    """Publish what a killed command kept but did not publish.
+
+    A key that expires is no change of the state: workers refuse it by their own clock, and the next
+    snapshot leaves it out.
+    """
     current = platform.snapshots.current()
     if current is None or current.version < platform.history.revision():
         publish_snapshot(platform)

@@ -286,7 +286,7 @@ def _processes(facts: Facts) -> Iterator[Finding]:
             check="processes",
             level=Level.FAULT,
             what="The control process does not run.",
-            why="records are not compacted and keys that expire stay in the snapshot; serving "
+            why="records are not compacted, and those past their time are not removed; serving "
             "goes on",
             fix="`servewell logs control` shows its last words; the supervisor starts it again",
             code=NOT_SERVING,

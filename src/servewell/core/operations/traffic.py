@@ -122,7 +122,8 @@ def decide_rollback(endpoint: Endpoint, *, to: str = "") -> TrafficDecision:
     if not endpoint.past:
         raise NothingToRollBackError(
             f"`{endpoint.name}` has no earlier traffic.",
-            why="its traffic was never changed, or every change has been rolled back",
+            why=f"only the last {WARM_MAPS} earlier splits are kept; none was made, or each has "
+            "been rolled back",
             fix=f"`servewell history {endpoint.name}` shows what served when; "
             f"`servewell rollback {endpoint.name} --to DEPLOYMENT` names one",
         )
