@@ -1,5 +1,6 @@
 """Releasing by hand: import, deploy, split, roll back; and what a dry run leaves alone."""
 
+import signal
 import time
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.enable_socket
 SHARES_SUM = 10_000  # basis points
 OLD = "1"
 NEW = "2"
+STATE = "servewell.db-wal"  # written where the state is kept
+PUBLISHED = "snapshot/current"  # written where the workers are told
 
 
 def test_an_imported_version_gets_a_tenth_of_the_traffic(ready_house: House) -> None:
@@ -81,13 +84,14 @@ def test_a_killed_deploy_is_settled_by_the_next(ready_house: House) -> None:
     """Whenever `deploy` is killed, every request has one deployment to go to; again settles it."""
     key = ready_house.up()["key"]
     ready_house.run("models", "import", _second(ready_house), "--name", "small")
-    for turn, delay_s in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.7)):
+    left: list[str] = []
+    for turn, moment in enumerate(("", STATE, PUBLISHED, STATE, PUBLISHED)):
         share = 1_000 + 100 * turn
         words = ("deploy", "small", "small:2", "--share", f"{share}bp")
-        process = ready_house.start(*words)
-        time.sleep(delay_s)
-        kill(process.pid)
-        process.wait()
+        revision = ready_house.json("history")[-1]["revision"]
+        _kill_at(ready_house, moment, words)
+        saved = ready_house.json("history")[-1]["revision"] > revision
+        left.append(f"{moment or 'start'}: {'saved' if saved else 'not saved'}")
         assert sum(_traffic(ready_house).values()) == SHARES_SUM
         assert ready_house.ask(key)[0] == HTTPStatus.OK
         assert ready_house.json(*words)["behind"] == []
@@ -96,6 +100,7 @@ def test_a_killed_deploy_is_settled_by_the_next(ready_house: House) -> None:
         assert pinned[1]["model_version"] == NEW
     revisions = [one["revision"] for one in ready_house.json("history")]
     assert revisions == list(range(1, len(revisions) + 1))
+    assert f"{PUBLISHED}: saved" in left, left
 
 
 def test_a_rollback_is_over_within_a_second(ready_house: House) -> None:
@@ -121,6 +126,23 @@ class _Stamped(list[dict[str, Any]]):
     def append(self, answer: dict[str, Any]) -> None:
         """Keep an answer as one that came now."""
         super().append({**answer, "at": time.monotonic()})
+
+
+def _kill_at(house: House, moment: str, words: tuple[str, ...]) -> None:
+    """Kill a command as soon as a file of the home changes, or after a tenth of a second."""
+    before = _written(house, moment)
+    process = house.start(*words)
+    if not moment:
+        time.sleep(0.1)
+    while moment and process.poll() is None and _written(house, moment) == before:
+        pass  # what comes next takes milliseconds: no time to sleep
+    kill(process.pid)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+
+def _written(house: House, name: str) -> tuple[int, int]:
+    found = (house.home / name).stat()
+    return found.st_mtime_ns, found.st_ino
 
 
 def _second(house: House) -> str:
