@@ -475,6 +475,7 @@ def test_a_job_sees_no_secret(trainer: Trainer, data: Path, tmp_path: Path) -> N
         "PATH": "/bin",
         "LC_ALL": "C",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": "0",
     }
     script = write_script(
         tmp_path,

@@ -42,13 +42,16 @@ class Ending:
 
 
 def job_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of a job."""
+    """Return the environment variables of a job.
+
+    Its hashes are fixed, because libraries that walk a set would write another file each time.
+    """
     kept = {
         name: value
         for name, value in surroundings.items()
         if name in NAMES_KEPT or name.startswith(PREFIXES_KEPT)
     }
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
 
 
 def follow(job: Job, files: RunFiles, progress: Callable[[str], None]) -> Ending:
