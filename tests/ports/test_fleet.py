@@ -1,5 +1,6 @@
 """The contract of `Fleet`, with real processes."""
 
+import math
 import os
 import signal
 import socket
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from servewell.adapters.embedded.clock import SystemClock
-from servewell.adapters.embedded.fleet import ProcessFleet
-from servewell.adapters.embedded.processes import is_ours
+from servewell.adapters.embedded.fleet import LOG_BYTES_MAX, FleetFiles, ProcessFleet
+from servewell.adapters.embedded.processes import is_ours, processes_of
+from servewell.adapters.embedded.secrets import FileSecrets
+from servewell.adapters.embedded.signer import HomeSigner
+from servewell.adapters.embedded.snapshots import FileSnapshots
+from servewell.adapters.embedded.supervisor import Child, Supervisor
 from servewell.ports.fleet import Fleet, FleetPlan, PortTakenError
 from servewell.ports.storage import StorageError
 
@@ -40,6 +45,22 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made = ProcessFleet(tmp_path / "home", clock=SystemClock())
     yield made
     made.stop(20.0)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, plan: FleetPlan) -> Iterator[Supervisor]:
+    """Return a supervisor without children, whose ticks the test makes."""
+    home = tmp_path / "home"
+    signer = HomeSigner(FileSecrets(home / "keys"))
+    with socket.socket() as listener:
+        yield Supervisor(
+            files=FleetFiles(home),
+            plan=plan,
+            snapshots=FileSnapshots(home / "snapshot", reports=home / "run", signer=signer),
+            listener=listener,
+            orphans=(),
+            started_at=1.0,
+        )
 
 
 def wait(what: Callable[[], bool]) -> None:
@@ -112,3 +133,92 @@ def test_a_stranger_is_not_ours(tmp_path: Path) -> None:
     """A process that got the number of one of ours is left alone."""
     assert not is_ours(os.getpid(), "worker", tmp_path)
     assert not is_ours(2**22 + 1, "worker", tmp_path)
+
+
+def test_processes_are_found_without_the_file(
+    fleet: Fleet, plan: FleetPlan, tmp_path: Path
+) -> None:
+    """What a killed supervisor never wrote down is still seen, followed and stopped."""
+    before = fleet.start(plan)
+    assert before.supervisor is not None
+    os.kill(before.supervisor, signal.SIGKILL)
+    wait(lambda: fleet.state().supervisor is None)
+    (tmp_path / "home" / "run" / "supervisor.json").unlink()
+    assert fleet.state().workers == before.workers
+    assert fleet.state().plan == plan
+    after = fleet.start(plan)
+    assert after.supervisor is not None
+    assert set(after.workers) > set(before.workers)
+    os.kill(after.supervisor, signal.SIGKILL)
+    wait(lambda: fleet.state().supervisor is None)
+    assert fleet.stop(20.0)
+    assert processes_of(tmp_path / "home") == ()
+
+
+def test_the_start_is_told_as_it_was(fleet: Fleet, plan: FleetPlan) -> None:
+    """A worker that was replaced since does not change when the supervisor started."""
+    started = fleet.start(plan)
+    pid = started.workers[0]
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: fleet.state().workers.get(0, pid) != pid)
+    assert fleet.state().started_at == started.started_at
+
+
+def test_a_large_log_is_put_aside(fleet: Fleet, plan: FleetPlan, tmp_path: Path) -> None:
+    """A process starts with an empty log, the one before is kept, and only one is listed."""
+    logs = tmp_path / "home" / "logs"
+    logs.mkdir(parents=True)
+    for name in ("supervisor", "worker-0"):
+        (logs / f"{name}.log.1").write_text("older")
+        with (logs / f"{name}.log").open("wb") as log:
+            log.truncate(LOG_BYTES_MAX + 1)
+    fleet.start(plan)
+    for name in ("supervisor", "worker-0"):
+        assert (logs / f"{name}.log.1").stat().st_size == LOG_BYTES_MAX + 1
+        assert (logs / f"{name}.log").stat().st_size < LOG_BYTES_MAX
+    assert {path.name for path in fleet.logs()} == {"control.log", "supervisor.log", "worker-0.log"}
+
+
+def test_what_the_disk_refuses_is_tried_again(
+    supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The supervisor lives on without its log or its file, says so once, and then goes on."""
+    files = supervisor.files
+    child = Child(role="control", name="control")
+    supervisor.control = child
+    files.state.mkdir(parents=True)
+    supervisor.tick()
+    supervisor.tick()
+    said = capfd.readouterr().err
+    assert (said.count("control.log"), said.count("supervisor.json")) == (1, 1)
+    files.state.rmdir()
+    files.logs.mkdir()
+    supervisor.tick()
+    written = files.written()
+    assert written is not None
+    assert written.started_at == supervisor.started_at
+    assert child.process is not None
+    child.process.kill()
+    child.process.wait()
+
+
+def test_workers_are_kept_until_others_are_ready(
+    fleet: Fleet, plan: FleetPlan, supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """However long the new ones take, those of a dead supervisor serve; the log says why, once."""
+    before = fleet.start(plan)
+    assert before.supervisor is not None
+    os.kill(before.supervisor, signal.SIGKILL)
+    wait(lambda: fleet.state().supervisor is None)
+    found = processes_of(supervisor.files.home)
+    orphans = supervisor.orphans = tuple(one for one in found if one.role == "worker")
+    never = Child(role="worker", name="worker-1", restart_at=math.inf)
+    supervisor.workers[1] = never
+    supervisor.tick()
+    supervisor.tick()
+    assert supervisor.orphans == orphans
+    assert supervisor.relieved_at is None
+    assert capfd.readouterr().err.count("worker-1 (not ready yet)") == 1
+    supervisor.workers.clear()
+    supervisor.tick()
+    wait(lambda: fleet.state().workers == {})

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, TypeVar
 
 import msgspec
 
@@ -17,23 +17,30 @@ from servewell.adapters.embedded.atomic_file import (
     storage_faults,
     write_atomically,
 )
-from servewell.adapters.embedded.processes import command_line, is_ours, spawn_session
+from servewell.adapters.embedded.processes import (
+    HomeProcess,
+    command_line,
+    is_ours,
+    processes_of,
+    spawn_session,
+)
 from servewell.ports.clock import Clock
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError, PortTakenError
 
 START_WITHIN_S: Final = 20.0
 LOOK_AGAIN_S: Final = 0.02
 LISTEN_BACKLOG: Final = 1_024
+LOG_BYTES_MAX: Final = 10_000_000
+
+Content = TypeVar("Content")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor writes of itself whenever it changes."""
+    """What the supervisor writes of itself. Which processes live is asked of the system."""
 
     pid: int
-    started_at: float
+    started_at: float  # seconds since the epoch, UTC
     plan: FleetPlan
-    control: int | None
-    workers: dict[int, int]
     fault: str  # why it could not start; or empty
 
 
@@ -50,22 +57,29 @@ class FleetFiles:
 
     def written(self) -> Written | None:
         """Return what the last supervisor wrote, whether it lives or not."""
-        try:
-            return msgspec.json.decode(self.state.read_bytes(), type=Written)
-        except (OSError, msgspec.DecodeError):
-            return None
+        return _read(self.state, Written)
+
+    def planned(self) -> FleetPlan | None:
+        """Return the plan that the last supervisor was started with."""
+        return _read(self.plan, FleetPlan)
 
     def write(self, state: Written) -> None:
-        """Replace what the supervisor says of itself."""
-        write_atomically(self.state, msgspec.json.encode(state))
+        """Replace what the supervisor says of itself.
 
-    def living_workers(self, written: Written) -> dict[int, int]:
-        """Return the workers of this home that live, by index."""
-        return {
-            index: pid
-            for index, pid in written.workers.items()
-            if is_ours(pid, "worker", self.home)
-        }
+        Raises: StorageError.
+        """
+        with storage_faults(self.state):
+            write_atomically(self.state, msgspec.json.encode(state))
+
+    def open_log(self, name: str) -> IO[bytes]:
+        """Open the log of a process that starts; one that has grown large is put aside first.
+
+        Raises: OSError.
+        """
+        path = self.logs / f"{name}.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.rename(self.logs / f"{name}.log.1")
+        return path.open("ab")
 
 
 class ProcessFleet:
@@ -80,42 +94,40 @@ class ProcessFleet:
         """See `Fleet.start`."""
         running = self.state()
         if running.supervisor is not None:
-            return running
+            return self._started(running.supervisor)
         refuse_taken_port(self._files, plan)
         with storage_faults(self._files.home):
             ensure_folder(self._files.logs)
             write_atomically(self._files.plan, msgspec.json.encode(plan))
-            log = (self._files.logs / "supervisor.log").open("ab")
+            log = self._files.open_log("supervisor")
         with log:
             self._child = spawn_session(command_line("supervisor", self._files.home), log.fileno())
         return self._started(self._child)
 
     def state(self) -> FleetState:
         """See `Fleet.state`."""
-        self._child_ended()
+        self._reap()
+        found = processes_of(self._files.home)
         written = self._files.written()
-        if written is None:
-            return FleetState(supervisor=None, control=None, workers={}, plan=None, started_at=None)
-        home = self._files.home
-        lives = is_ours(written.pid, "supervisor", home)
-        control = written.control
+        supervisor = _supervisor(found, written)
+        own = written if written and supervisor in (None, written.pid) else None
         return FleetState(
-            supervisor=written.pid if lives else None,
-            control=control if control and is_ours(control, "control", home) else None,
-            workers=self._files.living_workers(written),
-            plan=written.plan,
-            started_at=written.started_at if lives else None,
+            supervisor=supervisor,
+            control=next((one.pid for one in found if one.role == "control"), None),
+            workers={one.index: one.pid for one in found if one.index is not None},
+            plan=own.plan if own else self._files.planned() if found else None,
+            started_at=own.started_at if own and supervisor else None,
         )
 
     def stop(self, timeout_s: float) -> bool:
         """See `Fleet.stop`."""
-        before = self.state()
-        running = _processes(before)
-        told = {"supervisor": before.supervisor} if before.supervisor else running
-        for pid in told.values():
-            _signal(pid, signal.SIGTERM)
+        self._reap()
+        running = processes_of(self._files.home)
+        for one in [one for one in running if one.role == "supervisor"] or running:
+            _signal(one.pid, signal.SIGTERM)
         end = self._clock.now() + timeout_s
-        while self._any_left(running):
+        left = running
+        while left := self._left(left):
             if self._clock.now() > end:
                 raise NotServingError(
                     f"Not everything stopped within {timeout_s:.0f} s.",
@@ -123,45 +135,51 @@ class ProcessFleet:
                     fix="`servewell status` shows what runs; `servewell down` again waits longer",
                 )
             self._clock.sleep(LOOK_AGAIN_S)
-        self._child_ended()
+        self._reap()
         return bool(running)
 
     def logs(self) -> tuple[Path, ...]:
         """See `Fleet.logs`."""
         return tuple(sorted(self._files.logs.glob("*.log")))
 
-    def _any_left(self, before: dict[str, int]) -> bool:
-        """Whether one of those that ran, or one that was started since, still runs."""
-        running = {**before, **_processes(self.state())}
-        return any(
-            is_ours(pid, name.partition("-")[0], self._files.home) for name, pid in running.items()
-        )
+    def _left(self, before: tuple[HomeProcess, ...]) -> tuple[HomeProcess, ...]:
+        """Return those of before that still run, or else what was started since."""
+        home = self._files.home
+        left = tuple(one for one in before if is_ours(one.pid, one.role, home))
+        return left or processes_of(home)
 
     def _started(self, pid: int) -> FleetState:
+        """Return the state once this supervisor has its port and workers."""
         end = self._clock.now() + START_WITHIN_S
         while self._clock.now() < end:
             written = self._files.written()
-            if written is not None and written.pid == pid and written.workers:
-                return self.state()
-            if self._child_ended():
-                return self._lost_race_or_failed(self._files.written(), pid)
+            if written is not None and written.pid == pid and not written.fault:
+                state = self.state()
+                if state.workers:
+                    return state
+            if self._ended(pid):
+                return self._lost_race_or_failed(pid)
             self._clock.sleep(LOOK_AGAIN_S)
         raise self._not_started(f"it had no workers after {START_WITHIN_S:.0f} s")
 
-    def _lost_race_or_failed(self, written: Written | None, pid: int) -> FleetState:
+    def _lost_race_or_failed(self, pid: int) -> FleetState:
         """Return the state of the supervisor that another start made meanwhile, or say why not."""
-        state = self.state()
+        state, written = self.state(), self._files.written()
         if state.supervisor is not None:
-            return state
+            return self._started(state.supervisor)
         fault = written.fault if written is not None and written.pid == pid else ""
         raise self._not_started(fault or "it ended at once")
 
-    def _child_ended(self) -> bool:
-        """Whether the supervisor that this process started has ended; reaps it."""
-        if self._child is None or os.waitpid(self._child, os.WNOHANG)[0] == 0:
-            return self._child is None
-        self._child = None
-        return True
+    def _ended(self, pid: int) -> bool:
+        """Whether a supervisor has ended; a child may be too young to have its command line."""
+        ours = pid == self._child
+        self._reap()
+        return self._child is None if ours else not is_ours(pid, "supervisor", self._files.home)
+
+    def _reap(self) -> None:
+        """Let go of the supervisor that this process started, once it has ended."""
+        if self._child is not None and os.waitpid(self._child, os.WNOHANG)[0] != 0:
+            self._child = None
 
     def _not_started(self, why: str) -> NotServingError:
         return NotServingError(
@@ -196,7 +214,8 @@ def refuse_taken_port(files: FleetFiles, plan: FleetPlan) -> None:
     Raises: PortTakenError.
     """
     written = files.written()
-    if written and files.living_workers(written) and written.plan.port == plan.port:
+    ours = [known.port for known in (files.planned(), written and written.plan) if known]
+    if plan.port in ours and any(one.role == "worker" for one in processes_of(files.home)):
         return
     try:
         open_socket(plan, shared=False).close()
@@ -239,11 +258,17 @@ def port_taken(plan: FleetPlan, error: OSError) -> PortTakenError:
     )
 
 
-def _processes(state: FleetState) -> dict[str, int]:
-    """Return the pids of what runs: `supervisor`, `control`, `worker-0` and so on."""
-    named = {"supervisor": state.supervisor, "control": state.control}
-    workers = {f"worker-{index}": pid for index, pid in state.workers.items()}
-    return {**{name: pid for name, pid in named.items() if pid}, **workers}
+def _supervisor(found: tuple[HomeProcess, ...], written: Written | None) -> int | None:
+    """Return the one that holds the home; another may be about to find that it is too late."""
+    pids = [one.pid for one in found if one.role == "supervisor"]
+    return written.pid if written and written.pid in pids else next(iter(pids), None)
+
+
+def _read(path: Path, kind: type[Content]) -> Content | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -2,7 +2,21 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+ROLES: Final = ("supervisor", "control", "worker")
+ROOT: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeProcess:
+    """One of the processes that serve from a home."""
+
+    pid: int
+    role: str  # one of ROLES
+    index: int | None  # of a worker
 
 
 def command_line(role: str, home: Path, *arguments: str) -> list[str]:
@@ -10,14 +24,55 @@ def command_line(role: str, home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "servewell", role, str(home), *arguments]
 
 
+def processes_of(home: Path) -> tuple[HomeProcess, ...]:
+    """Return what lives of this home, by pid, read from the system: no file can lack or lose one.
+
+    A process of a user who has no business in this home is not believed.
+
+    Raises: OSError where this process may open no more files.
+    """
+    trusted = _owners(home)
+    pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    found = (_home_process(pid, home) for pid in pids)
+    return tuple(one for one in found if one is not None and _owner(one.pid) in trusted)
+
+
 def is_ours(pid: int, role: str, home: Path) -> bool:
     """Whether this process lives and is our `role` of this home, not a stranger with its number."""
+    words = _words_from_role(pid)
+    return words[:2] == [role.encode(), os.fsencode(home)]
+
+
+def _home_process(pid: int, home: Path) -> HomeProcess | None:
+    words = _words_from_role(pid)
+    role = os.fsdecode(words[0]) if words else ""
+    if role not in ROLES or words[1:2] != [os.fsencode(home)]:
+        return None
+    index = int(words[2]) if role == "worker" and words[2:] and words[2].isdigit() else None
+    return HomeProcess(pid=pid, role=role, index=index)
+
+
+def _words_from_role(pid: int) -> list[bytes]:
+    """Return the words of a process's `command_line` from its role on; none for a stranger's."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+    return words[4:] if words[1:4] == [b"-P", b"-m", b"servewell"] else []
+
+
+def _owners(home: Path) -> set[int]:
+    try:
+        return {os.geteuid(), ROOT, home.stat().st_uid}
     except OSError:
-        return False
-    wanted = [b"servewell", role.encode(), os.fsencode(home)]
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+        return {os.geteuid(), ROOT}
+
+
+def _owner(pid: int) -> int | None:
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return None
 
 
 def spawn_session(words: list[str], output: int) -> int:

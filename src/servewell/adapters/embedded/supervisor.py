@@ -3,6 +3,8 @@
 It holds the listening socket, so a worker that dies loses no connection that it had not accepted.
 Workers do not die with it: a supervisor that follows finds them, starts its own beside them on
 the same port, and ends them once its own are ready.
+
+A disk that is full, or a machine out of files, does not end it: it says so and tries again.
 """
 
 import os
@@ -12,7 +14,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,15 +31,20 @@ from servewell.adapters.embedded.fleet import (
     port_taken,
     refuse_taken_port,
 )
-from servewell.adapters.embedded.processes import command_line, is_ours
+from servewell.adapters.embedded.processes import (
+    HomeProcess,
+    command_line,
+    is_ours,
+    processes_of,
+)
 from servewell.errors import ServewellError
 from servewell.ports.fleet import FleetPlan
 from servewell.ports.snapshots import Snapshots
+from servewell.ports.storage import StorageError
 
 TICK_S: Final = 0.25
 STEADY_S: Final = 5.0  # a process that lived so long starts again at once
 RESTART_DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
-SUCCESSION_WITHIN_S: Final = 30.0
 KILL_AFTER_S: Final = 5.0  # beyond the drain
 
 
@@ -43,7 +53,7 @@ class Child:
     """One process that is kept running."""
 
     role: str
-    log: Path
+    name: str  # of its log
     arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0  # monotonic seconds
@@ -59,33 +69,44 @@ class Supervisor:
     plan: FleetPlan
     snapshots: Snapshots
     listener: socket.socket
-    orphans: dict[int, int]  # workers of a supervisor that died: index -> pid
+    orphans: tuple[HomeProcess, ...]  # workers of a supervisor that died
+    started_at: float  # seconds since the epoch, UTC
     relieved_at: float | None = None  # monotonic seconds; when the orphans were told to drain
     workers: dict[int, Child] = field(default_factory=dict)
     control: Child | None = None
     stopping: bool = False
+    written: bool = False  # whether the file about this supervisor is on the disk
+    troubles: tuple[str, ...] = ()  # of the last tick, as they were said
+    lacking: str = ""  # why the orphans are kept, as it was said
 
     def run(self) -> None:
         """Keep everything running until a signal says stop; then drain and stop it."""
         wake = _wake_on_signals(self)
         self._plan_children()
-        succession_ends = time.monotonic() + SUCCESSION_WITHIN_S
         while not self.stopping:
-            if self._revive():
-                self._write()
-            if self.orphans:
-                self._relieve(succession_ends)
+            self.tick()
             select.select([wake], [], [], TICK_S)
             _drain(wake)
         self._stop()
 
+    def tick(self) -> None:
+        """Do what is due now; what the machine refuses is said, and due again at the next tick."""
+        revivals = [partial(self._revive, child) for child in self._children()]
+        steps: list[Callable[[], None]] = [*revivals, self._write, self._relieve]
+        troubles = tuple(_trouble(step) for step in steps)
+        for trouble in dict.fromkeys(troubles):
+            if trouble and trouble not in self.troubles:
+                say(f"{trouble}; trying again")
+        self.troubles = troubles
+
     def _plan_children(self) -> None:
-        free = (index for index in range(len(self.orphans) + self.plan.workers))
-        indexes = [index for index in free if index not in self.orphans][: self.plan.workers]
-        for index in indexes:
+        taken = {orphan.index for orphan in self.orphans}
+        candidates = range(len(taken) + self.plan.workers)
+        free = [index for index in candidates if index not in taken]
+        for index in free[: self.plan.workers]:
             self.workers[index] = Child(
                 role="worker",
-                log=self.files.logs / f"worker-{index}.log",
+                name=f"worker-{index}",
                 arguments=(
                     str(index),
                     str(self.listener.fileno()),
@@ -93,26 +114,21 @@ class Supervisor:
                     str(self.plan.record_bytes_max),
                 ),
             )
-        self.control = Child(role="control", log=self.files.logs / "control.log")
+        self.control = Child(role="control", name="control")
 
     def _children(self) -> list[Child]:
         return [*self.workers.values(), *([self.control] if self.control else [])]
 
-    def _revive(self) -> bool:
-        """Start what is not running and may start again; whether anything changed."""
+    def _revive(self, child: Child) -> None:
+        """Start a child that does not run and may start again."""
         now = time.monotonic()
-        changed = False
-        for child in self._children():
-            if child.process is not None and child.process.poll() is not None:
-                _note_death(child, now)
-                changed = True
-            if child.process is None and now >= child.restart_at:
-                self._start(child, now)
-                changed = True
-        return changed
+        if child.process is not None and child.process.poll() is not None:
+            _note_death(child, now)
+        if child.process is None and now >= child.restart_at:
+            self._start(child, now)
 
     def _start(self, child: Child, now: float) -> None:
-        with child.log.open("ab") as log:
+        with self.files.open_log(child.name) as log:
             child.process = subprocess.Popen(
                 command_line(child.role, self.files.home, *child.arguments),
                 stdin=subprocess.DEVNULL,
@@ -123,38 +139,52 @@ class Supervisor:
             )
         child.started = now
 
-    def _own_ready(self) -> bool:
-        ready = {report.pid for report in self.snapshots.reports() if report.ready}
-        return all(
-            child.process is not None and child.process.pid in ready
-            for child in self.workers.values()
-        )
+    def _lacking(self) -> str:
+        """Return which of its own workers are not ready, and why; empty where all are."""
+        reports = {report.pid: report for report in self.snapshots.reports()}
+        lacking = []
+        for child in self.workers.values():
+            report = reports.get(child.process.pid) if child.process else None
+            if report is None or not report.ready:
+                fault = report.fault if report else ""
+                lacking.append(f"{child.name} ({fault or 'not ready yet'})")
+        return ", ".join(lacking)
 
-    def _relieve(self, succession_ends: float) -> None:
+    def _relieve(self) -> None:
         """End the orphans once one's own workers are ready; they are ours until they are gone."""
+        if not self.orphans:
+            return
         now = time.monotonic()
-        if self.relieved_at is None and (self._own_ready() or now > succession_ends):
+        if self.relieved_at is None:
+            self._relieve_if_ready(now)
+        elif now > self.relieved_at + self.plan.drain_s + KILL_AFTER_S:
+            self._signal_orphans(signal.SIGKILL)
+        self.orphans = tuple(one for one in self.orphans if self._lives(one))
+
+    def _relieve_if_ready(self, now: float) -> None:
+        lacking = self._lacking()
+        if not lacking:
             say(f"{len(self.orphans)} workers of the supervisor before drain")
             self._signal_orphans(signal.SIGTERM)
             self.relieved_at = now
-        elif self.relieved_at and now > self.relieved_at + self.plan.drain_s + KILL_AFTER_S:
-            self._signal_orphans(signal.SIGKILL)
-        home = self.files.home
-        living = {i: pid for i, pid in self.orphans.items() if is_ours(pid, "worker", home)}
-        if living != self.orphans:
-            self.orphans = living
-            self._write()
+        elif lacking != self.lacking:
+            say(f"{len(self.orphans)} workers of the supervisor before serve on, for {lacking}")
+        self.lacking = lacking
+
+    def _lives(self, orphan: HomeProcess) -> bool:
+        return is_ours(orphan.pid, orphan.role, self.files.home)
 
     def _signal_orphans(self, number: signal.Signals) -> None:
-        for pid in self.orphans.values():
-            _kill(pid, number)
+        for orphan in self.orphans:
+            _kill(orphan.pid, number)
 
     def _stop(self) -> None:
         self.listener.close()
         say("stopping: workers drain")
         children = [child.process for child in self._children() if child.process is not None]
-        for pid in [*self.orphans.values(), *(process.pid for process in children)]:
-            _kill(pid, signal.SIGTERM)
+        self._signal_orphans(signal.SIGTERM)
+        for process in children:
+            _kill(process.pid, signal.SIGTERM)
         end = time.monotonic() + self.plan.drain_s + KILL_AFTER_S
         for process in children:
             try:
@@ -163,65 +193,70 @@ class Supervisor:
                 say(f"process {process.pid} did not end in time and is killed")
                 process.kill()
                 process.wait()
-        self.files.state.unlink(missing_ok=True)
+        with suppress(OSError):  # what is left of it names no process that lives
+            self.files.state.unlink(missing_ok=True)
         say("stopped")
 
     def _write(self) -> None:
-        pids = {i: child.process.pid for i, child in self.workers.items() if child.process}
-        control = self.control.process.pid if self.control and self.control.process else None
-        self.files.write(
-            Written(
-                pid=os.getpid(),
-                started_at=time.time(),
-                plan=self.plan,
-                control=control,
-                workers={**self.orphans, **pids},
-                fault="",
-            )
-        )
+        """Say to the others what runs by which plan, once."""
+        if not self.written:
+            self.files.write(_about(self.plan, started_at=self.started_at))
+            self.written = True
 
 
 def supervise(home: Path, snapshots: Snapshots) -> int:
     """Run the supervisor of a home by the plan that was written for it; return the exit code."""
+    started_at = time.time()
     files = FleetFiles(home)
     with only_supervisor(files) as alone:
         if not alone:
             say("another supervisor runs in this home")
             return 1
         plan = msgspec.json.decode(files.plan.read_bytes(), type=FleetPlan)
-        before = files.written()
-        orphans = files.living_workers(before) if before else {}
-        if before and before.control and is_ours(before.control, "control", home):
-            _kill(before.control, signal.SIGTERM)
+        orphans = processes_of(home)
+        for one in orphans:
+            if one.role == "control":
+                _kill(one.pid, signal.SIGTERM)
         try:
             refuse_taken_port(files, plan)
             listener = _listen(plan)
         except ServewellError as error:
             say(str(error))
             fault = f"{error.what} {error.why}"
-            files.write(
-                Written(
-                    pid=os.getpid(),
-                    started_at=time.time(),
-                    plan=plan,
-                    control=None,
-                    workers=orphans,
-                    fault=fault,
-                )
-            )
+            with suppress(StorageError):  # it stands in the log
+                files.write(_about(plan, started_at=started_at, fault=fault))
             return 1
         say(f"serving on {plan.host}:{plan.port} with {plan.workers} workers")
         Supervisor(
-            files=files, plan=plan, snapshots=snapshots, listener=listener, orphans=orphans
+            files=files,
+            plan=plan,
+            snapshots=snapshots,
+            listener=listener,
+            orphans=tuple(one for one in orphans if one.role == "worker"),
+            started_at=started_at,
         ).run()
     return 0
 
 
+def _about(plan: FleetPlan, *, started_at: float, fault: str = "") -> Written:
+    return Written(pid=os.getpid(), started_at=started_at, plan=plan, fault=fault)
+
+
+def _trouble(step: Callable[[], None]) -> str:
+    """Do a step; return what the machine refused, or nothing."""
+    try:
+        step()
+    except (OSError, ServewellError) as error:
+        return " ".join(str(error).split())
+    return ""
+
+
 def say(words: str) -> None:
-    """Write a line to the supervisor's log."""
+    """Write a line to the supervisor's log, where the disk takes it."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f"{stamp} supervisor {os.getpid()}: {words}\n")
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(f"{stamp} supervisor {os.getpid()}: {words}\n")
+        sys.stderr.flush()
 
 
 def _listen(plan: FleetPlan) -> socket.socket:
@@ -238,7 +273,7 @@ def _note_death(child: Child, now: float) -> None:
     delay = RESTART_DELAYS_S[min(child.short_lives, len(RESTART_DELAYS_S) - 1)]
     child.restart_at = now + delay
     say(
-        f"{child.log.stem} {child.process.pid} ended ({_ending(child.process.returncode)}) after "
+        f"{child.name} {child.process.pid} ended ({_ending(child.process.returncode)}) after "
         f"{lived:.1f} s; it starts again in {delay:g} s"
     )
     child.process = None
