@@ -8,8 +8,8 @@ class ServewellError(Exception):
 
     Subclasses set `code`, which never changes once released: it names the page
     `docs/errors/<code>.md`, the `code` of an API error, and the CLI's last line. The hundreds
-    digit is the family: 1 what the user wrote, 2 what does not exist or stands in the way,
-    3 a request, 4 training and models, 5 the machine.
+    digit is the family: 0 a fault of ours, 1 what the user wrote, 2 what does not exist or stands
+    in the way, 3 a request, 4 training and models, 5 the machine.
     """
 
     code: ClassVar[str] = "SW-000"
