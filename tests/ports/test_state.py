@@ -220,7 +220,10 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(address: st
 
 
 def _keep_a_key_and_fail(database: Database) -> None:
-    insert = "INSERT INTO api_key VALUES ('i', 'd', 'p', 'r', '[]', 1, NULL, NULL, NULL)"
+    insert = (
+        "INSERT INTO api_key (id, digest, principal, role, endpoints, created_at) "
+        "VALUES ('i', 'd', 'p', 'r', '[]', 1)"
+    )
     with database.writing() as connection:
         connection.execute(sa.text(insert))
         raise ZeroDivisionError

@@ -1,6 +1,7 @@
 """Who may call, and that nothing else is told."""
 
 import time
+from base64 import b64encode
 
 import pytest
 
@@ -53,10 +54,11 @@ def test_an_expired_key_is_refused(running: Running) -> None:
 
 
 def test_either_header_carries_a_key(running: Running) -> None:
-    """`X-API-Key` does as well as `Authorization: Bearer`, whose name is in any case."""
+    """`X-API-Key` and the password of `Basic` do as well as `Bearer`, its name in any case."""
     for headers in (
         {"X-API-Key": running.operator},
         {"Authorization": f"bearer {running.operator}"},
+        {"Authorization": "Basic " + b64encode(f"any:{running.operator}".encode()).decode()},
         {"Authorization": f"BEARER {running.operator}"},
     ):
         reply = running.home.send("POST", INFER, body=request(), headers=headers)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servewell.serving.answers import http_answer, refusal
+from servewell.serving.answers import http_answer
 from servewell.serving.connection import (
     BODY_S,
     HEAD_BYTES_MAX,
@@ -23,6 +23,7 @@ from servewell.serving.connection import (
 )
 from servewell.serving.exchange import Exchange
 from servewell.serving.heads import Heads
+from servewell.serving.refusals import STATUS
 from serving.conftest import Running
 
 BODY_MAX: Final = 1_000
@@ -89,7 +90,9 @@ class Echo:
     def submit(self, exchange: Exchange, body: bytes) -> None:
         """Answer `METHOD URL BODY`, or the error."""
         if exchange.error is not None:
-            status, headers, told = refusal(exchange.error)
+            error = exchange.error
+            status, headers, told = exchange.dialect.refuse(exchange, error, STATUS[error.code])
+            headers += error.headers
         else:
             status, headers = 200, b""
             told = b" ".join((exchange.method.encode(), exchange.url, body))

@@ -1,5 +1,7 @@
 """Who calls."""
 
+import base64
+import binascii
 import hmac
 from typing import Final
 
@@ -10,6 +12,7 @@ from servewell.serving.refusals import KeyExpiredError, NotAuthenticatedError
 
 VERIFIED_MAX: Final = 4_096  # keys remembered as verified
 SCHEME: Final = b"bearer "
+BASIC: Final = b"basic "  # of clients that know no other: the key is the password
 SEND_A_KEY: Final = "send `Authorization: Bearer KEY`; `servewell keys create` makes a key"
 
 
@@ -55,9 +58,20 @@ def _key_of(headers: dict[bytes, bytes]) -> bytes:
         if key is None:
             raise _unauthenticated("the request carries no key")
         return key
+    if authorization[:6].lower() == BASIC:
+        return _password_of(authorization[6:])
     if authorization[:7].lower() != SCHEME:
         raise _unauthenticated("the header `Authorization` does not say `Bearer`")
     return authorization[7:].strip()
+
+
+def _password_of(encoded: bytes) -> bytes:
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        raise _unauthenticated(
+            "the header `Authorization` says `Basic` and no name and key"
+        ) from None
 
 
 def _unauthenticated(why: str) -> NotAuthenticatedError:

@@ -15,9 +15,10 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from servewell.serving.answers import CONTINUE
+from servewell.serving.answers import CONTINUE, http_answer
 from servewell.serving.exchange import Exchange
 from servewell.serving.heads import Head, Heads
+from servewell.serving.protocols.dialect import Reply
 from servewell.serving.refusals import (
     BodyTooLargeError,
     HeadTooLargeError,
@@ -40,11 +41,16 @@ FRAMING_BYTES_PER_BODY_BYTE: Final = 8  # chunks of one byte take six
 # Headers that mean something here. Each may come once.
 KNOWN_HEADERS: Final = frozenset(
     {
-        b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect",
-        b"host", b"inference-header-content-length", b"servewell-deployment", b"traceparent",
-        b"transfer-encoding", b"x-api-key", b"connection",
+        b"authorization", b"azureml-model-deployment", b"ce-id", b"ce-source", b"ce-specversion",
+        b"ce-type", b"connection", b"content-encoding", b"content-length", b"content-type",
+        b"expect", b"host", b"inference-header-content-length", b"servewell-deployment",
+        b"servewell-priority", b"servewell-timeout-ms", b"traceid", b"traceparent",
+        b"transfer-encoding", b"x-api-key", b"x-envoy-expected-rq-timeout-ms",
+        b"x-ms-client-request-id", b"x-ms-request-id", b"x-request-id",
     }
 )  # fmt: skip
+# Headers that are lists: one that comes again goes on with the list (RFC 9110, 5.3).
+LIST_HEADERS: Final = frozenset({b"accept", b"accept-encoding", b"tracestate"})
 
 
 class Phase(Enum):
@@ -114,6 +120,8 @@ class Connection(asyncio.Protocol):
         del exc
         self._transport = None
         self._phase = Phase.DEAF
+        for exchange in self._exchanges:
+            exchange.abandoned = True
         self._on_end(self)
 
     def data_received(self, data: bytes) -> None:
@@ -203,6 +211,9 @@ class Connection(asyncio.Protocol):
         if name in KNOWN_HEADERS:
             self._repeated = self._repeated or name in self._headers
             self._headers[name] = value
+        elif name in LIST_HEADERS:
+            before = self._headers.get(name)
+            self._headers[name] = value if before is None else b"%b, %b" % (before, value)
 
     def on_headers_complete(self) -> None:
         """Decide by the head whether the body is to be read."""
@@ -274,6 +285,12 @@ class Connection(asyncio.Protocol):
             self._welcome(transport)
         if self._paused:
             self._resume()
+
+    def frame(self, exchange: Exchange, reply: Reply) -> bytes:
+        """See `Caller.frame`."""
+        status, headers, body = reply
+        bodiless = exchange.method == "HEAD"
+        return http_answer(status, headers, body, close=exchange.close, bodiless=bodiless)
 
     def is_last(self, exchange: Exchange) -> bool:
         """See `Caller.is_last`."""

@@ -1,5 +1,6 @@
 """One request and its answer, from the first header to the last byte."""
 
+from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Final, Protocol
 
@@ -9,11 +10,11 @@ from servewell.core.catalog.key import Grant
 from servewell.core.catalog.prediction_record import PredictionRecord, RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.security.redaction import token
-from servewell.serving.protocols.columns import Column, Decoded
-from servewell.serving.protocols.oip_answer import OutputTensor
+from servewell.serving.protocols import oip
+from servewell.serving.protocols.columns import Column, Decoded, OutputTensor
+from servewell.serving.protocols.dialect import Dialect, Kind, Reply, Route
 from servewell.serving.refusals import RequestError
-from servewell.serving.routes import Kind, Route
-from servewell.serving.runtimes.onnx import DTYPES
+from servewell.serving.runtimes.model import DTYPES, Array
 from servewell.serving.served import Served
 
 LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
@@ -30,6 +31,10 @@ class Caller(Protocol):
         """Whether no request came behind this one yet."""
         ...
 
+    def frame(self, exchange: "Exchange", reply: Reply) -> bytes:
+        """Return the bytes that carry an answer on this connection."""
+        ...
+
     def abort(self) -> None:
         """Drop the connection."""
         ...
@@ -39,11 +44,11 @@ class Exchange:
     """One request and its answer. Everything that is found out on the way is kept here."""
 
     __slots__ = (
-        "answer", "authenticate_ns", "body", "caller", "close", "decode_ns", "decoded",
-        "encode_ns", "error", "grant", "head", "headers", "infer_ns", "known_endpoint", "method",
-        "outputs", "prediction_id", "queue_ns", "queued_at", "redaction_key",
-        "refuse_unrecorded", "route", "served", "snapshot", "started_at", "status", "time_ns",
-        "url",
+        "abandoned", "answer", "authenticate_ns", "body", "caller", "close", "decode_ns",
+        "decoded", "dialect", "encode_ns", "error", "grant", "head", "headers", "infer_ns",
+        "known_endpoint", "message", "method", "outputs", "prediction_id", "queue_ns",
+        "queued_at", "redaction_key", "refuse_unrecorded", "route", "served", "snapshot",
+        "started_at", "status", "time_ns", "url",
     )  # fmt: skip
 
     def __init__(
@@ -52,8 +57,11 @@ class Exchange:
         self.caller = caller
         self.method = method
         self.url = url
-        self.headers = headers
+        self.headers = headers  # shared by all requests with the same head: never changed
+        self.dialect: Dialect = oip.DIALECT
+        self.message: object = None  # what the connection made of the body, where it reads bodies
         self.close = False
+        self.abandoned = False  # the caller has gone
         self.answer: bytes | None = None
         self.head: bytes = b""  # headers of the answer
         self.body: bytes = b""  # of the answer
@@ -134,9 +142,9 @@ class Exchange:
         if served is None or decoded is None:
             return []
         if not served.has_personal and decoded.rows == 1:
-            return list(decoded.columns)
+            return [_kept(column) for column in decoded.columns]
         return [
-            [token(value, self.redaction_key) for value in column]
+            [token(value, self.redaction_key) for value in _listed(column)]
             if personal
             else _stored(column, declared)
             for column, declared, personal in zip(
@@ -148,16 +156,35 @@ class Exchange:
         """Return the outputs in the order of the schema; one that was not asked for is empty."""
         served = self.served
         if served is None or len(self.outputs) == len(served.schema.outputs):
-            return [one.data for one in self.outputs]
-        answered: dict[str, object] = {one.name: one.data for one in self.outputs}
+            return [_kept(one.data) for one in self.outputs]
+        answered: dict[str, object] = {one.name: _kept(one.data) for one in self.outputs}
         return [answered.get(name, []) for name, _, _ in served.schema.outputs]
+
+
+def _kept(column: Column | list[bool] | list[str] | list[float] | list[int]) -> object:
+    """Return a column as a list, or as the little-endian bytes of a long numeric array."""
+    if not isinstance(column, np.ndarray):
+        return column
+    if column.dtype.kind in "Ob" or column.size <= LIST_VALUES_MAX:
+        return column.reshape(-1).tolist()
+    return column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _listed(column: Column) -> Sequence[str | float | None]:
+    """Return a column as a list in which null is None, as a JSON request has it."""
+    if not isinstance(column, np.ndarray):
+        return column
+    values: list[str | float | None] = column.reshape(-1).tolist()
+    return [None if one != one else one for one in values]  # noqa: PLR0124  (not-a-number alone differs from itself)
 
 
 def _stored(column: Column, declared: Input) -> object:
     text_like = declared.datatype in (Datatype.BYTES, Datatype.BOOL)
+    if isinstance(column, np.ndarray):
+        return _kept(column)
     if text_like or len(column) <= LIST_VALUES_MAX:
         return column
-    array = np.array(column, dtype=DTYPES[declared.datatype])
+    array: Array = np.array(column, dtype=DTYPES[declared.datatype])
     return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 

@@ -8,8 +8,7 @@ from servewell.ports.blobs import Blobs
 from servewell.ports.signer import Signer
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Package, load_package
-from servewell.serving.routes import known_routes
-from servewell.serving.runtimes.onnx import ModelUnusableError
+from servewell.serving.runtimes.model import ModelUnusableError
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
 from servewell.serving.table import Table
 
@@ -60,7 +59,6 @@ class Loader:
             version=serving.version if attempt.held_back else snapshot.version,
             endpoints=attempt.endpoints,
             grants={grant.id: grant for grant in snapshot.grants},
-            routes=known_routes(attempt.endpoints.values()),
             complete=attempt.complete,
         )
         return Loaded(table=table, faults=tuple(attempt.faults))

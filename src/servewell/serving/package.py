@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,8 +13,10 @@ from servewell.core.catalog.signature import Signature
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.signer import Signer
-from servewell.serving.protocols.oip_request import RequestDecoder
-from servewell.serving.runtimes.onnx import ModelUnusableError, OnnxModel
+from servewell.serving.protocols.dialect import Reader
+from servewell.serving.routes import DIALECTS
+from servewell.serving.runtimes.model import Model, ModelUnusableError
+from servewell.serving.runtimes.onnx import OnnxModel
 from servewell.serving.tensors import Gatherer
 
 
@@ -23,8 +26,8 @@ class Package:
 
     digest: str
     signature: Signature
-    model: OnnxModel
-    decoder: RequestDecoder
+    model: Model
+    readers: Mapping[str, Reader]  # by the name of the protocol
     gatherer: Gatherer
     batches: bool  # whether rows of several requests fit in one array
 
@@ -56,12 +59,12 @@ def _verified(deployment: Deployment, blobs: Blobs, signer: Signer) -> bytes:
     return content
 
 
-def _package(deployment: Deployment, signature: Signature, model: OnnxModel) -> Package:
+def _package(deployment: Deployment, signature: Signature, model: Model) -> Package:
     return Package(
         digest=deployment.package,
         signature=signature,
         model=model,
-        decoder=RequestDecoder(signature),
+        readers={one.name: one.reader(signature) for one in DIALECTS},
         gatherer=Gatherer(signature),
         batches=not any(-1 in one.row_shape for one in signature.inputs),
     )

@@ -16,6 +16,16 @@ class RequestError(ServewellError):
         """Return what was wrong, without any value of the request."""
         return type(self).__name__.removesuffix("Error")
 
+    @property
+    def sentence(self) -> str:
+        """Return it in one line: what, why, and what to do next."""
+        return f"{self.what} Because: {self.why}. Next: {self.fix}."
+
+    @property
+    def headers(self) -> bytes:
+        """Return the header lines that HTTP wants beside its status; every protocol sends them."""
+        return HEADERS.get(self.code, b"")
+
 
 class MalformedHttpError(RequestError):
     """The bytes are not one well-formed HTTP/1.1 request."""
@@ -59,6 +69,11 @@ class MethodRefusedError(RequestError):
             fix=f"send it as {allowed}",
         )
         self.allowed = allowed
+
+    @property
+    def headers(self) -> bytes:
+        """See `RequestError.headers`."""
+        return b"allow: %b\r\n" % self.allowed.encode()
 
 
 class NotAuthenticatedError(RequestError):
@@ -114,6 +129,15 @@ class NotReadyError(RequestError):
 
     code = "SW-315"
 
+    @classmethod
+    def of(cls, endpoint: str) -> "NotReadyError":
+        """Return the error of an endpoint."""
+        return cls(
+            f"The endpoint `{endpoint}` is not ready.",
+            why="none of its deployments with traffic is loaded",
+            fix="`servewell status` says why; send the request again when it is ready",
+        )
+
 
 class ModelFailedError(RequestError):
     """The model raised an error on this request."""
@@ -125,6 +149,12 @@ class NotRecordedError(RequestError):
     """The prediction cannot be recorded, and the endpoint answers nothing unrecorded."""
 
     code = "SW-317"
+
+
+class EndpointUnnamedError(RequestError):
+    """The path names no endpoint, and the key reaches several or none."""
+
+    code = "SW-318"
 
 
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
@@ -147,13 +177,14 @@ STATUS: Final[dict[str, int]] = {
     "SW-315": 503,
     "SW-316": 500,
     "SW-317": 503,
+    "SW-318": 404,
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.
 HEADERS: Final[dict[str, bytes]] = {
     "SW-306": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-307": b'www-authenticate: Bearer realm="servewell", error="invalid_token"\r\n',
-    "SW-311": b"accept: application/json\r\naccept-encoding: identity\r\n",
+    "SW-311": b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n",
     "SW-315": b"retry-after: 1\r\n",
     "SW-317": b"retry-after: 1\r\n",
 }

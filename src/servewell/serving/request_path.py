@@ -14,42 +14,50 @@ from servewell.core.catalog.endpoint import BP_FULL, EndpointPolicy
 from servewell.core.catalog.key import EVERY_ENDPOINT, RIGHTS, Grant
 from servewell.core.security.access import allows
 from servewell.ports.clock import Clock
-from servewell.serving import routes
 from servewell.serving.access import Gatekeeper
-from servewell.serving.answers import JSON
+from servewell.serving.answering import Answering
 from servewell.serving.exchange import Exchange
 from servewell.serving.metrics import CONTENT_TYPE, exposition
-from servewell.serving.protocols import oip_answer
+from servewell.serving.protocols import oip
+from servewell.serving.protocols.compression import inflated
+from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Route, View
 from servewell.serving.refusals import (
-    BinaryTensorsError,
-    ContentRefusedError,
     DeploymentUnknownError,
     EndpointUnknownError,
+    EndpointUnnamedError,
     MethodRefusedError,
     NotPermittedError,
     NotReadyError,
     PathUnknownError,
     RequestError,
 )
-from servewell.serving.routes import LIVE_PATH, Kind, Route, route_of
+from servewell.serving.routes import LIVE_PATH, route_of
 from servewell.serving.served import Served, ServedEndpoint
 from servewell.serving.table import Table
 from servewell.serving.turns import Turns
 
 NANOSECONDS: Final = 1_000_000_000
-PIN: Final = b"servewell-deployment"
-JSON_TYPE: Final = b"application/json"
-OF_CONTENT: Final = frozenset({b"content-encoding", b"inference-header-content-length"})
+PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
+ENCODING: Final = b"content-encoding"
+ROUTES_MAX: Final = 4_096  # paths remembered
 WORD: Final = (1 << 64) - 1
 
 
 class RequestPath:
     """Takes requests from their headers to the model, or to a refusal."""
 
-    def __init__(
-        self, turns: Turns, *, clock: Clock, pepper: bytes, redaction_key: bytes, counters: Path
+    def __init__(  # noqa: PLR0913  (what a worker has one of)
+        self,
+        turns: Turns,
+        answering: Answering,
+        *,
+        clock: Clock,
+        pepper: bytes,
+        redaction_key: bytes,
+        counters: Path,
     ) -> None:
         self._turns = turns
+        self._answering = answering
         self._clock = clock
         self._pepper = pepper
         self._redaction_key = redaction_key
@@ -87,10 +95,12 @@ class RequestPath:
         route = exchange.route
         try:
             if exchange.error is None and route is not None:
+                if ENCODING in exchange.headers:
+                    body = inflated(body, exchange.headers, bytes_max=self.body_bytes_max(exchange))
                 if route.kind is Kind.INFER:
                     self._infer(exchange, route, body)
                     return
-                self._read(exchange, route)
+                self._read(exchange, route, body)
         except RequestError as error:
             exchange.error = error
             exchange.decode_ns = perf_counter_ns() - started
@@ -98,87 +108,126 @@ class RequestPath:
 
     def _admit(self, exchange: Exchange, now: float) -> None:
         if exchange.url == LIVE_PATH:
-            exchange.route = self.table.routes[LIVE_PATH]
-            _check_method(exchange.method, exchange.route)
+            exchange.route = oip.LIVE
+            _check_method(exchange.method, oip.LIVE)
             return
+        known = self.table.routes.get(exchange.url)
+        route = known or route_of(exchange.url)
+        if route is not None:
+            exchange.dialect = route.dialect  # a refusal, too, is told in the caller's protocol
         exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now)
         exchange.prediction_id = self._new_id(exchange.time_ns)
         exchange.redaction_key = self._redaction_key
-        exchange.route = route = self.table.routes.get(exchange.url) or _parsed(exchange.url)
+        if route is None:
+            raise _path_unknown()
+        exchange.route = route
+        if known is None:
+            self._remember(exchange.url, route)
         _check_method(exchange.method, route)
-        endpoint = self.table.endpoints.get(route.endpoint)
-        _check_right(grant, route)
-        if endpoint is not None:
-            exchange.known_endpoint = endpoint.name
-            exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
-        elif route.endpoint:
+        name = route.endpoint or (self._only(grant) if route.of_endpoint else "")
+        _check_right(grant, route, name)
+        if not name:
+            return
+        endpoint = self.table.endpoints.get(name)
+        if endpoint is None:
             raise _endpoint_unknown()
+        exchange.known_endpoint = name
+        exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
+
+    def _remember(self, url: bytes, route: Route) -> None:
+        routes = self.table.routes
+        if len(routes) >= ROUTES_MAX:
+            routes.clear()
+        routes[url] = route
+
+    def _only(self, grant: Grant) -> str:
+        """Return the one endpoint that a key reaches, for paths that name none.
+
+        Raises: EndpointUnnamedError.
+        """
+        reached = self._reached(grant)
+        if len(reached) == 1:
+            return reached[0].name
+        raise EndpointUnnamedError(
+            "The path names no endpoint.",
+            why=f"the key reaches {len(reached)} endpoints, and the path is for a key of one",
+            fix="put `/endpoints/NAME` before the path, or use a key of one endpoint",
+        )
+
+    def _reached(self, grant: Grant) -> list[ServedEndpoint]:
+        return [
+            one
+            for one in self.table.endpoints.values()
+            if EVERY_ENDPOINT in grant.endpoints or one.name in grant.endpoints
+        ]
 
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
-        headers = exchange.headers
-        if headers.get(b"content-type") != JSON_TYPE or not headers.keys().isdisjoint(OF_CONTENT):
-            _check_content(headers)
-        endpoint = self._endpoint(route)
-        exchange.served = served = self._deployment(endpoint, route, headers)
-        exchange.decoded = decoded = served.package.decoder.decode(
-            body, rows_max=endpoint.policy.rows_max
+        endpoint = self._endpoint(exchange)
+        exchange.served = served = self._deployment(endpoint, route, exchange.headers)
+        exchange.decoded = decoded = served.package.readers[exchange.dialect.name].decode(
+            body if exchange.message is None else exchange.message,
+            headers=exchange.headers,
+            rows_max=endpoint.policy.rows_max,
         )
         exchange.queued_at = perf_counter_ns()
         exchange.decode_ns = exchange.queued_at - exchange.started_at
         self._turns.predict(exchange, served, decoded)
 
-    def _deployment(
-        self, endpoint: ServedEndpoint, route: Route, headers: dict[bytes, bytes]
-    ) -> Served:
-        pinned = headers.get(PIN)
+    def _deployment(self, endpoint: ServedEndpoint, route: Route, headers: Headers) -> Served:
+        pinned = headers.get(PINS[0]) or headers.get(PINS[1])
         if pinned is not None:
             return _pinned(endpoint, pinned.decode("latin-1"), route.version)
         if route.version:
             return _of_version(endpoint, route.version)
         served = endpoint.chosen(self._draw())
         if served is None:
-            raise _not_ready(endpoint)
+            raise NotReadyError.of(endpoint.name)
         return served
 
-    def _read(self, exchange: Exchange, route: Route) -> None:
+    def _read(self, exchange: Exchange, route: Route, body: bytes) -> None:
         """Answer what asks for no prediction."""
-        exchange.head = JSON
-        match route.kind:
-            case Kind.LIVE:
-                exchange.body = oip_answer.server_live()
-            case Kind.READY:
-                ready = self.table.ready and not self._turns.draining
-                exchange.status = 200 if ready else 503
-                exchange.body = oip_answer.server_ready(ready=ready)
-            case Kind.SERVER:
-                exchange.body = oip_answer.server_metadata(__version__)
-            case Kind.METRICS:
-                exchange.head = CONTENT_TYPE
-                exchange.body = exposition(self._counters)
-            case _:
-                self._read_model(exchange, route)
+        if route.kind is Kind.METRICS:
+            exchange.head, exchange.body = CONTENT_TYPE, exposition(self._counters)
+        elif route.page is not None:
+            view = self._view(exchange, route, body)
+            exchange.status, exchange.head, exchange.body = route.page(view)
 
-    def _read_model(self, exchange: Exchange, route: Route) -> None:
-        endpoint = self._endpoint(route)
-        if route.kind is Kind.MODEL_READY:
-            ready = not self._turns.draining and _is_ready(endpoint, route.version)
-            exchange.status = 200 if ready else 503
-            exchange.body = oip_answer.model_ready(endpoint.name, ready=ready)
-            return
-        pinned = exchange.headers.get(PIN)
-        if pinned is not None:
-            served: Served | None = _pinned(endpoint, pinned.decode("latin-1"), route.version)
-        else:
-            served = _of_version(endpoint, route.version) if route.version else endpoint.main
-        if served is None:
-            raise _not_ready(endpoint)
-        exchange.body = oip_answer.model_metadata(
-            endpoint.name, endpoint.versions, served.package.signature
+    def _view(self, exchange: Exchange, route: Route, body: bytes) -> View:
+        endpoint = None
+        if exchange.known_endpoint:
+            endpoint = self._endpoint_view(self._endpoint(exchange), route, exchange.headers)
+        grant = exchange.grant
+        reached = self._reached(grant) if grant else []
+        return View(
+            url=exchange.url,
+            headers=exchange.headers,
+            body=body,
+            release=__version__,
+            ready=self.table.ready and not self._answering.draining,
+            endpoint=endpoint,
+            endpoints=tuple(self._endpoint_view(one) for one in reached),
         )
 
-    def _endpoint(self, route: Route) -> ServedEndpoint:
+    def _endpoint_view(
+        self, endpoint: ServedEndpoint, route: Route | None = None, headers: Headers | None = None
+    ) -> EndpointView:
+        version = route.version if route else ""
+        pinned = headers and (headers.get(PINS[0]) or headers.get(PINS[1]))
+        if pinned:
+            served: Served | None = _pinned(endpoint, pinned.decode("latin-1"), version)
+        else:
+            served = _of_version(endpoint, version) if version else endpoint.main
+        return EndpointView(
+            name=endpoint.name,
+            ready=endpoint.ready and not self._answering.draining,
+            versions=endpoint.versions,
+            deployments={one.name: one.version for one in endpoint.deployments.values()},
+            signature=served.signature if served else None,
+        )
+
+    def _endpoint(self, exchange: Exchange) -> ServedEndpoint:
         """Return the endpoint. It may have gone since the headers were read."""
-        endpoint = self.table.endpoints.get(route.endpoint)
+        endpoint = self.table.endpoints.get(exchange.known_endpoint)
         if endpoint is None:
             raise _endpoint_unknown()
         return endpoint
@@ -196,15 +245,12 @@ class RequestPath:
 _ANY_POLICY: Final = EndpointPolicy()
 
 
-def _parsed(url: bytes) -> Route:
-    route = route_of(url)
-    if route is None:
-        raise PathUnknownError(
-            "Nothing is served under that path.",
-            why="the paths are those of the Open Inference Protocol V2, without extensions",
-            fix="send predictions to `POST /v2/models/ENDPOINT/infer`",
-        )
-    return route
+def _path_unknown() -> PathUnknownError:
+    return PathUnknownError(
+        "Nothing is served under that path.",
+        why="it is none of the paths of the protocols that are spoken here",
+        fix="send predictions to `POST /v2/models/ENDPOINT/infer`",
+    )
 
 
 def _endpoint_unknown() -> EndpointUnknownError:
@@ -216,14 +262,14 @@ def _endpoint_unknown() -> EndpointUnknownError:
 
 
 def _check_method(method: str, route: Route) -> None:
-    if method != route.kind.method:
-        raise MethodRefusedError(route.kind.method)
+    if method not in route.methods:
+        raise MethodRefusedError(", ".join(route.methods))
 
 
-def _check_right(grant: Grant, route: Route) -> None:
-    right = routes.RIGHTS[route.kind]
-    if route.endpoint:
-        allowed = allows(grant, right, route.endpoint)
+def _check_right(grant: Grant, route: Route, name: str) -> None:
+    right = route.right
+    if name:
+        allowed = allows(grant, right, name)
     elif route.kind is Kind.METRICS:  # they tell of every endpoint
         allowed = allows(grant, right, EVERY_ENDPOINT)
     else:
@@ -234,25 +280,6 @@ def _check_right(grant: Grant, route: Route) -> None:
             why=f"it does not carry the right to {right.value} here",
             fix="ask the owner of the endpoint for a key with that right; "
             "`servewell keys create` makes one",
-        )
-
-
-def _check_content(headers: dict[bytes, bytes]) -> None:
-    """Refuse a body that is not plain JSON. Without a type it is taken to be JSON."""
-    if b"inference-header-content-length" in headers:
-        raise BinaryTensorsError(
-            "Binary tensors are not read here.",
-            why="the request has the header `Inference-Header-Content-Length`",
-            fix="send the data as JSON; in tritonclient, "
-            "`set_data_from_numpy(values, binary_data=False)`",
-        )
-    content = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    if content not in (JSON_TYPE, b"") or encoding != b"identity":
-        raise ContentRefusedError(
-            "The body is in a form that is not read here.",
-            why="bodies are `application/json`, not compressed",
-            fix="send `Content-Type: application/json` and no `Content-Encoding`",
         )
 
 
@@ -278,15 +305,3 @@ def _of_version(endpoint: ServedEndpoint, version: str) -> Served:
             fix="ask for one of those, or leave `/versions/…` out to follow the traffic",
         )
     return served
-
-
-def _is_ready(endpoint: ServedEndpoint, version: str) -> bool:
-    return _of_version(endpoint, version) is not None if version else endpoint.ready
-
-
-def _not_ready(endpoint: ServedEndpoint) -> NotReadyError:
-    return NotReadyError(
-        f"The endpoint `{endpoint.name}` is not ready.",
-        why="none of its deployments with traffic is loaded",
-        fix="`servewell status` says why; send the request again when it is ready",
-    )

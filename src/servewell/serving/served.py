@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy
 from servewell.core.catalog.prediction_record import RecordSchema
 from servewell.core.operations.routing import choose
-from servewell.serving.answers import JSON
 from servewell.serving.metrics import DeploymentMeter
 from servewell.serving.package import Package
 
@@ -16,7 +15,7 @@ class Served:
 
     __slots__ = (
         "endpoint", "has_personal", "head", "meter", "model", "name", "package", "personal",
-        "policy", "proof", "schema", "share_bp", "version",
+        "policy", "proof", "schema", "share_bp", "signature", "version",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +35,7 @@ class Served:
         self.proof = (deployment.package, deployment.package_signature)
         self.package = package
         self.meter = meter
+        self.signature = package.signature
         inputs = package.signature.inputs
         self.personal = tuple(one.personal or one.name in self.policy.personal for one in inputs)
         self.has_personal = any(self.personal)
@@ -49,8 +49,7 @@ class Served:
                 (one.name, one.datatype.value, one.row_shape) for one in package.signature.outputs
             ),
         )
-        self.head = b"%bservewell-deployment: %b\r\nservewell-model-version: %b\r\n" % (
-            JSON,
+        self.head = b"servewell-deployment: %b\r\nservewell-model-version: %b\r\n" % (
             self.name.encode(),
             self.version.encode(),
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from servewell.core.catalog.key import Grant
-from servewell.serving.routes import Route, known_routes
+from servewell.serving.protocols.dialect import Route
 from servewell.serving.served import ServedEndpoint
 
 
@@ -14,7 +14,7 @@ class Table:
     version: int = 0  # of the snapshot; 0 for none
     endpoints: dict[str, ServedEndpoint] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
-    routes: dict[bytes, Route] = field(default_factory=lambda: known_routes(()))
+    routes: dict[bytes, Route] = field(default_factory=dict)  # of paths that were asked for
     complete: bool = False  # whether every deployment with a share is loaded
 
     @property

@@ -1,5 +1,6 @@
 """Rows of several requests as arrays of one batch, and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -8,10 +9,10 @@ import numpy as np
 
 from servewell.core.catalog.signature import Datatype, Signature
 from servewell.serving.protocols.columns import Column, Decoded
-from servewell.serving.runtimes.onnx import DTYPES, Array, ModelRunError
+from servewell.serving.runtimes.model import DTYPES, Array, ModelRunError
 
 Shape = tuple[int, ...]
-Values = list[float] | list[int] | list[bool] | list[str]
+Values = list[float] | list[int] | list[bool] | list[str] | Array
 
 SCALAR: Final = (1,)
 
@@ -55,11 +56,15 @@ class Gatherer:
             columns = self._without_null(columns)
         feed: dict[str, Array] = {}
         for group in self._groups:
+            if len(group.places) == 1:
+                column = np.asarray(columns[group.places[0]], dtype=group.dtype)
+                feed[group.names[0]] = column.reshape(rows, 1)
+                continue
             block = np.array([columns[place] for place in group.places], dtype=group.dtype)
             feed.update(zip(group.names, block.reshape(-1, rows, 1), strict=True))
         for place, declared in self._others:
             shape = first.row_shapes[place] if first.row_shapes else declared.row_shape
-            array = np.array(columns[place], dtype=DTYPES[declared.datatype])
+            array = np.asarray(columns[place], dtype=DTYPES[declared.datatype])
             feed[declared.name] = array.reshape(rows, *shape)
         return feed
 
@@ -67,26 +72,31 @@ class Gatherer:
         """Return the columns for the model, which takes an empty text where one is missing."""
         columns = columns.copy()
         for place in self._texts_or_null:
-            columns[place] = ["" if one is None else one for one in columns[place]]
+            if not isinstance(columns[place], np.ndarray):
+                columns[place] = ["" if one is None else one for one in columns[place]]
         return columns
 
 
 def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Values, Shape]]]:
     """Return, for each request, its part of each output: flat values and the shape.
 
+    Requests that want arrays get views of the arrays, nothing copied.
+
     Raises: ModelRunError where the model gave another number of rows than it got.
     """
     rows = sum(one.rows for one in requests)
     if any(array.shape[:1] != (rows,) for array in arrays):
         raise ModelRunError("OutputRowsDiffer")
-    flat = [(array.reshape(-1).tolist(), array.shape[1:], array.size // rows) for array in arrays]
+    flat = [(array.reshape(-1), array.shape[1:], array.size // rows) for array in arrays]
+    listed = [] if all(one.as_arrays for one in requests) else [one.tolist() for one, _, _ in flat]
     parts, start = [], 0
     for one in requests:
         end = start + one.rows
+        values: Sequence[Values] = [array for array, _, _ in flat] if one.as_arrays else listed
         parts.append(
             [
-                (values[start * width : end * width], (one.rows, *shape))
-                for values, shape, width in flat
+                (own[start * width : end * width], (one.rows, *shape))
+                for own, (_, shape, width) in zip(values, flat, strict=True)
             ]
         )
         start = end
@@ -95,6 +105,8 @@ def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Val
 
 def _joined(requests: list[Decoded]) -> list[Column]:
     return [
-        list(chain.from_iterable(parts))
+        np.concatenate(parts)
+        if all(isinstance(part, np.ndarray) for part in parts)
+        else list(chain.from_iterable(parts))
         for parts in zip(*(one.columns for one in requests), strict=True)
     ]

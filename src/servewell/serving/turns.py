@@ -1,4 +1,4 @@
-"""One turn of the loop: run what waits in batches, record it all at once, then answer.
+"""One turn of the loop: run what waits in batches, then answer it all.
 
 Requests that arrive in one turn are answered in the next, so a lone request waits for nobody and
 concurrent ones share a call of the model and an append to the log. No timer is involved.
@@ -12,29 +12,18 @@ from itertools import chain
 from time import perf_counter_ns
 from typing import Final
 
-from servewell.serving.answers import http_answer, refusal
+from servewell.serving.answering import Answering
 from servewell.serving.exchange import Exchange
 from servewell.serving.log_lines import LogLines
-from servewell.serving.metrics import WorkerMeter
-from servewell.serving.protocols.columns import Decoded
-from servewell.serving.protocols.oip_answer import OutputTensor, encode_answer
-from servewell.serving.recording import Recorder
-from servewell.serving.refusals import (
-    STATUS,
-    KeyExpiredError,
-    ModelFailedError,
-    NotAuthenticatedError,
-    NotRecordedError,
-    RequestError,
-)
-from servewell.serving.runtimes.onnx import ModelRunError
+from servewell.serving.protocols.columns import Decoded, OutputTensor
+from servewell.serving.refusals import ModelFailedError
+from servewell.serving.runtimes.model import ModelRunError
 from servewell.serving.served import Served
 from servewell.serving.tensors import scatter
 
 BATCH_ROWS_MAX: Final = 128
 ROWS_ALONE: Final = 256  # more rows than these run in a thread, so that the loop goes on
 THREADS: Final = 2
-UNAUTHENTICATED: Final = frozenset({NotAuthenticatedError.code, KeyExpiredError.code})
 
 Wanted = tuple[str, ...]
 Outputs = list[OutputTensor]
@@ -43,25 +32,20 @@ Outputs = list[OutputTensor]
 class Turns:
     """What waits for the model, and what waits to be answered."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, recorder: Recorder, meter: WorkerMeter
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, answering: Answering) -> None:
         self._loop = loop
-        self._recorder = recorder
-        self._meter = meter
+        self._answering = answering
         self._failures = LogLines(loop.time)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         self._waiting: dict[tuple[Served, Wanted], list[Exchange]] = {}
         self._finished: list[Exchange] = []
         self._armed = False
         self.in_flight = 0
-        self.draining = False
-        self.date = b""  # header line of every answer, made anew each second
 
     def predict(self, exchange: Exchange, served: Served, decoded: Decoded) -> None:
         """Take a decoded request to its deployment."""
         self.in_flight += 1
-        if decoded.rows > ROWS_ALONE:
+        if decoded.rows > ROWS_ALONE or served.package.model.may_block:
             self._in_thread(exchange, served, decoded)
             return
         self._waiting.setdefault((served, decoded.wanted), []).append(exchange)
@@ -91,7 +75,8 @@ class Turns:
                 for batch in _batches(exchanges, together=served.package.batches):
                     self._run(served, wanted, batch)
             finished, self._finished = self._finished, []
-            self._answer(finished)
+            self._answering.answer(finished)
+            self.in_flight -= len(finished)
         except Exception:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
             traceback.print_exc()
             self._give_up([*chain.from_iterable(waiting.values()), *self._finished, *finished])
@@ -130,7 +115,7 @@ class Turns:
         served = batch[0].served
         if served is not None:
             served.meter.batch(rows)
-            _encode(batch, served)
+        self._answering.encode(batch)
         self._finished += batch
 
     def _fail(self, exchange: Exchange, error: ModelRunError) -> None:
@@ -163,54 +148,6 @@ class Turns:
 
         self._threads.submit(work)
 
-    def _answer(self, finished: list[Exchange]) -> None:
-        """Record what was done, then tell the callers."""
-        for exchange in finished:
-            if exchange.error is not None:
-                exchange.status = STATUS[exchange.error.code]
-        recorded = [one for one in finished if one.is_recorded]
-        if recorded:
-            written = self._recorder.commit(recorded)
-            self._meter.recorded(len(recorded), written=written)
-            if not written:
-                _refuse_unrecorded(recorded)
-        now = perf_counter_ns()
-        for exchange in finished:
-            self._complete(exchange, now)
-            self.in_flight -= 1
-        for caller in dict.fromkeys(one.caller for one in finished):
-            caller.flush()
-
-    def _complete(self, exchange: Exchange, now: int) -> None:
-        served, error = exchange.served, exchange.error
-        if served is not None:
-            took_us = (now - exchange.started_at) // 1_000
-            served.meter.answered(exchange.status, took_us, exchange.stages_us)
-        if self.draining and exchange.caller.is_last(exchange):
-            exchange.close = True
-        if error is not None:
-            self._refuse(exchange, error)
-        else:
-            headers = self.date + exchange.head
-            exchange.answer = http_answer(
-                exchange.status, headers, exchange.body, close=exchange.close, bodiless=False
-            )
-
-    def _refuse(self, exchange: Exchange, error: RequestError) -> None:
-        status, headers, body = refusal(error)
-        if error.code in UNAUTHENTICATED:
-            self._meter.unauthenticated()
-        elif exchange.prediction_id:
-            headers += b"servewell-prediction-id: %b\r\n" % exchange.prediction_id.encode()
-        self._meter.refused(exchange.known_endpoint, error.code)
-        exchange.answer = http_answer(
-            status,
-            self.date + headers,
-            body,
-            close=exchange.close,
-            bodiless=exchange.method == "HEAD",
-        )
-
 
 def predicted(served: Served, wanted: Wanted, requests: list[Decoded]) -> list[Outputs]:
     """Return the outputs of each request.
@@ -231,39 +168,6 @@ def predicted(served: Served, wanted: Wanted, requests: list[Decoded]) -> list[O
         ]
         for own in parts
     ]
-
-
-def _encode(batch: list[Exchange], served: Served) -> None:
-    started = perf_counter_ns()
-    for exchange in batch:
-        exchange.body = encode_answer(
-            served.endpoint,
-            served.version,
-            {"prediction_id": exchange.prediction_id, "deployment": served.name},
-            request_id=_decoded(exchange).request_id,
-            outputs=exchange.outputs,
-        )
-        exchange.head = b"%bservewell-prediction-id: %b\r\n" % (
-            served.head,
-            exchange.prediction_id.encode(),
-        )
-    took = (perf_counter_ns() - started) // len(batch)
-    for exchange in batch:
-        exchange.encode_ns = took
-
-
-def _refuse_unrecorded(recorded: list[Exchange]) -> None:
-    for exchange in recorded:
-        if exchange.refuse_unrecorded:
-            exchange.outputs = []
-            exchange.status = STATUS[NotRecordedError.code]
-            exchange.error = NotRecordedError(
-                "The prediction cannot be recorded.",
-                why="the disk refuses to take the record, and this endpoint answers nothing "
-                "unrecorded",
-                fix="make room on the disk of the home folder; `servewell doctor` says what is "
-                "wrong; then send the request again",
-            )
 
 
 def _batches(exchanges: list[Exchange], *, together: bool) -> list[list[Exchange]]:

@@ -22,6 +22,7 @@ from servewell.ports.clock import Clock
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots, WorkerReport
+from servewell.serving.answering import Answering
 from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
 from servewell.serving.heads import Heads
@@ -104,9 +105,11 @@ class Worker:
             clock=parts.clock,
             bytes_max=parts.record_bytes_max,
         )
-        self._turns = Turns(self._loop, recorder=self._recorder, meter=self._meter)
+        self._answering = Answering(recorder=self._recorder, meter=self._meter)
+        self._turns = Turns(self._loop, self._answering)
         self._path = RequestPath(
             self._turns,
+            self._answering,
             clock=parts.clock,
             pepper=parts.secrets.get("pepper"),
             redaction_key=parts.secrets.get("redaction"),
@@ -165,7 +168,7 @@ class Worker:
         return fewest is not None and len(self._connections) > fewest
 
     def _wait_for_others(self, left: int) -> None:
-        if self._turns.draining:
+        if self._answering.draining:
             return
         if left > 0 and self._holds_most():
             self._loop.call_later(YIELD_S, self._wait_for_others, left - 1)
@@ -270,7 +273,7 @@ class Worker:
             worker=self._parts.index,
             pid=getpid(),
             snapshot=table.version,
-            ready=table.complete and table.version > 0 and not self._turns.draining,
+            ready=table.complete and table.version > 0 and not self._answering.draining,
             fault=self._fault,
             at=self._parts.clock.now(),
         )
@@ -281,18 +284,18 @@ class Worker:
             connection.sweep()
         self._recorder.tick()
         self._beat()
-        if not self._turns.draining:
+        if not self._answering.draining:
             self._accept()
 
     def _beat(self) -> None:
         now = self._parts.clock.now()
         self._meter.beat(now=now, in_flight=self._turns.in_flight)
-        self._turns.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        self._answering.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
     async def _drain(self) -> None:
         """Answer what is in flight, with `Connection: close`, then let go of everything."""
         self._stop_accepting()
-        self._turns.draining = True
+        self._answering.draining = True
         self._take_the_rest()
         await self._report()
         ends = self._loop.time() + self._parts.drain_s

@@ -124,6 +124,9 @@ API_KEY: Final = sa.Table(
     sa.Column("expires_at", sa.Double),
     sa.Column("revoked_at", sa.Double),
     sa.Column("replaced_by", Words),
+    sa.Column("certificate", Words, nullable=False, server_default=""),
+    sa.Column("priority", Words, nullable=False, server_default="normal"),
+    sa.Column("limits", Nested, nullable=False, server_default="{}"),
 )
 
 CHANGE: Final = sa.Table(

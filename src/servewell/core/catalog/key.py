@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from servewell.core.catalog.limits import NO_LIMITS, Limits, Priority
+
 
 class Right(StrEnum):
     """What a request asks for."""
@@ -11,6 +13,7 @@ class Right(StrEnum):
     INVOKE = "invoke"  # send rows, receive predictions
     READ = "read"  # metadata and readiness
     OBSERVE = "observe"  # metrics
+    ADMINISTER = "administer"  # load and unload models
 
 
 class Role(StrEnum):
@@ -19,12 +22,14 @@ class Role(StrEnum):
     INVOKER = "invoker"
     READER = "reader"
     OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
 
 
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.INVOKER: frozenset({Right.INVOKE, Right.READ}),
     Role.READER: frozenset({Right.READ}),
     Role.OPERATOR: frozenset({Right.INVOKE, Right.READ, Right.OBSERVE}),
+    Role.ADMINISTRATOR: frozenset(Right),
 }
 
 EVERY_ENDPOINT: Final = "*"
@@ -43,6 +48,9 @@ class ApiKey:
     expires_at: float | None = None
     revoked_at: float | None = None
     replaced_by: str | None = None  # id of the key that rotation made
+    certificate: str = ""  # identity of a client certificate that stands for the key; or empty
+    priority: Priority = Priority.NORMAL  # the highest that its requests may have
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +63,6 @@ class Grant:
     role: Role
     endpoints: tuple[str, ...]
     expires_at: float | None = None
+    certificate: str = ""
+    priority: Priority = Priority.NORMAL
+    limits: Limits = NO_LIMITS

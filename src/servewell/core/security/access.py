@@ -29,6 +29,9 @@ def grants_at(keys: tuple[ApiKey, ...], now: float) -> tuple[Grant, ...]:
             role=key.role,
             endpoints=key.endpoints,
             expires_at=key.expires_at,
+            certificate=key.certificate,
+            priority=key.priority,
+            limits=key.limits,
         )
         for key in keys
         if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)

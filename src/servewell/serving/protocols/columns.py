@@ -5,10 +5,13 @@ from typing import Final
 
 import msgspec
 
+from servewell.core.catalog.limits import Priority
 from servewell.core.catalog.signature import Datatype
+from servewell.serving.runtimes.model import Array
 
-# One input's values, flat and row-major; None where null is allowed.
-Column = Sequence[str | float | None]
+# One input's values, flat and row-major; None where null is allowed. An array has the type that
+# the model takes (texts are `str` in an object array), and NaN where null is allowed.
+Column = Sequence[str | float | None] | Array
 
 
 class Decoded(msgspec.Struct, gc=False):
@@ -20,6 +23,22 @@ class Decoded(msgspec.Struct, gc=False):
     wanted: tuple[str, ...]  # outputs asked for; empty means all
     # Of one row of each input, where the model leaves a dimension open; else None.
     row_shapes: tuple[tuple[int, ...], ...] | None = None
+    as_arrays: bool = False  # whether the protocol writes outputs from arrays, not from lists
+    timeout_us: int = 0  # that the caller gives the request in its body; 0 for none
+    priority: Priority | None = None  # that the caller gives it in its body
+    form: object = None  # what the protocol keeps of the request for its answer
+
+
+class OutputTensor(msgspec.Struct, gc=False):
+    """One output of one answer, flat and row-major.
+
+    Values that are not finite become null where a list is written as JSON.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: list[float] | list[int] | list[bool] | list[str] | Array
 
 
 # Smallest and largest number of each type. A number between the largest FP32 and infinity would

@@ -8,17 +8,9 @@ from typing import Final
 import msgspec
 
 from servewell.core.catalog.signature import Signature
+from servewell.serving.protocols.columns import OutputTensor
 
 PLATFORM: Final = "onnxruntime_onnx"
-
-
-class OutputTensor(msgspec.Struct, gc=False):
-    """One output of one answer; `data` is flat and row-major, null where it is not finite."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    data: list[float] | list[int] | list[bool] | list[str]
 
 
 class _Answer(msgspec.Struct, gc=False, omit_defaults=True):

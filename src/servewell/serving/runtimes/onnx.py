@@ -1,42 +1,11 @@
 """Models in ONNX, run by ONNX Runtime on one thread."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-from servewell.core.catalog.signature import Datatype, Signature
-from servewell.errors import ServewellError
-
-Array = NDArray[Any]
-
-DTYPES: Final[dict[Datatype, type[np.generic]]] = {
-    Datatype.BOOL: np.bool_,
-    Datatype.INT8: np.int8,
-    Datatype.INT16: np.int16,
-    Datatype.INT32: np.int32,
-    Datatype.INT64: np.int64,
-    Datatype.UINT8: np.uint8,
-    Datatype.UINT16: np.uint16,
-    Datatype.UINT32: np.uint32,
-    Datatype.UINT64: np.uint64,
-    Datatype.FP16: np.float16,
-    Datatype.FP32: np.float32,
-    Datatype.FP64: np.float64,
-    Datatype.BYTES: np.object_,
-}
-
-
-class ModelUnusableError(ServewellError):
-    """A model version cannot be loaded, so a worker does not serve it."""
-
-    code = "SW-506"
-
-
-class ModelRunError(Exception):
-    """The model raised an error on these rows. Its message may hold values of them."""
+from servewell.core.catalog.signature import Signature
+from servewell.serving.runtimes.model import Array, ModelRunError, ModelUnusableError
 
 
 class OnnxModel:
@@ -45,6 +14,8 @@ class OnnxModel:
     Workers are processes, so a session gets one thread: more would fight over the same cores,
     and threads that spin while they wait would take the cores from the other workers.
     """
+
+    may_block = False
 
     def __init__(self, data: bytes, signature: Signature) -> None:
         try:
@@ -56,16 +27,19 @@ class OnnxModel:
         self.outputs = tuple(one.name for one in signature.outputs)
         self._check(signature)
 
-    def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        """Return the wanted outputs, in that order.
-
-        Raises: ModelRunError.
-        """
+    def run(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
+    ) -> list[Array]:
+        """See `Model.run`. A call on the loop cannot be ended."""
+        del timeout_s
         try:
             arrays: list[Array] = self._session.run(wanted, feed)
         except Exception as error:  # what a native library raises is not listed anywhere
             raise ModelRunError(type(error).__name__) from error
         return arrays
+
+    def close(self) -> None:
+        """See `Model.close`: the session goes with its last user."""
 
     def _check(self, signature: Signature) -> None:
         inputs = {one.name for one in self._session.get_inputs()}

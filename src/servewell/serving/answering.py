@@ -1,0 +1,97 @@
+"""The end of every request: encode, record, count, and tell the caller.
+
+What was answered in one turn is recorded by one append, before any of the answers is sent.
+"""
+
+from time import perf_counter_ns
+from typing import Final
+
+from servewell.serving.exchange import Exchange
+from servewell.serving.metrics import WorkerMeter
+from servewell.serving.recording import Recorder
+from servewell.serving.refusals import (
+    STATUS,
+    KeyExpiredError,
+    NotAuthenticatedError,
+    NotRecordedError,
+    RequestError,
+)
+
+UNAUTHENTICATED: Final = frozenset({NotAuthenticatedError.code, KeyExpiredError.code})
+
+
+class Answering:
+    """Finishes exchanges."""
+
+    def __init__(self, *, recorder: Recorder, meter: WorkerMeter) -> None:
+        self._recorder = recorder
+        self._meter = meter
+        self.draining = False
+        self.date = b""  # header line of every answer, made anew each second
+
+    def encode(self, batch: list[Exchange]) -> None:
+        """Write the bodies of a batch that the model has answered."""
+        started = perf_counter_ns()
+        for exchange in batch:
+            exchange.head, exchange.body = exchange.dialect.answer(exchange)
+        took = (perf_counter_ns() - started) // len(batch)
+        for exchange in batch:
+            exchange.encode_ns = took
+
+    def answer(self, finished: list[Exchange]) -> None:
+        """Record what was done, then tell the callers."""
+        for exchange in finished:
+            if exchange.error is not None:
+                exchange.status = STATUS[exchange.error.code]
+        recorded = [one for one in finished if one.is_recorded]
+        if recorded:
+            written = self._recorder.commit(recorded)
+            self._meter.recorded(len(recorded), written=written)
+            if not written:
+                _refuse_unrecorded(recorded)
+        now = perf_counter_ns()
+        for exchange in finished:
+            self._complete(exchange, now)
+        for caller in dict.fromkeys(one.caller for one in finished):
+            caller.flush()
+
+    def _complete(self, exchange: Exchange, now: int) -> None:
+        served, error = exchange.served, exchange.error
+        if served is not None:
+            took_us = (now - exchange.started_at) // 1_000
+            served.meter.answered(exchange.status, took_us, exchange.stages_us)
+        if self.draining and exchange.caller.is_last(exchange):
+            exchange.close = True
+        status, headers, body = exchange.status, exchange.head, exchange.body
+        if error is not None:
+            status, headers, body = self._refusal(exchange, error)
+        if exchange.prediction_id and (served is not None or error is not None):
+            headers = b"%b%bservewell-prediction-id: %b\r\n" % (
+                self.date,
+                headers,
+                exchange.prediction_id.encode(),
+            )
+        else:
+            headers = self.date + headers
+        exchange.answer = exchange.caller.frame(exchange, (status, headers, body))
+
+    def _refusal(self, exchange: Exchange, error: RequestError) -> tuple[int, bytes, bytes]:
+        status, headers, body = exchange.dialect.refuse(exchange, error, exchange.status)
+        if error.code in UNAUTHENTICATED:
+            self._meter.unauthenticated()
+        self._meter.refused(exchange.known_endpoint, error.code)
+        return status, headers + error.headers, body
+
+
+def _refuse_unrecorded(recorded: list[Exchange]) -> None:
+    for exchange in recorded:
+        if exchange.refuse_unrecorded:
+            exchange.outputs = []
+            exchange.status = STATUS[NotRecordedError.code]
+            exchange.error = NotRecordedError(
+                "The prediction cannot be recorded.",
+                why="the disk refuses to take the record, and this endpoint answers nothing "
+                "unrecorded",
+                fix="make room on the disk of the home folder; `servewell doctor` says what is "
+                "wrong; then send the request again",
+            )

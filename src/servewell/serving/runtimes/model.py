@@ -1,0 +1,67 @@
+"""What every runtime offers to the request path."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from servewell.core.catalog.signature import Datatype
+from servewell.errors import ServewellError
+
+Array = NDArray[Any]
+
+DTYPES: Final[dict[Datatype, type[np.generic]]] = {
+    Datatype.BOOL: np.bool_,
+    Datatype.INT8: np.int8,
+    Datatype.INT16: np.int16,
+    Datatype.INT32: np.int32,
+    Datatype.INT64: np.int64,
+    Datatype.UINT8: np.uint8,
+    Datatype.UINT16: np.uint16,
+    Datatype.UINT32: np.uint32,
+    Datatype.UINT64: np.uint64,
+    Datatype.FP16: np.float16,
+    Datatype.FP32: np.float32,
+    Datatype.FP64: np.float64,
+    Datatype.BYTES: np.object_,
+}
+
+
+class ModelUnusableError(ServewellError):
+    """A model version cannot be loaded, so a worker does not serve it."""
+
+    code = "SW-506"
+
+
+class ModelRunError(Exception):
+    """The model raised an error on these rows. Its message may hold values of them."""
+
+
+class Model(Protocol):
+    """One loaded model. `run` may be called from several threads."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in the order of the signature."""
+        ...
+
+    @property
+    def may_block(self) -> bool:
+        """Whether a call waits for another process, so that it may never run on the loop."""
+        ...
+
+    def run(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
+    ) -> list[Array]:
+        """Return the wanted outputs, in that order.
+
+        A runtime that can ends a call that takes longer than `timeout_s`.
+
+        Raises: ModelRunError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model and of what it runs in."""
+        ...
