@@ -196,10 +196,13 @@ def open_platform(home: Path | None = None) -> EmbeddedPlatform:
 
 
 def worker(arguments: list[str]) -> int:
-    """Run a worker: `HOME INDEX LISTENER DRAIN_S RECORD_BYTES_MAX`."""
+    """Run a worker: `HOME INDEX LISTENER DRAIN_S RECORD_BYTES_MAX TELEMETRY`."""
+    import msgspec
+
+    from servewell.core.catalog.workload import Telemetry
     from servewell.serving.worker import WorkerParts, serve
 
-    home, index, listener, drain_s, record_bytes_max = arguments
+    home, index, listener, drain_s, record_bytes_max, telemetry = arguments
     platform = open_platform(Path(home))
     return serve(
         WorkerParts(
@@ -214,6 +217,7 @@ def worker(arguments: list[str]) -> int:
             runtime_dir=Path(home) / "run",
             drain_s=float(drain_s),
             record_bytes_max=int(record_bytes_max),
+            telemetry=msgspec.json.decode(telemetry, type=Telemetry),
         )
     )
 

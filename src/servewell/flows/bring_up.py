@@ -140,6 +140,7 @@ def plan_for(workload: Workload) -> FleetPlan:
         drain_s=serving.drain_s,
         retention_days=records.retention_days,
         record_bytes_max=records.bytes_max,
+        telemetry=workload.telemetry,
     )
 
 

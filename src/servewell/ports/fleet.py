@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 
 
@@ -29,6 +30,7 @@ class FleetPlan:
     drain_s: float
     retention_days: int
     record_bytes_max: int
+    telemetry: Telemetry = Telemetry()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

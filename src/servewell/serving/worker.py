@@ -16,6 +16,7 @@ from typing import Final
 import uvloop
 
 from servewell.core.catalog.snapshot import Snapshot
+from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
@@ -66,6 +67,7 @@ class WorkerParts:
     runtime_dir: Path
     drain_s: float  # seconds that requests in flight may take when the worker stops
     record_bytes_max: int = RECORD_BYTES_MAX  # of the live segments, before records are refused
+    telemetry: Telemetry = Telemetry()
 
 
 def serve(parts: WorkerParts) -> int:

@@ -112,6 +112,7 @@ class Supervisor:
                     str(self.listener.fileno()),
                     str(self.plan.drain_s),
                     str(self.plan.record_bytes_max),
+                    msgspec.json.encode(self.plan.telemetry).decode(),
                 ),
             )
         self.control = Child(role="control", name="control")

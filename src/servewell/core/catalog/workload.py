@@ -299,6 +299,54 @@ class RecordRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What the workers tell of their requests, beside metrics and records."""
+
+    otlp_endpoint: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^@/?#\s]+(/[^@?#\s]*)?)?$",
+            description="Collector that takes spans by OTLP over HTTP: `/v1/traces` is added to "
+            "it. Empty exports none. Headers with secrets come from the environment variable "
+            "`OTEL_EXPORTER_OTLP_HEADERS` alone. It needs `servewell[telemetry]`.",
+            examples=["http://127.0.0.1:4318"],
+            extra_json_schema={
+                "patternErrorMessage": "a URL such as http://127.0.0.1:4318, without a user, a "
+                "password or a query"
+            },
+        ),
+    ] = ""
+    sample_ratio: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of the requests without a trace of their own that a span is made "
+            "of. A caller's `traceparent` decides for itself; slow and failed requests have one "
+            "always.",
+            examples=[0.01],
+        ),
+    ] = 0.01
+    slow_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3_600_000,
+            description="Milliseconds after which a request counts as slow: it is logged, and has "
+            "a span.",
+            examples=[250],
+        ),
+    ] = 250.0
+    logs: Annotated[
+        Literal["json", "text"],
+        Meta(
+            description="How the workers write their logs: one JSON object a line, or plain text.",
+            examples=["json"],
+        ),
+    ] = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One `servewell.yaml`. It has `train`, or `artifact`, not both."""
 
@@ -332,6 +380,10 @@ class Workload:
     records: Annotated[RecordRules, Meta(description="How predictions are recorded.")] = field(
         default_factory=RecordRules
     )
+    telemetry: Annotated[
+        Telemetry,
+        Meta(description="What the workers tell of their requests, beside metrics and records."),
+    ] = field(default_factory=Telemetry)
 
     @property
     def model_name(self) -> str:
