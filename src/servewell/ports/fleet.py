@@ -1,6 +1,6 @@
 """The processes of this machine: the supervisor, its workers, the control process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class FleetPlan:
     drain_s: float
     retention_days: int
     record_bytes_max: int
-    telemetry: Telemetry = Telemetry()
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

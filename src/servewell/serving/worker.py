@@ -7,7 +7,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from os import getpid
 from pathlib import Path
@@ -67,7 +67,7 @@ class WorkerParts:
     runtime_dir: Path
     drain_s: float  # seconds that requests in flight may take when the worker stops
     record_bytes_max: int = RECORD_BYTES_MAX  # of the live segments, before records are refused
-    telemetry: Telemetry = Telemetry()
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def serve(parts: WorkerParts) -> int:
