@@ -4,7 +4,6 @@
 comes here, to be told why, or to be taken after all: nested data, whole numbers written `3.0`.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from itertools import chain
@@ -12,8 +11,19 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from servewell.core.catalog.signature import Datatype, Input, Signature
-from servewell.serving.protocols.columns import NUMBER_BOUNDS, Column, Decoded
+from servewell.core.catalog.signature import Input, Signature
+from servewell.serving.protocols.columns import Column, Decoded
+from servewell.serving.protocols.elements import (
+    Json,
+    allowed_of,
+    either,
+    element_fault,
+    fault_of,
+    kind_of,
+    shown,
+    taken,
+    value_shown,
+)
 from servewell.serving.protocols.faults import (
     FAULTS_MAX,
     FOUND_LENGTH_MAX,
@@ -23,7 +33,6 @@ from servewell.serving.protocols.faults import (
 )
 from servewell.serving.refusals import BodyMalformedError
 
-Json = dict[str, Any] | list[Any] | str | int | float | bool | None
 Shape = tuple[int, ...]
 
 REQUEST_SHOWN: Final = (
@@ -88,7 +97,7 @@ class _Examination:
         for name in dict.fromkeys(names):
             if name not in known:
                 self._add(
-                    FaultKind.UNKNOWN_OUTPUT, _shown(name), "it asked for", _either(known), raw=True
+                    FaultKind.UNKNOWN_OUTPUT, shown(name), "it asked for", either(known), raw=True
                 )
         return tuple(name for name in known if name in names)
 
@@ -105,17 +114,17 @@ class _Examination:
         self.faults.append(Fault(kind=kind, name=label, row=None, found=found, allowed=allowed))
 
     def _unknown_input(self, name: str) -> None:
-        known = _either(tuple(self._known))
-        self._add(FaultKind.UNKNOWN_INPUT, _shown(name), "an input of that name", known, raw=True)
+        known = either(tuple(self._known))
+        self._add(FaultKind.UNKNOWN_INPUT, shown(name), "an input of that name", known, raw=True)
 
     def _tensor(self, declared: Input, fields: dict[str, Json]) -> None:
         if fields.get("datatype") != declared.datatype:
-            found = _value_shown(fields.get("datatype"))
+            found = value_shown(fields.get("datatype"))
             self._add(FaultKind.WRONG_DATATYPE, declared.name, found, f"`{declared.datatype}`")
             return
         shape = _shape_of(fields.get("shape"), declared)
         if shape is None:
-            found = _value_shown(fields.get("shape"))
+            found = value_shown(fields.get("shape"))
             self._add(FaultKind.WRONG_SHAPE, declared.name, found, _shapes_allowed(declared))
             return
         self._shapes[declared.name] = shape
@@ -125,7 +134,7 @@ class _Examination:
 
     def _flat(self, declared: Input, shape: Shape, data: Json) -> list[Json] | None:
         if not isinstance(data, list):
-            self._add(FaultKind.WRONG_TYPE, declared.name, _kind_of(data), "`data` as a list")
+            self._add(FaultKind.WRONG_TYPE, declared.name, kind_of(data), "`data` as a list")
             return None
         count = math.prod(shape)
         if any(isinstance(one, list) for one in data):
@@ -146,12 +155,12 @@ class _Examination:
         for place, value in enumerate(values):
             kind = fault_of(value, declared)
             if kind is not None:
-                fault = _element_fault(kind, declared, place // width, value)
+                fault = element_fault(kind, declared, place // width, value)
                 self.faults.append(fault)
                 if len(self.faults) > FAULTS_MAX:
                     return
             else:
-                column.append(_taken(value, declared))
+                column.append(taken(value, declared))
         self.columns[declared.name] = column
 
     def _rows(self) -> None:
@@ -168,77 +177,6 @@ class _Examination:
         if self.rows > self._rows_max:
             found, allowed = f"{self.rows} rows", f"1 to {self._rows_max} rows"
             self._add(FaultKind.TOO_MANY_ROWS, first, found, allowed)
-
-
-def fault_of(value: Json, declared: Input) -> FaultKind | None:
-    """Return what is wrong with one element, or None."""
-    if value is None:
-        return None if _may_be_null(declared) else FaultKind.NULL
-    if declared.datatype is Datatype.BYTES:
-        return _text_fault(value, declared)
-    if declared.datatype is Datatype.BOOL:
-        return None if isinstance(value, bool) else FaultKind.WRONG_TYPE
-    return _number_fault(value, declared)
-
-
-def allowed_of(declared: Input) -> str:
-    """Return in words what one element of an input may hold."""
-    if declared.datatype is Datatype.BYTES:
-        words = f"one of {_either(declared.allowed)}" if declared.allowed else "a text"
-    elif declared.datatype is Datatype.BOOL:
-        words = "true or false"
-    else:
-        words = f"a {'whole ' if declared.datatype.is_integer else ''}number{_bounds(declared)}"
-    return (
-        f"{words} ({declared.datatype}), or null"
-        if _may_be_null(declared)
-        else (f"{words} ({declared.datatype})")
-    )
-
-
-def _bounds(declared: Input) -> str:
-    low = f" from {declared.minimum:g}" if declared.minimum is not None else ""
-    high = f" up to {declared.maximum:g}" if declared.maximum is not None else ""
-    return low + high
-
-
-def _may_be_null(declared: Input) -> bool:
-    return declared.nullable and (declared.datatype.is_float or declared.datatype is Datatype.BYTES)
-
-
-def _text_fault(value: Json, declared: Input) -> FaultKind | None:
-    if not isinstance(value, str):
-        return FaultKind.WRONG_TYPE
-    if declared.allowed is not None and value not in declared.allowed:
-        return FaultKind.NOT_ALLOWED
-    return None
-
-
-def _number_fault(value: Json, declared: Input) -> FaultKind | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return FaultKind.WRONG_TYPE
-    if declared.datatype.is_integer and value != int(value):
-        return FaultKind.WRONG_TYPE
-    least, most = NUMBER_BOUNDS[declared.datatype]
-    if not least <= value <= most:
-        return FaultKind.OUT_OF_RANGE
-    if declared.minimum is not None and value < declared.minimum:
-        return FaultKind.BELOW_MINIMUM
-    if declared.maximum is not None and value > declared.maximum:
-        return FaultKind.ABOVE_MAXIMUM
-    return None
-
-
-def _taken(value: Json, declared: Input) -> Json:
-    if value is None or declared.datatype in (Datatype.BYTES, Datatype.BOOL):
-        return value
-    number = cast("int | float", value)
-    return int(number) if declared.datatype.is_integer else float(number)
-
-
-def _element_fault(kind: FaultKind, declared: Input, row: int, value: Json) -> Fault:
-    found = _kind_of(value) if declared.personal else _value_shown(value)
-    return Fault(kind=kind, name=declared.name, row=row, found=found, allowed=allowed_of(declared))
 
 
 def _shape_of(shape: Json, declared: Input) -> Shape | None:
@@ -293,19 +231,19 @@ def _parsed(body: bytes) -> Json:
 
 def _object(value: Json, what: str) -> dict[str, Json]:
     if not isinstance(value, dict):
-        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be an object")
+        raise _malformed(f"{_lowered(what)} is {kind_of(value)}, and has to be an object")
     return value
 
 
 def _list(value: Json, what: str) -> list[Json]:
     if not isinstance(value, list):
-        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be a list")
+        raise _malformed(f"{_lowered(what)} is {kind_of(value)}, and has to be a list")
     return value
 
 
 def _text(value: Json, what: str) -> str:
     if not isinstance(value, str):
-        raise _malformed(f"{_lowered(what)} is {_kind_of(value)}, and has to be a text")
+        raise _malformed(f"{_lowered(what)} is {kind_of(value)}, and has to be a text")
     return value
 
 
@@ -317,40 +255,6 @@ def _malformed(why: str) -> BodyMalformedError:
     return BodyMalformedError(
         "The body is no inference request.", why=why, fix=f"send JSON such as {REQUEST_SHOWN}"
     )
-
-
-def _either(names: tuple[str, ...]) -> str:
-    shown = ", ".join(_shown(name) for name in names[:FAULTS_MAX])
-    return shown if len(names) <= FAULTS_MAX else f"{shown} and {len(names) - FAULTS_MAX} more"
-
-
-def _shown(text: str) -> str:
-    cut = text if len(text) <= FOUND_LENGTH_MAX else text[:FOUND_LENGTH_MAX] + "…"
-    return f"`{cut}`"
-
-
-def _value_shown(value: Json) -> str:
-    if value is None or isinstance(value, dict):
-        return _kind_of(value)
-    if isinstance(value, str):
-        return f"the text {_shown(value)}"
-    return _shown(json.dumps(value, ensure_ascii=False))
-
-
-def _kind_of(value: Json) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case str():
-            return "a text"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def _count(number: int) -> str:

@@ -132,7 +132,7 @@ def _tensor_type(declared: Input, place: int) -> type[_Tensor]:
         [
             ("shape", Annotated[list[int], Meta(min_length=1)]),
             ("datatype", Literal[declared.datatype.value]),
-            ("data", list[_element_type(declared)]),  # type: ignore[misc]  # made at run time
+            ("data", list[element_type(declared)]),  # type: ignore[misc]  # made at run time
         ],
         tag_field="name",
         tag=declared.name,
@@ -140,7 +140,8 @@ def _tensor_type(declared: Input, place: int) -> type[_Tensor]:
     )  # type: ignore[return-value]  # it has the fields of `_Tensor`
 
 
-def _element_type(declared: Input) -> Any:  # noqa: ANN401  (a type made at run time)
+def element_type(declared: Input) -> Any:  # noqa: ANN401  (a type made at run time)
+    """Return the type of one element; what it takes, `elements.fault_of` finds no fault with."""
     may_be_null = declared.nullable and declared.datatype in _NULLABLE
     element = _not_null(declared)
     return element | None if may_be_null else element
