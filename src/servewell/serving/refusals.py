@@ -119,7 +119,7 @@ class BodyMalformedError(RequestError):
 
 
 class BinaryTensorsError(RequestError):
-    """The body carries binary tensors."""
+    """The binary tensors do not match what the headers and the JSON say."""
 
     code = "SW-314"
 
@@ -157,6 +157,40 @@ class EndpointUnnamedError(RequestError):
     code = "SW-318"
 
 
+class EndpointUnloadedError(RequestError):
+    """Somebody unloaded the models of the endpoint."""
+
+    code = "SW-319"
+
+    @classmethod
+    def of(cls, endpoint: str) -> "EndpointUnloadedError":
+        """Return the error of an endpoint."""
+        return cls(
+            f"The endpoint `{endpoint}` is unloaded.",
+            why="somebody unloaded its models; `servewell history` says who, when and why",
+            fix=f"an administrator loads it again with `servewell endpoints load {endpoint}` or "
+            f"`POST /v2/repository/models/{endpoint}/load`",
+        )
+
+
+class ChangeNotMadeError(RequestError):
+    """A change that was asked for was not made in time, or could not be made."""
+
+    code = "SW-325"
+
+
+class ExtensionMissingError(RequestError):
+    """An extension of the protocol that is not offered here."""
+
+    code = "SW-326"
+
+
+class ParameterRefusedError(RequestError):
+    """A parameter of the request holds what it may not."""
+
+    code = "SW-327"
+
+
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
 STATUS: Final[dict[str, int]] = {
     "SW-300": 400,
@@ -178,6 +212,12 @@ STATUS: Final[dict[str, int]] = {
     "SW-316": 500,
     "SW-317": 503,
     "SW-318": 404,
+    "SW-319": 503,
+    "SW-325": 503,
+    "SW-326": 501,
+    "SW-327": 400,
+    "SW-360": 503,  # those of `model_failures`
+    "SW-361": 504,
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.
@@ -187,4 +227,6 @@ HEADERS: Final[dict[str, bytes]] = {
     "SW-311": b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n",
     "SW-315": b"retry-after: 1\r\n",
     "SW-317": b"retry-after: 1\r\n",
+    "SW-319": b"retry-after: 60\r\n",
+    "SW-325": b"retry-after: 5\r\n",
 }

@@ -15,8 +15,8 @@ from typing import Final
 from servewell.serving.answering import Answering
 from servewell.serving.exchange import Exchange
 from servewell.serving.log_lines import LogLines
+from servewell.serving.model_failures import concerns_all, refusal_of
 from servewell.serving.protocols.columns import Decoded, OutputTensor
-from servewell.serving.refusals import ModelFailedError
 from servewell.serving.runtimes.model import ModelRunError
 from servewell.serving.served import Served
 from servewell.serving.tensors import scatter
@@ -95,8 +95,9 @@ class Turns:
         try:
             outputs = predicted(served, wanted, [_decoded(one) for one in batch])
         except ModelRunError as error:
-            if len(batch) == 1:
-                self._fail(batch[0], error)
+            if len(batch) == 1 or concerns_all(error):
+                for one in batch:
+                    self._fail(one, error)
             else:
                 for one in batch:
                     self._run(served, wanted, [one])
@@ -120,12 +121,7 @@ class Turns:
 
     def _fail(self, exchange: Exchange, error: ModelRunError) -> None:
         self._failures.say(f"Prediction {exchange.prediction_id}: the model failed ({error}).")
-        exchange.error = ModelFailedError(
-            f"The model failed on this request, prediction `{exchange.prediction_id}`.",
-            why=f"it raised {error}, on these rows alone",
-            fix="look for values that the model was not trained on; the record of this prediction "
-            "keeps what was sent",
-        )
+        exchange.error = refusal_of(error, exchange.prediction_id)
         self._finished.append(exchange)
 
     def _in_thread(self, exchange: Exchange, served: Served, decoded: Decoded) -> None:

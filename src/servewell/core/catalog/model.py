@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -12,13 +13,15 @@ Parameter = str | float | int | bool | None
 
 
 class Format(StrEnum):
-    """What a model was before it became ONNX."""
+    """What a model was before it was packaged."""
 
     ONNX = "onnx"
     SKLEARN = "sklearn"
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
     MLFLOW = "mlflow"
+    PYFUNC = "pyfunc"
+    PREDICTOR = "predictor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +50,30 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Predictor:
+    """How a package of Python code is run: in a process of its own, within these bounds."""
+
+    script: str  # path within the archive
+    class_name: str = "Predictor"
+    environment: str = ""  # digest of the locked environment; empty for the platform's own
+    timeout_s: float = 30.0  # that one call may take before its process is killed
+    memory_bytes_max: int = 2 << 30  # that its process may hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a package holds. Its canonical bytes are what is signed and what names the package."""
 
     model: str
-    artifact: str  # SHA-256 of the ONNX file, hex
+    artifact: str  # SHA-256 of the ONNX file, or of the archive of a predictor, hex
     artifact_bytes: int
     signature: Signature
     lineage: Lineage
     equivalence: Equivalence
     metrics: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256: lock, log, report
+    runtime: Literal["onnx", "python"] = "onnx"
+    predictor: Predictor | None = None  # of the runtime `python`
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -38,6 +38,18 @@ class ModelRunError(Exception):
     """The model raised an error on these rows. Its message may hold values of them."""
 
 
+class ModelBusyError(ModelRunError):
+    """No process runs the model now; one is starting. Other rows would fare no better."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("its process is starting again")
+        self.retry_after_s = retry_after_s
+
+
+class ModelSlowError(ModelRunError):
+    """The model did not answer in its time. Other rows of the batch have lost theirs too."""
+
+
 class Model(Protocol):
     """One loaded model. `run` may be called from several threads."""
 
