@@ -8,6 +8,7 @@ from typing import Final
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.limits import Limits
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.signature import example_row
 from servewell.core.catalog.workload import Workload
@@ -146,11 +147,24 @@ def plan_for(workload: Workload) -> FleetPlan:
 
 def policy_for(workload: Workload) -> EndpointPolicy:
     """Return what the endpoint of a workload holds its callers and its records to."""
+    rules = workload.endpoint
     return EndpointPolicy(
-        body_bytes_max=workload.endpoint.body_bytes_max,
-        rows_max=workload.endpoint.rows_max,
+        body_bytes_max=rules.body_bytes_max,
+        rows_max=rules.rows_max,
         personal=tuple(name for name, rule in workload.inputs.items() if rule.personal),
         refuse_unrecorded=workload.records.when_full == "refuse",
+        latency_objective_ms=rules.latency_objective_ms,
+        timeout_ms=rules.timeout_ms,
+        batch_rows_max=rules.batch_rows_max,
+        concurrency=rules.concurrency,
+        queue_requests_max=rules.queue_requests_max,
+        queue_bytes_max=rules.queue_bytes_max,
+        limits=Limits(
+            requests_per_s=rules.limits.requests_per_s,
+            rows_per_s=rules.limits.rows_per_s,
+            requests_per_day=rules.limits.requests_per_day,
+            rows_per_day=rules.limits.rows_per_day,
+        ),
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from servewell.core.catalog.limits import NO_LIMITS, Limits
+
 BP_FULL: Final = 10_000  # basis points: 10 000 bp = 100 % of requests
 
 
@@ -26,6 +28,13 @@ class EndpointPolicy:
     rows_max: int = 10_000  # in one request
     personal: tuple[str, ...] = ()  # inputs that are never written in clear
     refuse_unrecorded: bool = False  # answer 503 when the record cannot be written
+    latency_objective_ms: float = 100.0  # within which a request that is taken is to be answered
+    timeout_ms: int = 30_000  # after which a request is given up
+    batch_rows_max: int = 128  # in one call of the model for several requests
+    concurrency: int = 1  # calls of one model at once, in each worker
+    queue_requests_max: int = 1_000  # that wait for one model, in each worker
+    queue_bytes_max: int = 64 << 20  # of their bodies
+    limits: Limits = NO_LIMITS  # of all callers together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

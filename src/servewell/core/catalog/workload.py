@@ -44,6 +44,8 @@ InnerPath = Annotated[
     ),
 ]
 Scalar = str | float | int | bool
+Rate = Annotated[float, Meta(gt=0, le=1e9)]
+Quota = Annotated[int, Meta(ge=1, le=10**12)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +217,42 @@ class InputRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRules:
+    """What all callers of an endpoint together may ask for."""
+
+    requests_per_s: Annotated[
+        Rate | None,
+        Meta(
+            description="Requests a second, over all workers; more get 429. For a moment there "
+            "may be more, by what one second gives.",
+            examples=[200],
+        ),
+    ] = None
+    rows_per_s: Annotated[
+        Rate | None,
+        Meta(
+            description="Rows a second, over all workers; a request with more rows than these "
+            "gets 413.",
+            examples=[20_000],
+        ),
+    ] = None
+    requests_per_day: Annotated[
+        Quota | None,
+        Meta(
+            description="Requests a day of UTC, over all workers; more get 429.",
+            examples=[1_000_000],
+        ),
+    ] = None
+    rows_per_day: Annotated[
+        Quota | None,
+        Meta(
+            description="Rows a day of UTC, over all workers; more get 429.",
+            examples=[50_000_000],
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRules:
     """How the model is served."""
 
@@ -243,6 +281,121 @@ class EndpointRules:
             examples=[10_000],
         ),
     ] = 10_000
+    latency_objective_ms: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3_600_000,
+            description="Milliseconds within which a request that is taken is to be answered. "
+            "Batches grow no larger than this allows, and when a standing queue would make "
+            "requests wait longer, new ones get 503.",
+            examples=[50],
+        ),
+    ] = 100.0
+    timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600_000,
+            description="Milliseconds after which a request is given up with 504. A caller can "
+            "ask for less.",
+            examples=[5_000],
+        ),
+    ] = 30_000
+    batch_rows_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Most rows of several requests that share a call of the model; 1 stands "
+            "for no batches.",
+            examples=[256],
+        ),
+    ] = 128
+    concurrency: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Calls of the model at once, in each worker.",
+            examples=[2],
+        ),
+    ] = 1
+    queue_requests_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Most requests that wait for the model, in each worker; more get 503.",
+            examples=[200],
+        ),
+    ] = 1_000
+    queue_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 40,
+            description="Most bytes of bodies that wait for the model, in each worker; more get "
+            "503.",
+            examples=[16_777_216],
+        ),
+    ] = 64 << 20
+    limits: Annotated[
+        LimitRules, Meta(description="What all callers of the endpoint together may ask for.")
+    ] = field(default_factory=LimitRules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How connections are protected. Paths start from the folder of the workload file."""
+
+    mode: Annotated[
+        Literal["self-made", "files", "off"],
+        Meta(
+            description="`self-made`: with a certificate that is made on the first start and "
+            "renewed before it ends. `files`: with the one in `certificate` and `key`. `off`: "
+            "plain HTTP, where `serving.host` is an address of this machine alone.",
+            examples=["files"],
+        ),
+    ] = "self-made"
+    certificate: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="Certificate in PEM, and below it those that signed it, each by the next.",
+            examples=["/etc/ssl/endpoint.pem"],
+        ),
+    ] = None
+    key: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="Private key of the certificate in PEM, without a password.",
+            examples=["/etc/ssl/endpoint.key"],
+        ),
+    ] = None
+    client_ca: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="Certificates in PEM of those who sign the certificates of callers.",
+            examples=["/etc/ssl/callers-ca.pem"],
+        ),
+    ] = None
+    clients: Annotated[
+        Literal["none", "optional", "required"],
+        Meta(
+            description="Whether callers are asked for a certificate of their own, and have to "
+            "have one.",
+            examples=["optional"],
+        ),
+    ] = "none"
+    hostnames: Annotated[
+        Annotated[tuple[NonEmpty, ...], Meta(min_length=1)] | None,
+        Meta(
+            description="Names and addresses by which callers reach this machine, for the "
+            "self-made certificate. `localhost`, the loopback addresses, the name of the machine "
+            "and `serving.host` are in it without being named.",
+            examples=[["models.example.org", "10.0.0.7"]],
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +423,19 @@ class Serving:
             examples=[10],
         ),
     ] = 10.0
+    lame_duck_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description="Seconds in which a worker that was told to end by SIGTERM says that it is "
+            "not ready and still takes requests, so that whoever sends them can go elsewhere.",
+            examples=[5],
+        ),
+    ] = 5.0
+    tls: Annotated[Tls, Meta(description="How connections are protected.")] = field(
+        default_factory=Tls
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
