@@ -11,19 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servewell.serving.answers import http_answer
-from servewell.serving.connection import (
+from servewell.serving.connection import PIPELINED_MAX, Connection
+from servewell.serving.exchange import Exchange
+from servewell.serving.heads import Heads
+from servewell.serving.refusals import STATUS
+from servewell.serving.requests import (
     BODY_S,
     HEAD_BYTES_MAX,
     HEAD_S,
     IDLE_S,
     LINGER_S,
-    PIPELINED_MAX,
     STUCK_S,
-    Connection,
 )
-from servewell.serving.exchange import Exchange
-from servewell.serving.heads import Heads
-from servewell.serving.refusals import STATUS
 from serving.conftest import Running
 
 BODY_MAX: Final = 1_000
@@ -82,9 +81,16 @@ class Echo:
     def open(self, exchange: Exchange) -> None:
         """Let everything in."""
 
+    def know(self, exchange: Exchange) -> None:
+        """Let everybody in."""
+
     def body_bytes_max(self, exchange: Exchange) -> int:
         """Return the same for all."""
         del exchange
+        return BODY_MAX
+
+    def body_bytes_most(self) -> int:
+        """Return the same for all."""
         return BODY_MAX
 
     def submit(self, exchange: Exchange, body: bytes) -> None:

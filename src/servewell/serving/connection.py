@@ -11,7 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
 
@@ -19,38 +19,26 @@ from servewell.serving.answers import CONTINUE, http_answer
 from servewell.serving.exchange import Exchange
 from servewell.serving.heads import Head, Heads
 from servewell.serving.protocols.dialect import Reply
-from servewell.serving.refusals import (
-    BodyTooLargeError,
-    HeadTooLargeError,
-    MalformedHttpError,
-    MethodRefusedError,
-    RequestError,
-    RequestTooSlowError,
+from servewell.serving.refusals import MethodRefusedError, RequestError
+from servewell.serving.requests import (
+    BODY_S,
+    HEAD_BYTES_MAX,
+    HEAD_S,
+    IDLE_S,
+    KNOWN_HEADERS,
+    LINGER_S,
+    LIST_HEADERS,
+    STUCK_S,
+    WRITE_BUFFER_BYTES,
+    Requests,
+    body_too_large,
+    head_too_large,
+    malformed,
+    too_slow,
 )
 
-HEAD_BYTES_MAX: Final = 16 << 10
-HEAD_S: Final = 10
-BODY_S: Final = 30
-IDLE_S: Final = 75
-LINGER_S: Final = 2
-STUCK_S: Final = 30  # a caller that reads nothing
-WRITE_BUFFER_BYTES: Final = 256 << 10
 PIPELINED_MAX: Final = 32
 FRAMING_BYTES_PER_BODY_BYTE: Final = 8  # chunks of one byte take six
-
-# Headers that mean something here. Each may come once.
-KNOWN_HEADERS: Final = frozenset(
-    {
-        b"authorization", b"azureml-model-deployment", b"ce-id", b"ce-source", b"ce-specversion",
-        b"ce-type", b"connection", b"content-encoding", b"content-length", b"content-type",
-        b"expect", b"host", b"inference-header-content-length", b"servewell-deployment",
-        b"servewell-priority", b"servewell-timeout-ms", b"traceid", b"traceparent",
-        b"transfer-encoding", b"x-api-key", b"x-envoy-expected-rq-timeout-ms",
-        b"x-ms-client-request-id", b"x-ms-request-id", b"x-request-id",
-    }
-)  # fmt: skip
-# Headers that are lists: one that comes again goes on with the list (RFC 9110, 5.3).
-LIST_HEADERS: Final = frozenset({b"accept", b"accept-encoding", b"tracestate"})
 
 
 class Phase(Enum):
@@ -60,22 +48,6 @@ class Phase(Enum):
     HEAD = "head"
     BODY = "body"
     DEAF = "deaf"  # its end: nothing more is read as a request
-
-
-class Requests(Protocol):
-    """Where requests go."""
-
-    def open(self, exchange: Exchange) -> None:
-        """Decide by the headers whether the request may go on; a refusal stands in `error`."""
-        ...
-
-    def body_bytes_max(self, exchange: Exchange) -> int:
-        """Return the most bytes that the body may have."""
-        ...
-
-    def submit(self, exchange: Exchange, body: bytes) -> None:
-        """Take a request that has arrived whole to its answer."""
-        ...
 
 
 class Connection(asyncio.Protocol):
@@ -145,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._body_bytes_max = self._requests.body_bytes_max(exchange)
         if head.body_bytes > self._body_bytes_max:
             self._exchange = exchange
-            self._refuse(self._body_too_large())
+            self._refuse(body_too_large(self._body_bytes_max))
         else:
             self._requests.submit(exchange, body)
 
@@ -162,7 +134,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserInvalidMethodError:
             self._refuse(MethodRefusedError("GET, POST"))
         except httptools.HttpParserError as error:
-            self._refuse(_malformed(str(error)))
+            self._refuse(malformed(str(error)))
         if self._phase is not Phase.IDLE:
             self._limit(before, len(data))
         elif before is Phase.IDLE and (one := self._whole) is not None and one is not former:
@@ -233,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._body_bytes_max = self._requests.body_bytes_max(exchange)
         self._enter(Phase.BODY)
         if int(headers.get(b"content-length", b"0")) > self._body_bytes_max:
-            self._refuse(self._body_too_large())
+            self._refuse(body_too_large(self._body_bytes_max))
         elif headers.get(b"expect", b"").lower() == b"100-continue":
             self._expect(exchange)
 
@@ -245,7 +217,7 @@ class Connection(asyncio.Protocol):
         self._continue = False
         self._body_bytes += len(piece)
         if self._body_bytes > self._body_bytes_max:
-            self._refuse(self._body_too_large())
+            self._refuse(body_too_large(self._body_bytes_max))
         elif exchange.error is None:
             self._body.append(piece)
 
@@ -302,9 +274,9 @@ class Connection(asyncio.Protocol):
         if self._stuck_s is not None:
             self._stuck_s += 1
         if self._phase is Phase.HEAD and self._seconds > HEAD_S:
-            self._refuse(_too_slow("head", HEAD_S))
+            self._refuse(too_slow("head", HEAD_S))
         elif self._phase is Phase.BODY and self._seconds > BODY_S:
-            self._refuse(_too_slow("body", BODY_S))
+            self._refuse(too_slow("body", BODY_S))
         elif self._is_overdue():
             self.abort()
 
@@ -345,27 +317,27 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.HEAD and before is Phase.HEAD:
             self._raw_bytes += size
             if self._raw_bytes > 2 * HEAD_BYTES_MAX:
-                self._refuse(_head_too_large())
+                self._refuse(head_too_large())
         elif self._phase is Phase.HEAD:
             self._raw_bytes = size if before is Phase.IDLE else 0
         elif self._phase is Phase.BODY:
             self._raw_bytes += size
             framing = FRAMING_BYTES_PER_BODY_BYTE * self._body_bytes + 2 * HEAD_BYTES_MAX
             if self._raw_bytes - size > framing:
-                self._refuse(self._body_too_large())
+                self._refuse(body_too_large(self._body_bytes_max))
 
     def _head_fault(self) -> RequestError | None:
         headers = self._headers
         if self._head_bytes > HEAD_BYTES_MAX:
-            return _head_too_large()
+            return head_too_large()
         if self._repeated:
-            return _malformed("a header that may come once comes twice")
+            return malformed("a header that may come once comes twice")
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            return _malformed("the only transfer coding that is read here is `chunked`")
+            return malformed("the only transfer coding that is read here is `chunked`")
         if b"transfer-encoding" in headers and b"content-length" in headers:
-            return _malformed("it has both `Content-Length` and `Transfer-Encoding`")
+            return malformed("it has both `Content-Length` and `Transfer-Encoding`")
         if b"host" not in headers and self._parser.get_http_version() != "1.0":
-            return _malformed("it has no header `Host`")
+            return malformed("it has no header `Host`")
         return None
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
@@ -429,32 +401,3 @@ class Connection(asyncio.Protocol):
         else:
             transport.write_eof()
             self._resume()
-
-    def _body_too_large(self) -> RequestError:
-        return BodyTooLargeError(
-            "The body is too large.",
-            why=f"the endpoint takes at most {self._body_bytes_max} bytes",
-            fix="send fewer rows at a time, or raise `endpoint.body_bytes_max` in the workload",
-        )
-
-
-def _malformed(why: str) -> MalformedHttpError:
-    return MalformedHttpError(
-        "The request is not well-formed HTTP/1.1.", why=why, fix="send it with an HTTP library"
-    )
-
-
-def _head_too_large() -> HeadTooLargeError:
-    return HeadTooLargeError(
-        "The headers are too large.",
-        why=f"the request line and headers may take {HEAD_BYTES_MAX} bytes",
-        fix="send fewer or shorter headers",
-    )
-
-
-def _too_slow(part: str, seconds: int) -> RequestTooSlowError:
-    return RequestTooSlowError(
-        "The request came too slowly.",
-        why=f"its {part} has to be here within {seconds} seconds",
-        fix="send it again, over a better line or in smaller parts",
-    )

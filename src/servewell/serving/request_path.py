@@ -83,11 +83,23 @@ class RequestPath:
             exchange.error = error
         exchange.authenticate_ns = perf_counter_ns() - exchange.started_at
 
+    def know(self, exchange: Exchange) -> None:
+        """See `Requests.know`."""
+        try:
+            exchange.grant = self._gatekeeper.grant(exchange.headers, self._clock.now())
+        except RequestError as error:
+            exchange.error = error
+
     def body_bytes_max(self, exchange: Exchange) -> int:
-        """Return the most bytes that the body may have."""
+        """See `Requests.body_bytes_max`."""
         endpoint = self.table.endpoints.get(exchange.known_endpoint)
         policy = endpoint.policy if endpoint else _ANY_POLICY
         return policy.body_bytes_max
+
+    def body_bytes_most(self) -> int:
+        """See `Requests.body_bytes_most`."""
+        policies = [one.policy for one in self.table.endpoints.values()]
+        return max((one.body_bytes_max for one in policies), default=_ANY_POLICY.body_bytes_max)
 
     def submit(self, exchange: Exchange, body: bytes) -> None:
         """Take a request that has arrived whole to its answer."""
