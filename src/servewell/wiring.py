@@ -196,13 +196,14 @@ def open_platform(home: Path | None = None) -> EmbeddedPlatform:
 
 
 def worker(arguments: list[str]) -> int:
-    """Run a worker: `HOME INDEX LISTENER DRAIN_S RECORD_BYTES_MAX TELEMETRY`."""
+    """Run a worker: `HOME INDEX LISTENER PLAN`, where PLAN is the supervisor's, as JSON."""
     import msgspec
 
-    from servewell.core.catalog.workload import Telemetry
+    from servewell.ports.fleet import FleetPlan
     from servewell.serving.worker import WorkerParts, serve
 
-    home, index, listener, drain_s, record_bytes_max, telemetry = arguments
+    home, index, listener, written = arguments
+    plan = msgspec.json.decode(written, type=FleetPlan)
     platform = open_platform(Path(home))
     return serve(
         WorkerParts(
@@ -215,9 +216,11 @@ def worker(arguments: list[str]) -> int:
             clock=platform.clock,
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
-            drain_s=float(drain_s),
-            record_bytes_max=int(record_bytes_max),
-            telemetry=msgspec.json.decode(telemetry, type=Telemetry),
+            drain_s=plan.drain_s,
+            lame_duck_s=plan.lame_duck_s,
+            tls=plan.tls,
+            record_bytes_max=plan.record_bytes_max,
+            telemetry=plan.telemetry,
         )
     )
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from servewell.core.catalog.workload_rules import breaches, dotted, nearest, printable, shown
+from servewell.core.catalog.breach import printable, shown
+from servewell.core.catalog.workload_rules import breaches, dotted, nearest
 from servewell.core.catalog.workload_schema import allowed_by, workload_keys, workload_schema
 
 SCHEMA = workload_schema()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 
@@ -27,7 +28,9 @@ class FleetPlan:
     host: str
     port: int
     workers: int
-    drain_s: float
+    drain_s: float  # seconds that requests in flight may take when a worker stops
+    lame_duck_s: float = 0.0  # seconds before, in which it takes requests and says not ready
+    tls: TlsFiles | None = None  # None for plain HTTP
     retention_days: int
     record_bytes_max: int
     telemetry: Telemetry = field(default_factory=Telemetry)

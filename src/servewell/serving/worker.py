@@ -16,6 +16,7 @@ from typing import Final
 import uvloop
 
 from servewell.core.catalog.snapshot import Snapshot
+from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
@@ -66,6 +67,8 @@ class WorkerParts:
     records: Path  # folder of the live segments
     runtime_dir: Path
     drain_s: float  # seconds that requests in flight may take when the worker stops
+    lame_duck_s: float = 0.0  # seconds before, in which it takes requests and says not ready
+    tls: TlsFiles | None = None  # None for plain HTTP
     record_bytes_max: int = RECORD_BYTES_MAX  # of the live segments, before records are refused
     telemetry: Telemetry = field(default_factory=Telemetry)
 

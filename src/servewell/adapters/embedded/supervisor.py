@@ -110,9 +110,7 @@ class Supervisor:
                 arguments=(
                     str(index),
                     str(self.listener.fileno()),
-                    str(self.plan.drain_s),
-                    str(self.plan.record_bytes_max),
-                    msgspec.json.encode(self.plan.telemetry).decode(),
+                    msgspec.json.encode(self.plan).decode(),
                 ),
             )
         self.control = Child(role="control", name="control")

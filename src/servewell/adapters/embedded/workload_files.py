@@ -10,16 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from servewell.adapters.embedded.yaml_tree import Place, Tree, TreeFault, place_of, read_tree
+from servewell.core.catalog.breach import Breach, printable, shown
+from servewell.core.catalog.breach import Path as KeyPath
 from servewell.core.catalog.workload import FILE_NAME, Workload
-from servewell.core.catalog.workload_rules import (
-    Breach,
-    breaches,
-    dotted,
-    nearest,
-    printable,
-    shown,
-)
-from servewell.core.catalog.workload_rules import Path as KeyPath
+from servewell.core.catalog.workload_rules import breaches, dotted, nearest
 from servewell.ports.workload_files import Fault, WorkloadFaultsError
 
 FILE_BYTES_MAX: Final = 1 << 20

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
+from servewell.core.catalog.tls_rules import tls_breaches
 from servewell.core.catalog.workload_schema import (
     Schema,
     allowed_by,
@@ -20,23 +22,7 @@ from servewell.core.catalog.workload_schema import (
     workload_schema,
 )
 
-Path = tuple[str | int, ...]
-
 LIKENESS_MIN: Final = 0.7  # of two names, 0..1, above which one may be a typo of the other
-SHOWN_MAX: Final = 60  # characters of a value that a message repeats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
-    """One rule that a workload breaks, by the path of the key."""
-
-    path: Path
-    found: str
-    allowed: str
-    hint: str = ""
-    on_key: bool = False  # the fault is the key itself, not its value
-    missing: bool = False  # the key is not there; its place is that of its parent
-    meant: Path = ()  # the key that an unknown one looks like a typo of
 
 
 def breaches(data: Mapping[str, object]) -> tuple[Breach, ...]:
@@ -58,27 +44,6 @@ def dotted(path: Path) -> str:
     """Return a path as people write it: `inputs.origin.allowed[2]`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return printable(text.removeprefix("."))
-
-
-def printable(text: str) -> str:
-    """Return `text` with what a terminal could not show, or would obey, written as escapes."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-
-
-def shown(value: object) -> str:
-    """Return a value as a message repeats it: on one line, short, and safe to print."""
-    match value:
-        case None:
-            return "nothing"
-        case str():
-            text = printable(value)
-            return f'"{text[:SHOWN_MAX]}{"…" if len(text) > SHOWN_MAX else ""}"'
-        case Mapping():
-            return "keys with values"
-        case list():
-            return "a list"
-        case _:
-            return f"`{json.dumps(value)[:SHOWN_MAX]}`"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -302,6 +267,7 @@ def _one_source(present: set[str | int]) -> Iterator[Breach]:
 def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
     yield from _label_is_no_input(data)
     yield from _held_out_has_rows(data)
+    yield from tls_breaches(_mapping(data.get("serving")))
     for name, rule in _mapping(data.get("inputs")).items():
         yield from _input_is_possible(("inputs", name), _mapping(rule))
 
