@@ -1,4 +1,9 @@
-"""Who calls."""
+"""Who calls: by a key, or by the certificate of the connection.
+
+A request with a key is its key's, whoever's connection it comes on; one without is its
+certificate's. A certificate that was shown has to be good all the same: a caller that keeps a
+connection open has no longer than its certificate says.
+"""
 
 import base64
 import binascii
@@ -8,11 +13,18 @@ from typing import Final
 from servewell.core.catalog.key import Grant
 from servewell.core.security.access import key_digest
 from servewell.core.security.api_key import key_id
-from servewell.serving.refusals import KeyExpiredError, NotAuthenticatedError
+from servewell.serving.peer import Peer
+from servewell.serving.refusals import (
+    CertificateExpiredError,
+    CertificateUnknownError,
+    KeyExpiredError,
+    NotAuthenticatedError,
+)
 
 VERIFIED_MAX: Final = 4_096  # keys remembered as verified
 SCHEME: Final = b"bearer "
 BASIC: Final = b"basic "  # of clients that know no other: the key is the password
+KEY_HEADERS: Final = (b"authorization", b"x-api-key")
 SEND_A_KEY: Final = "send `Authorization: Bearer KEY`; `servewell keys create` makes a key"
 
 
@@ -23,19 +35,44 @@ class Gatekeeper:
         self._grants = grants
         self._pepper = pepper
         self._verified: dict[bytes, Grant] = {}
+        self._of_certificates = {one.certificate: one for one in grants.values() if one.certificate}
 
-    def grant(self, headers: dict[bytes, bytes], now: float) -> Grant:
-        """Return what the key of a request gives; `now` in seconds since the epoch.
+    def grant(self, headers: dict[bytes, bytes], now: float, peer: Peer | None = None) -> Grant:
+        """Return what the key of a request gives, or the certificate; `now` in epoch seconds.
 
-        Raises: NotAuthenticatedError, KeyExpiredError.
+        Raises: NotAuthenticatedError, KeyExpiredError, CertificateExpiredError,
+        CertificateUnknownError.
         """
-        key = _key_of(headers)
-        grant = self._verified.get(key) or self._verify(key)
+        if peer is None:
+            key = _key_of(headers)
+            grant = self._verified.get(key) or self._verify(key)
+        else:
+            grant = self._of_peer(peer, headers, now)
         if grant.expires_at is not None and now >= grant.expires_at:
             raise KeyExpiredError(
                 "The key has expired.",
                 why="a key is good until the time that was set when it was made",
                 fix="`servewell keys rotate` makes another",
+            )
+        return grant
+
+    def _of_peer(self, peer: Peer, headers: dict[bytes, bytes], now: float) -> Grant:
+        if now >= peer.not_after:
+            raise CertificateExpiredError(
+                "The certificate of this connection has expired.",
+                why="it was good when the connection was opened, and is no longer",
+                fix="open another connection, with a certificate that is good",
+            )
+        if not headers.keys().isdisjoint(KEY_HEADERS):
+            key = _key_of(headers)
+            return self._verified.get(key) or self._verify(key)
+        grant = self._of_certificates.get(peer.identity)
+        if grant is None:
+            raise CertificateUnknownError(
+                "The certificate of this connection gives no right here.",
+                why="it is good, and its identity was given none, or had it revoked",
+                fix=f"`servewell keys create NAME --certificate {peer.identity}` gives it one; or "
+                "send a key",
             )
         return grant
 

@@ -3,6 +3,7 @@
 What was answered in one turn is recorded by one append, before any of the answers is sent.
 """
 
+from http import HTTPStatus
 from time import perf_counter_ns
 from typing import Final
 
@@ -11,13 +12,13 @@ from servewell.serving.metrics import WorkerMeter
 from servewell.serving.recording import Recorder
 from servewell.serving.refusals import (
     STATUS,
-    KeyExpiredError,
-    NotAuthenticatedError,
     NotRecordedError,
     RequestError,
 )
 
-UNAUTHENTICATED: Final = frozenset({NotAuthenticatedError.code, KeyExpiredError.code})
+UNAUTHENTICATED: Final = frozenset(
+    code for code, status in STATUS.items() if status == HTTPStatus.UNAUTHORIZED
+)
 
 
 class Answering:

@@ -18,6 +18,7 @@ import httptools
 from servewell.serving.answers import CONTINUE, http_answer
 from servewell.serving.exchange import Exchange
 from servewell.serving.heads import Head, Heads
+from servewell.serving.peer import Peer, peer_of
 from servewell.serving.protocols.dialect import Reply
 from servewell.serving.refusals import MethodRefusedError, RequestError
 from servewell.serving.requests import (
@@ -61,6 +62,8 @@ class Connection(asyncio.Protocol):
         self._on_end = ended
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self.peer: Peer | None = None
+        self._encrypted = False
         self._exchanges: deque[Exchange] = deque()
         self._exchange: Exchange | None = None  # the one that is being read
         self._whole: Exchange | None = None  # the last that was read to its end
@@ -86,6 +89,8 @@ class Connection(asyncio.Protocol):
         """Take the connection."""
         self._transport = made = cast("asyncio.Transport", transport)
         made.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._encrypted = made.get_extra_info("ssl_object") is not None
+        self.peer = peer_of(made)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go. What was submitted is still recorded."""
@@ -147,7 +152,7 @@ class Connection(asyncio.Protocol):
             self._exchanges.remove(self._exchange)
             self._exchange = None
         self._enter(Phase.DEAF)
-        return bool(self._exchanges)
+        return bool(self._exchanges) and not self._encrypted  # TLS ends both halves at once
 
     def pause_writing(self) -> None:
         """Read no more requests while the caller does not take its answers."""
@@ -396,8 +401,8 @@ class Connection(asyncio.Protocol):
         """Close our half, and throw away for a moment what still comes."""
         self._enter(Phase.DEAF)
         self._exchanges.clear()
-        if self._ended:
-            transport.close()
+        if self._ended or self._encrypted:
+            transport.close()  # TLS says goodbye by itself, and throws away what still comes
         else:
             transport.write_eof()
             self._resume()

@@ -10,6 +10,7 @@ from servewell.core.catalog.key import Grant
 from servewell.core.catalog.prediction_record import PredictionRecord, RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.security.redaction import token
+from servewell.serving.peer import Peer
 from servewell.serving.protocols import oip
 from servewell.serving.protocols.columns import Column, Decoded, OutputTensor
 from servewell.serving.protocols.dialect import Dialect, Kind, Reply, Route
@@ -22,6 +23,11 @@ LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
 
 class Caller(Protocol):
     """Who waits for an answer."""
+
+    @property
+    def peer(self) -> Peer | None:
+        """Who it is by the certificate of the connection; `peer_of` finds it out, once."""
+        ...
 
     def flush(self) -> None:
         """Send the answers that are due, in the order of their requests."""

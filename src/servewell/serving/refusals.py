@@ -11,6 +11,8 @@ class RequestError(ServewellError):
     `reason` is what the record keeps of it: never a value of the request.
     """
 
+    recorded = True  # whether the prediction log keeps it; what comes in floods is only counted
+
     @property
     def reason(self) -> str:
         """Return what was wrong, without any value of the request."""
@@ -191,6 +193,18 @@ class ParameterRefusedError(RequestError):
     code = "SW-327"
 
 
+class CertificateExpiredError(RequestError):
+    """The certificate by which the connection was opened has ended since."""
+
+    code = "SW-365"
+
+
+class CertificateUnknownError(RequestError):
+    """The certificate is good, and nobody gave its holder a right here."""
+
+    code = "SW-366"
+
+
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
 STATUS: Final[dict[str, int]] = {
     "SW-300": 400,
@@ -213,11 +227,20 @@ STATUS: Final[dict[str, int]] = {
     "SW-317": 503,
     "SW-318": 404,
     "SW-319": 503,
+    "SW-320": 429,  # 320 to 324, 328 and 329 are those of `protections`
+    "SW-321": 429,
+    "SW-322": 503,
+    "SW-323": 504,
+    "SW-324": 499,
     "SW-325": 503,
     "SW-326": 501,
     "SW-327": 400,
+    "SW-328": 413,
+    "SW-329": 400,
     "SW-360": 503,  # those of `model_failures`
     "SW-361": 504,
+    "SW-365": 401,
+    "SW-366": 401,
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.
@@ -229,4 +252,6 @@ HEADERS: Final[dict[str, bytes]] = {
     "SW-317": b"retry-after: 1\r\n",
     "SW-319": b"retry-after: 60\r\n",
     "SW-325": b"retry-after: 5\r\n",
+    "SW-365": b'www-authenticate: Bearer realm="servewell"\r\n',
+    "SW-366": b'www-authenticate: Bearer realm="servewell"\r\n',
 }

@@ -86,7 +86,9 @@ class RequestPath:
     def know(self, exchange: Exchange) -> None:
         """See `Requests.know`."""
         try:
-            exchange.grant = self._gatekeeper.grant(exchange.headers, self._clock.now())
+            exchange.grant = self._gatekeeper.grant(
+                exchange.headers, self._clock.now(), exchange.caller.peer
+            )
         except RequestError as error:
             exchange.error = error
 
@@ -127,7 +129,7 @@ class RequestPath:
         route = known or route_of(exchange.url)
         if route is not None:
             exchange.dialect = route.dialect  # a refusal, too, is told in the caller's protocol
-        exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now)
+        exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now, exchange.caller.peer)
         exchange.prediction_id = self._new_id(exchange.time_ns)
         exchange.redaction_key = self._redaction_key
         if route is None:
