@@ -205,6 +205,12 @@ class CertificateUnknownError(RequestError):
     code = "SW-366"
 
 
+class ExplanationsNotOfferedError(RequestError):
+    """The protocol knows explanations, and none are given here."""
+
+    code = "SW-355"
+
+
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
 STATUS: Final[dict[str, int]] = {
     "SW-300": 400,
@@ -241,6 +247,7 @@ STATUS: Final[dict[str, int]] = {
     "SW-361": 504,
     "SW-365": 401,
     "SW-366": 401,
+    "SW-355": 501,
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.

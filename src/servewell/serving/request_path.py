@@ -39,6 +39,7 @@ from servewell.serving.turns import Turns
 NANOSECONDS: Final = 1_000_000_000
 PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
 ENCODING: Final = b"content-encoding"
+OPTIONS: Final = "OPTIONS"  # what a browser asks before it sends something
 ROUTES_MAX: Final = 4_096  # paths remembered
 WORD: Final = (1 << 64) - 1
 
@@ -111,7 +112,7 @@ class RequestPath:
             if exchange.error is None and route is not None:
                 if ENCODING in exchange.headers:
                     body = inflated(body, exchange.headers, bytes_max=self.body_bytes_max(exchange))
-                if route.kind is Kind.INFER:
+                if route.kind is Kind.INFER and (route.page is None or exchange.method != OPTIONS):
                     self._infer(exchange, route, body)
                     return
                 self._read(exchange, route, body)

@@ -63,6 +63,11 @@ class Answerable(Protocol):
         ...
 
     @property
+    def time_ns(self) -> int:
+        """When the request came, in nanoseconds since the epoch, UTC."""
+        ...
+
+    @property
     def infer_ns(self) -> int:
         """Nanoseconds that the model took, 0 where it did not run."""
         ...
@@ -121,6 +126,8 @@ class Kind(Enum):
     LIVE = "live"  # whether the worker lives: alone needs no key
     INFER = "infer"
     PAGE = "page"  # something to read
+    LOAD = "load"  # the models of an endpoint
+    UNLOAD = "unload"
     METRICS = "metrics"
 
 
@@ -135,6 +142,7 @@ class EndpointView:
     # Of the deployment that was asked for by version or name, else of the one with most traffic;
     # None where it is not loaded.
     signature: Signature | None = None
+    loaded: bool = True  # False where somebody unloaded it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +166,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     kind: Kind
     dialect: Dialect
-    page: Page | None = None  # of `Kind.PAGE`
+    page: Page | None = None  # of `Kind.PAGE`; of `Kind.INFER` what OPTIONS is answered with
     methods: tuple[str, ...] = ("GET",)
     right: Right = Right.READ
     of_endpoint: bool = True  # else of the whole worker
