@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from servewell.settings import Settings, read_settings
 
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from servewell.ports.datasets import Datasets
     from servewell.ports.door import Door
     from servewell.ports.endpoints import Endpoints
+    from servewell.ports.environments import Environments
+    from servewell.ports.errands import Errands
     from servewell.ports.fleet import Fleet
     from servewell.ports.history import History
     from servewell.ports.ids import Ids
     from servewell.ports.keys import Keys
     from servewell.ports.machine import Machine
+    from servewell.ports.optimiser import Optimiser
+    from servewell.ports.predictors import Predictors
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
     from servewell.ports.runs import Runs
@@ -147,6 +151,24 @@ class EmbeddedPlatform:
         return ProcessTrainer(self._home / "runs")
 
     @cached_property
+    def optimiser(self) -> "Optimiser":
+        from servewell.adapters.embedded.optimiser import ProcessOptimiser
+
+        return ProcessOptimiser(self._home / "runs", self.trainer.environment)
+
+    @cached_property
+    def environments(self) -> "Environments":
+        from servewell.adapters.embedded.predictor.environments import FolderEnvironments
+
+        return FolderEnvironments(self._home / "environments")
+
+    @cached_property
+    def predictors(self) -> "Predictors":
+        from servewell.adapters.embedded.predictor.packages import ProcessPredictors
+
+        return ProcessPredictors(self._home)
+
+    @cached_property
     def records(self) -> "Records":
         from servewell.adapters.embedded.records import FileRecords
 
@@ -157,6 +179,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.tables import FileTables
 
         return FileTables()
+
+    @cached_property
+    def errands(self) -> "Errands":
+        from servewell.adapters.embedded.errands import FileErrands
+
+        return FileErrands(self._home / "run" / "errands")
 
     @cached_property
     def fleet(self) -> "Fleet":
@@ -212,8 +240,10 @@ def worker(arguments: list[str]) -> int:
             snapshots=platform.snapshots,
             blobs=platform.blobs,
             signer=platform.signer,
+            predictors=platform.predictors,
             secrets=platform.secrets,
             clock=platform.clock,
+            errands=platform.errands,
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
             drain_s=plan.drain_s,
@@ -245,10 +275,15 @@ def supervisor(arguments: list[str]) -> int:
 
 
 def job(arguments: list[str]) -> int:
-    """Run a training or import job: `FOLDER`."""
+    """Run a job that makes or tries a model: `FOLDER`."""
     from servewell.adapters.embedded.job.process import main as run_job
 
-    return run_job(Path(arguments[0]))
+    def time_stages(*parts: Any) -> Any:  # noqa: ANN401 - as the job calls it
+        from servewell.serving.stage_times import time_stages as timed
+
+        return timed(*parts)
+
+    return run_job(Path(arguments[0]), time_stages)
 
 
 PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {

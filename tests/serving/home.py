@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
+from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
@@ -166,6 +167,7 @@ class Home:
             snapshots=self.snapshots,
             blobs=FileBlobs(self.folder / "blobs"),
             signer=HomeSigner(self.secrets),
+            predictors=ProcessPredictors(self.folder),
             secrets=self.secrets,
             clock=SystemClock(),
             records=self.live,

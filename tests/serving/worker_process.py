@@ -7,6 +7,7 @@ from pathlib import Path
 
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
+from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
@@ -26,6 +27,7 @@ def main(folder: Path, index: int, listener: int, file_bytes_max: int | None) ->
             snapshots=FileSnapshots(folder / "snapshot", reports=folder / "run", signer=signer),
             blobs=FileBlobs(folder / "blobs"),
             signer=signer,
+            predictors=ProcessPredictors(folder),
             secrets=secrets,
             clock=SystemClock(),
             records=folder / "records" / "live",

@@ -4,10 +4,8 @@ from dataclasses import dataclass, field
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.snapshot import Snapshot
-from servewell.ports.blobs import Blobs
-from servewell.ports.signer import Signer
 from servewell.serving.metrics import WorkerMeter
-from servewell.serving.package import Package, load_package
+from servewell.serving.package import Package, Shelf, load_package
 from servewell.serving.runtimes.model import ModelUnusableError
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
 from servewell.serving.table import Table
@@ -21,6 +19,7 @@ class Loaded:
 
     table: Table
     faults: tuple[str, ...]
+    retired: tuple[Package, ...]  # no longer used, but by requests that are under way
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,9 +36,8 @@ class _Attempt:
 class Loader:
     """Makes tables. Models that are loaded already are kept; those no longer used are let go."""
 
-    def __init__(self, *, blobs: Blobs, signer: Signer, meter: WorkerMeter) -> None:
-        self._blobs = blobs
-        self._signer = signer
+    def __init__(self, shelf: Shelf, *, meter: WorkerMeter) -> None:
+        self._shelf = shelf
         self._meter = meter
         self._packages: dict[Proof, Package] = {}
 
@@ -54,6 +52,7 @@ class Loader:
         attempt = _Attempt()
         for endpoint in snapshot.endpoints:
             self._load_endpoint(endpoint, serving, attempt)
+        retired = [one for proof, one in self._packages.items() if proof not in attempt.packages]
         self._packages = attempt.packages
         table = Table(
             version=serving.version if attempt.held_back else snapshot.version,
@@ -61,11 +60,16 @@ class Loader:
             grants={grant.id: grant for grant in snapshot.grants},
             complete=attempt.complete,
         )
-        return Loaded(table=table, faults=tuple(attempt.faults))
+        return Loaded(table=table, faults=tuple(attempt.faults), retired=tuple(retired))
+
+    def close(self) -> None:
+        """Let go of every model."""
+        for package in self._packages.values():
+            package.model.close()
 
     def _load_endpoint(self, endpoint: Endpoint, serving: Table, attempt: _Attempt) -> None:
         served, lacking = [], False
-        for deployment in endpoint.deployments:
+        for deployment in endpoint.deployments if endpoint.loaded else ():
             try:
                 package = self._package(deployment, attempt)
             except ModelUnusableError as error:
@@ -88,6 +92,6 @@ class Loader:
         proof = (deployment.package, deployment.package_signature)
         package = attempt.packages.get(proof) or self._packages.get(proof)
         if package is None:
-            package = load_package(deployment, blobs=self._blobs, signer=self._signer)
+            package = load_package(deployment, self._shelf)
         attempt.packages[proof] = package
         return package

@@ -3,21 +3,24 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from servewell.core.catalog.endpoint import Deployment
-from servewell.core.catalog.model import manifest_from
+from servewell.core.catalog.model import Manifest, manifest_from
 from servewell.core.catalog.signature import Signature
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
+from servewell.ports.predictors import Predictors
 from servewell.ports.signer import Signer
 from servewell.serving.protocols.dialect import Reader
 from servewell.serving.routes import DIALECTS
 from servewell.serving.runtimes.model import Model, ModelUnusableError
 from servewell.serving.runtimes.onnx import OnnxModel
+from servewell.serving.runtimes.python import PythonModel
 from servewell.serving.tensors import Gatherer
+from servewell.serving.warm_up import Latencies, warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,17 +33,27 @@ class Package:
     readers: Mapping[str, Reader]  # by the name of the protocol
     gatherer: Gatherer
     batches: bool  # whether rows of several requests fit in one array
+    latencies: Latencies = ()  # of its first calls
 
 
-def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Package:
-    """Verify a package and load its model. What was verified is what is loaded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Where packages come from, and what runs them."""
+
+    blobs: Blobs
+    signer: Signer
+    predictors: Predictors
+    worker: int
+
+
+def load_package(deployment: Deployment, shelf: Shelf) -> Package:
+    """Verify a package, load its model and warm it up. What was verified is what is loaded.
 
     Raises: ModelUnusableError.
     """
     try:
-        manifest = manifest_from(_verified(deployment, blobs, signer))
-        model = OnnxModel(blobs.read(manifest.artifact), manifest.signature)
-        return _package(deployment, manifest.signature, model)
+        manifest = manifest_from(_verified(deployment, shelf))
+        return _warm(_package(deployment, manifest.signature, _model(manifest, deployment, shelf)))
     except msgspec.DecodeError as error:
         raise _refused(deployment, f"its manifest cannot be read ({error})") from error
     except ModelUnusableError as error:
@@ -52,11 +65,32 @@ def load_package(deployment: Deployment, *, blobs: Blobs, signer: Signer) -> Pac
         raise _refused(deployment, why) from error
 
 
-def _verified(deployment: Deployment, blobs: Blobs, signer: Signer) -> bytes:
-    content = blobs.read(deployment.package)
-    if not signer.verify(content, _signature_bytes(deployment.package_signature)):
+def _verified(deployment: Deployment, shelf: Shelf) -> bytes:
+    content = shelf.blobs.read(deployment.package)
+    if not shelf.signer.verify(content, _signature_bytes(deployment.package_signature)):
         raise _refused(deployment, "its signature was not made with the key of this home")
     return content
+
+
+def _model(manifest: Manifest, deployment: Deployment, shelf: Shelf) -> Model:
+    if manifest.predictor is None:
+        return OnnxModel(shelf.blobs.read(manifest.artifact), manifest.signature)
+    log = f"{deployment.model}-{deployment.version}-worker-{shelf.worker}"
+    archive = shelf.blobs.path(manifest.artifact)
+    host = shelf.predictors.open(archive, manifest.predictor, log=log)
+    try:
+        return PythonModel(host, manifest.predictor, manifest.signature)
+    except BaseException:
+        host.close()
+        raise
+
+
+def _warm(package: Package) -> Package:
+    try:
+        return replace(package, latencies=warm_up(package.model, package.signature))
+    except BaseException:
+        package.model.close()
+        raise
 
 
 def _package(deployment: Deployment, signature: Signature, model: Model) -> Package:

@@ -21,6 +21,7 @@ from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
+from servewell.ports.predictors import Predictors
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots, WorkerReport
@@ -30,8 +31,10 @@ from servewell.serving.counters import Counters
 from servewell.serving.heads import Heads
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
+from servewell.serving.package import Shelf
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
+from servewell.serving.runtimes.model import Model
 from servewell.serving.siblings import Siblings
 from servewell.serving.turns import Turns
 
@@ -62,6 +65,7 @@ class WorkerParts:
     snapshots: Snapshots
     blobs: Blobs
     signer: Signer
+    predictors: Predictors
     secrets: Secrets
     clock: Clock
     records: Path  # folder of the live segments
@@ -120,7 +124,7 @@ class Worker:
             redaction_key=parts.secrets.get("redaction"),
             counters=parts.runtime_dir,
         )
-        self._loader = Loader(blobs=parts.blobs, signer=parts.signer, meter=self._meter)
+        self._loader = Loader(_shelf(parts), meter=self._meter)
         self._siblings = Siblings(parts.runtime_dir, own=_counters_path(parts))
         self._heads = Heads()
         self._connections: set[Connection] = set()
@@ -271,6 +275,11 @@ class Worker:
     def _swap(self, loaded: Loaded) -> None:
         self._path.swap(loaded.table)
         self._meter.serves(loaded.table.version)
+        for package in loaded.retired:  # requests that are under way may still use it
+            self._loop.call_later(self._parts.drain_s, self._let_go, package.model)
+
+    def _let_go(self, model: Model) -> None:
+        self._loop.run_in_executor(None, model.close)
 
     async def _report(self) -> None:
         table = self._path.table
@@ -313,6 +322,7 @@ class Worker:
         for task in tuple(self._tasks):
             task.cancel()
         self._turns.close()
+        self._loader.close()
         self._recorder.close()
         self._meter.connections(0)
         self._meter.beat(now=0.0, in_flight=0)
@@ -322,6 +332,15 @@ def _told(error: Exception) -> str:
     if isinstance(error, ServewellError):
         return f"{error.what} {error.why}."
     return f"The snapshot cannot be loaded: {type(error).__name__} ({error})."
+
+
+def _shelf(parts: WorkerParts) -> Shelf:
+    return Shelf(
+        blobs=parts.blobs,
+        signer=parts.signer,
+        predictors=parts.predictors,
+        worker=parts.index,
+    )
 
 
 def _counters_path(parts: WorkerParts) -> Path:
