@@ -9,6 +9,7 @@ import numpy as np
 from servewell.core.catalog.key import Grant
 from servewell.core.catalog.prediction_record import PredictionRecord, RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
+from servewell.core.reliability.precedence import NORMAL
 from servewell.core.security.redaction import token
 from servewell.serving.peer import Peer
 from servewell.serving.protocols import oip
@@ -50,11 +51,12 @@ class Exchange:
     """One request and its answer. Everything that is found out on the way is kept here."""
 
     __slots__ = (
-        "abandoned", "answer", "authenticate_ns", "body", "caller", "close", "decode_ns",
-        "decoded", "dialect", "encode_ns", "error", "grant", "head", "headers", "infer_ns",
-        "known_endpoint", "message", "method", "outputs", "prediction_id", "queue_ns",
-        "queued_at", "redaction_key", "refuse_unrecorded", "route", "served", "snapshot",
-        "started_at", "status", "time_ns", "url",
+        "abandoned", "answer", "authenticate_ns", "body", "caller", "close", "deadline_ns",
+        "decode_ns", "decoded", "dialect", "encode_ns", "error", "grant", "head",
+        "headers", "infer_ns", "known_endpoint", "message", "method", "outputs",
+        "prediction_id", "queue_ns", "queued_at", "rank", "redaction_key",
+        "refuse_unrecorded", "route", "served", "size", "snapshot", "started_at", "status",
+        "time_ns", "url",
     )  # fmt: skip
 
     def __init__(
@@ -85,16 +87,20 @@ class Exchange:
         self.snapshot = 0
         self.time_ns = 0
         self.started_at = perf_counter_ns()
-        self.queued_at = 0
+        self.queued_at = self.deadline_ns = 0  # by `perf_counter_ns`; the latter to give it up
+        self.rank = NORMAL  # of its priority, 0 first
+        self.size = 0  # of the request's body, in bytes
         self.authenticate_ns = self.decode_ns = self.queue_ns = 0
         self.infer_ns = self.encode_ns = 0
 
     @property
     def is_recorded(self) -> bool:
-        """Whether it goes into the prediction log: predictions, and whatever was refused."""
+        """Whether it goes into the prediction log: predictions, and what was refused."""
         if self.grant is None:
             return False
-        return self.error is not None or (self.route is not None and self.route.kind is Kind.INFER)
+        if self.error is not None:
+            return self.error.recorded
+        return self.route is not None and self.route.kind is Kind.INFER
 
     @property
     def stages_us(self) -> tuple[int, int, int, int, int]:
