@@ -22,6 +22,7 @@ class TlsFiles:
     client_ca: str = ""  # PEM: who signs the certificates of callers; empty where none is asked for
     clients: Clients = Clients.NONE
     authority: str = ""  # PEM: what callers are to trust, where we signed; empty where others did
+    names: tuple[str, ...] = ()  # that the certificate is to be good for, where we signed
 
 
 def is_loopback(host: str) -> bool:
