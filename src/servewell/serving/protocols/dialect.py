@@ -166,7 +166,9 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     kind: Kind
     dialect: Dialect
-    page: Page | None = None  # of `Kind.PAGE`; of `Kind.INFER` what OPTIONS is answered with
+    # Of `Kind.PAGE`; of `LOAD` and `UNLOAD` what they are answered with once they are done; of
+    # `INFER` what OPTIONS is answered with.
+    page: Page | None = None
     methods: tuple[str, ...] = ("GET",)
     right: Right = Right.READ
     of_endpoint: bool = True  # else of the whole worker

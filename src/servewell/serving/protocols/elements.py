@@ -5,13 +5,25 @@ same fault whatever the protocol.
 """
 
 import json
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from servewell.core.catalog.signature import Datatype, Input
+from servewell.serving.protocols.bounds import maximum_of, minimum_of
 from servewell.serving.protocols.columns import NUMBER_BOUNDS
 from servewell.serving.protocols.faults import FAULTS_MAX, FOUND_LENGTH_MAX, Fault, FaultKind
 
-Json = dict[str, Any] | list[Any] | str | int | float | bool | None
+# What JSON holds, and the bytes that a binary tensor holds in place of a text.
+Json = dict[str, Any] | list[Any] | str | int | float | bool | bytes | None
+
+KINDS: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "true or false",
+    str: "a text",
+    bytes: "bytes that are not UTF-8",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+}
 
 
 def fault_of(value: Json, declared: Input) -> FaultKind | None:
@@ -66,9 +78,9 @@ def _number_fault(value: Json, declared: Input) -> FaultKind | None:
     least, most = NUMBER_BOUNDS[declared.datatype]
     if not least <= value <= most:
         return FaultKind.OUT_OF_RANGE
-    if declared.minimum is not None and value < declared.minimum:
+    if value < minimum_of(declared):
         return FaultKind.BELOW_MINIMUM
-    if declared.maximum is not None and value > declared.maximum:
+    if value > maximum_of(declared):
         return FaultKind.ABOVE_MAXIMUM
     return None
 
@@ -101,7 +113,7 @@ def shown(text: str) -> str:
 
 def value_shown(value: Json) -> str:
     """Return a value in words."""
-    if value is None or isinstance(value, dict):
+    if value is None or isinstance(value, dict | bytes):
         return kind_of(value)
     if isinstance(value, str):
         return f"the text {shown(value)}"
@@ -110,16 +122,4 @@ def value_shown(value: Json) -> str:
 
 def kind_of(value: Json) -> str:
     """Return in words what kind of value it is."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case str():
-            return "a text"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
+    return KINDS.get(type(value), "an object")

@@ -9,7 +9,7 @@ import msgspec
 
 from servewell.core.catalog.key import Right
 from servewell.core.catalog.signature import Signature
-from servewell.serving.protocols import oip_answer
+from servewell.serving.protocols import oip_pages as pages
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.dialect import (
     Answerable,
@@ -18,20 +18,19 @@ from servewell.serving.protocols.dialect import (
     Page,
     Reply,
     Route,
-    View,
 )
 from servewell.serving.protocols.faults import SignatureError
+from servewell.serving.protocols.oip_answer import encode_answer, encode_formed
+from servewell.serving.protocols.oip_binary import BINARY_HEADER
+from servewell.serving.protocols.oip_binary_request import BinaryRequestDecoder
+from servewell.serving.protocols.oip_pages import JSON
 from servewell.serving.protocols.oip_request import RequestDecoder
-from servewell.serving.refusals import (
-    BinaryTensorsError,
-    ContentRefusedError,
-    NotReadyError,
-    RequestError,
-)
+from servewell.serving.protocols.oip_wishes import Form
+from servewell.serving.refusals import ContentRefusedError, RequestError
 
-JSON: Final = b"content-type: application/json\r\n"
 JSON_TYPE: Final = b"application/json"
-BINARY_HEADER: Final = b"inference-header-content-length"
+BINARY_TYPE: Final = b"application/octet-stream"
+BINARY: Final = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 
 
 class OpenInference:
@@ -48,10 +47,22 @@ class OpenInference:
         served, decoded = one.served, one.decoded
         if served is None or decoded is None:
             raise AssertionError("an answer has a deployment and a request")
-        body = oip_answer.encode_answer(
+        parameters = {"prediction_id": one.prediction_id, "deployment": served.name}
+        if isinstance(decoded.form, Form):
+            size, body = encode_formed(
+                served.endpoint,
+                served.version,
+                parameters,
+                request_id=decoded.request_id,
+                outputs=one.outputs,
+                form=decoded.form,
+                signature=served.signature,
+            )
+            return (BINARY % size if size else JSON) + served.head, body
+        body = encode_answer(
             served.endpoint,
             served.version,
-            {"prediction_id": one.prediction_id, "deployment": served.name},
+            parameters,
             request_id=decoded.request_id,
             outputs=one.outputs,
         )
@@ -70,85 +81,86 @@ class OpenInferenceReader:
     """See `Reader`."""
 
     def __init__(self, signature: Signature) -> None:
-        self._decoder = RequestDecoder(signature)
+        self._json = RequestDecoder(signature)
+        self._binary = BinaryRequestDecoder(signature)
 
     def decode(self, body: object, *, headers: Headers, rows_max: int) -> Decoded:
         """See `Reader.decode`."""
-        if headers.get(b"content-type") != JSON_TYPE or BINARY_HEADER in headers:
-            _check_content(headers)
         if not isinstance(body, bytes):
             raise TypeError("the body of an HTTP request is bytes")
-        return self._decoder.decode(body, rows_max=rows_max)
+        if BINARY_HEADER in headers:
+            _check_content(headers, (JSON_TYPE, BINARY_TYPE, b""))
+            return self._binary.decode(body, headers=headers, rows_max=rows_max)
+        if headers.get(b"content-type") != JSON_TYPE:
+            _check_content(headers, (JSON_TYPE, b""))
+        return self._json.decode(body, rows_max=rows_max)
 
 
-def _check_content(headers: Headers) -> None:
-    """Refuse a body that is not plain JSON. Without a type it is taken to be JSON."""
-    if BINARY_HEADER in headers:
-        raise BinaryTensorsError(
-            "Binary tensors are not read here.",
-            why="the request has the header `Inference-Header-Content-Length`",
-            fix="send the data as JSON; in tritonclient, "
-            "`set_data_from_numpy(values, binary_data=False)`",
-        )
+def _check_content(headers: Headers, taken: tuple[bytes, ...]) -> None:
+    """Refuse a body of another type. Without a type it is taken to be what it has to be."""
     content = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if content not in (JSON_TYPE, b""):
+    if content not in taken:
         raise ContentRefusedError(
             "The body is in a form that is not read here.",
-            why="bodies are `application/json`",
-            fix="send `Content-Type: application/json`",
+            why="bodies are `application/json`, or JSON with binary tensors behind it",
+            fix="send `Content-Type: application/json`; with binary tensors, "
+            "`Inference-Header-Content-Length` too",
         )
 
 
 DIALECT: Final = OpenInference()
 
 
-def _server_live(view: View) -> Reply:
-    del view
-    return 200, JSON, oip_answer.server_live()
+def _page(page: Page, *, methods: tuple[str, ...] = ("GET",), right: Right = Right.READ) -> Route:
+    return Route(Kind.PAGE, DIALECT, page=page, methods=methods, right=right, of_endpoint=False)
 
 
-def _server_ready(view: View) -> Reply:
-    return 200 if view.ready else 503, JSON, oip_answer.server_ready(ready=view.ready)
-
-
-def _server(view: View) -> Reply:
-    return 200, JSON, oip_answer.server_metadata(view.release)
-
-
-def _model_ready(view: View) -> Reply:
-    endpoint = view.endpoint
-    ready = endpoint is not None and endpoint.ready
-    name = endpoint.name if endpoint else ""
-    return 200 if ready else 503, JSON, oip_answer.model_ready(name, ready=ready)
-
-
-def _model(view: View) -> Reply:
-    endpoint = view.endpoint
-    if endpoint is None or endpoint.signature is None:
-        raise NotReadyError.of(endpoint.name if endpoint else "")
-    body = oip_answer.model_metadata(endpoint.name, endpoint.versions, endpoint.signature)
-    return 200, JSON, body
-
-
-LIVE: Final = Route(Kind.LIVE, DIALECT, page=_server_live, of_endpoint=False)
+LIVE: Final = Route(Kind.LIVE, DIALECT, page=pages.server_live, of_endpoint=False)
+NOT_OFFERED: Final = _page(pages.not_offered, methods=("GET", "POST"))
 FIXED: Final[dict[tuple[str, ...], Route]] = {
-    ("v2",): Route(Kind.PAGE, DIALECT, page=_server, of_endpoint=False),
-    ("v2", ""): Route(Kind.PAGE, DIALECT, page=_server, of_endpoint=False),
+    ("v2",): _page(pages.server),
+    ("v2", ""): _page(pages.server),
     ("v2", "health", "live"): LIVE,
-    ("v2", "health", "ready"): Route(Kind.PAGE, DIALECT, page=_server_ready, of_endpoint=False),
+    ("v2", "health", "ready"): _page(pages.server_ready),
+    ("v2", "repository", "index"): _page(
+        pages.repository_index, methods=("POST",), right=Right.ADMINISTER
+    ),
+    ("v2", "models", "stats"): NOT_OFFERED,
+    ("v2", "trace", "setting"): NOT_OFFERED,
+    ("v2", "logging"): NOT_OFFERED,
 }
-OF_MODEL: Final[dict[tuple[str, ...], Page]] = {(): _model, ("ready",): _model_ready}
+OF_MODEL: Final[dict[tuple[str, ...], Page]] = {
+    (): pages.model,
+    ("ready",): pages.model_ready,
+    ("config",): pages.model_config,
+}
+NOT_OFFERED_OF_MODEL: Final = (("stats",), ("trace", "setting"))
+CHANGES: Final = {"load": Kind.LOAD, "unload": Kind.UNLOAD}
 
 
 def route(parts: tuple[str, ...]) -> Route | None:
     """Return what a path of this protocol asks for, or None where it is none."""
+    known = FIXED.get(parts)
+    if known is not None:
+        return known
     match parts:
+        case ("v2", "systemsharedmemory" | "cudasharedmemory", *_):
+            return NOT_OFFERED
+        case ("v2", "repository", "models", endpoint, "load" | "unload" as change) if endpoint:
+            return Route(
+                CHANGES[change],
+                DIALECT,
+                page=pages.repository_change,
+                methods=("POST",),
+                right=Right.ADMINISTER,
+                endpoint=endpoint,
+            )
         case ("v2", "models", endpoint, "versions", version, *rest) if endpoint and version:
             return _of_model(endpoint, version, tuple(rest))
         case ("v2", "models", endpoint, *rest) if endpoint:
             return _of_model(endpoint, "", tuple(rest))
         case _:
-            return FIXED.get(parts)
+            return None
 
 
 def _of_model(endpoint: str, version: str, rest: tuple[str, ...]) -> Route | None:
@@ -161,6 +173,8 @@ def _of_model(endpoint: str, version: str, rest: tuple[str, ...]) -> Route | Non
             endpoint=endpoint,
             version=version,
         )
+    if rest in NOT_OFFERED_OF_MODEL:
+        return NOT_OFFERED
     page = OF_MODEL.get(rest)
     if page is None:
         return None

@@ -1,16 +1,19 @@
-"""Writing what the Open Inference Protocol V2 answers, in JSON.
+"""Writing the predictions of the Open Inference Protocol V2: as JSON, and as bytes behind it.
 
-Source: open-inference-protocol, specification/protocol/inference_rest.md.
+Source: open-inference-protocol, specification/protocol/inference_rest.md; Triton,
+docs/protocol/extension_binary_data.md and extension_classification.md.
 """
 
-from typing import Final
+from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
-from servewell.core.catalog.signature import Signature
+from servewell.core.catalog.signature import Datatype, Signature
 from servewell.serving.protocols.columns import OutputTensor
-
-PLATFORM: Final = "onnxruntime_onnx"
+from servewell.serving.protocols.oip_binary import tensor_bytes
+from servewell.serving.protocols.oip_wishes import Form
+from servewell.serving.runtimes.model import Array
 
 
 class _Answer(msgspec.Struct, gc=False, omit_defaults=True):
@@ -36,40 +39,70 @@ def encode_answer(
     return _encode(_Answer(endpoint, version, parameters, outputs, request_id))
 
 
-def server_metadata(version: str) -> bytes:
-    """Return what `GET /v2` answers. Only what works here is advertised."""
-    return _encode({"name": "servewell", "version": version, "extensions": []})
+class _FormedTensor(msgspec.Struct, gc=False, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, int] | None = None
+    data: list[object] | None = None
 
 
-def model_metadata(endpoint: str, versions: list[str], signature: Signature) -> bytes:
-    """Return the metadata of an endpoint; -1 stands for any number of rows."""
-    return _encode(
-        {
-            "name": endpoint,
-            "versions": versions,
-            "platform": PLATFORM,
-            "inputs": [
-                {"name": one.name, "datatype": one.datatype, "shape": (-1, *one.row_shape)}
-                for one in signature.inputs
-            ],
-            "outputs": [
-                {"name": one.name, "datatype": one.datatype, "shape": (-1, *one.row_shape)}
-                for one in signature.outputs
-            ],
-        }
-    )
+class _FormedAnswer(msgspec.Struct, gc=False, omit_defaults=True):
+    model_name: str
+    model_version: str
+    parameters: dict[str, str]
+    outputs: list[_FormedTensor]
+    id: str = ""
 
 
-def model_ready(endpoint: str, *, ready: bool) -> bytes:
-    """Return whether an endpoint is ready."""
-    return _encode({"name": endpoint, "ready": ready})
+def encode_formed(  # noqa: PLR0913  (what an answer is made of)
+    endpoint: str,
+    version: str,
+    parameters: dict[str, str],
+    *,
+    request_id: str,
+    outputs: list[OutputTensor],
+    form: Form,
+    signature: Signature,
+) -> tuple[int, bytes]:
+    """Return how many bytes of the body are JSON, or 0 where all are, and the body."""
+    tensors: list[_FormedTensor] = []
+    raw: list[bytes] = []
+    labels = {one.name: one.classes or () for one in signature.outputs}
+    for one in outputs:
+        tensor = _classified(one, form.classes, labels[one.name])
+        if one.name in form.binary:
+            data = tensor_bytes(tensor.data, Datatype(tensor.datatype))
+            size = {"binary_data_size": len(data)}
+            tensors.append(_FormedTensor(one.name, tensor.datatype, tensor.shape, size))
+            raw.append(data)
+        else:
+            values = np.asarray(tensor.data).tolist()
+            tensors.append(_FormedTensor(one.name, tensor.datatype, tensor.shape, None, values))
+    text = _encode(_FormedAnswer(endpoint, version, parameters, tensors, request_id))
+    return (len(text), b"".join([text, *raw])) if raw else (0, text)
 
 
-def server_ready(*, ready: bool) -> bytes:
-    """Return whether the worker is ready."""
-    return _encode({"ready": ready})
+def _classified(
+    output: OutputTensor, classes: Mapping[str, int], labels: tuple[str, ...]
+) -> OutputTensor:
+    """Return an output as the largest values of each row, `value:index[:label]`, largest first.
+
+    Not-a-number comes last; of equal values the first goes first.
+    """
+    if output.name not in classes:
+        return output
+    rows = np.asarray(output.data).reshape(output.shape[0], -1)
+    count = min(classes[output.name], rows.shape[1])
+    texts = [_class_texts(row, count, labels) for row in rows]
+    flat = [text for one in texts for text in one]
+    return OutputTensor(output.name, Datatype.BYTES.value, (len(texts), count), flat)
 
 
-def server_live() -> bytes:
-    """Return that the worker lives: it does, where it answers."""
-    return _encode({"live": True})
+def _class_texts(row: Array, count: int, labels: tuple[str, ...]) -> list[str]:
+    order = np.argsort(-row.astype(np.float64), kind="stable")[:count].tolist()
+    shown = [f"{one:f}" if row.dtype.kind == "f" else f"{one:d}" for one in row[order].tolist()]
+    return [
+        f"{value}:{index}:{labels[index]}" if index < len(labels) else f"{value}:{index}"
+        for value, index in zip(shown, order, strict=True)
+    ]
