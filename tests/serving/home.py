@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
+from servewell.adapters.embedded.errands import FileErrands
 from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
@@ -170,6 +171,7 @@ class Home:
             predictors=ProcessPredictors(self.folder),
             secrets=self.secrets,
             clock=SystemClock(),
+            errands=FileErrands(self.folder / "run" / "errands"),
             records=self.live,
             runtime_dir=self.folder / "run",
             drain_s=5.0,

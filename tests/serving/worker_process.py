@@ -7,6 +7,7 @@ from pathlib import Path
 
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
+from servewell.adapters.embedded.errands import FileErrands
 from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
@@ -30,6 +31,7 @@ def main(folder: Path, index: int, listener: int, file_bytes_max: int | None) ->
             predictors=ProcessPredictors(folder),
             secrets=secrets,
             clock=SystemClock(),
+            errands=FileErrands(folder / "run" / "errands"),
             records=folder / "records" / "live",
             runtime_dir=folder / "run",
             drain_s=5.0,

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from servewell.errors import ServewellError
+from servewell.flows.loading import run_errands
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.ports.fleet import FleetPlan
 
-TICK_S: Final = 0.5
+TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
@@ -22,6 +23,7 @@ SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go o
 def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
     """Keep the snapshot current and the prediction log compact and bounded."""
     duties = {
+        run_errands: TICK_S,
         _publish: PUBLISH_EVERY_S,
         _compact: COMPACT_EVERY_S,
         _sweep: SWEEP_EVERY_S,

@@ -7,11 +7,13 @@ from servewell.ports.clock import Clock
 from servewell.ports.datasets import Datasets
 from servewell.ports.door import Door
 from servewell.ports.endpoints import Endpoints
+from servewell.ports.errands import Errands
 from servewell.ports.fleet import Fleet
 from servewell.ports.history import History
 from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
 from servewell.ports.machine import Machine
+from servewell.ports.optimiser import Optimiser
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
 from servewell.ports.runs import Runs
@@ -61,9 +63,13 @@ class Platform(Protocol):
     @property
     def trainer(self) -> Trainer: ...
     @property
+    def optimiser(self) -> Optimiser: ...
+    @property
     def records(self) -> Records: ...
     @property
     def tables(self) -> Tables: ...
+    @property
+    def errands(self) -> Errands: ...
     @property
     def fleet(self) -> Fleet: ...
     @property

@@ -16,6 +16,7 @@ from servewell.core.security.access import allows
 from servewell.ports.clock import Clock
 from servewell.serving.access import Gatekeeper
 from servewell.serving.answering import Answering
+from servewell.serving.errands import ErrandDesk
 from servewell.serving.exchange import Exchange
 from servewell.serving.metrics import CONTENT_TYPE, exposition
 from servewell.serving.protocols import oip
@@ -24,6 +25,7 @@ from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Rou
 from servewell.serving.refusals import (
     DeploymentUnknownError,
     EndpointUnknownError,
+    EndpointUnloadedError,
     EndpointUnnamedError,
     MethodRefusedError,
     NotPermittedError,
@@ -36,6 +38,7 @@ from servewell.serving.served import Served, ServedEndpoint
 from servewell.serving.table import Table
 from servewell.serving.turns import Turns
 
+CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
 NANOSECONDS: Final = 1_000_000_000
 PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
 ENCODING: Final = b"content-encoding"
@@ -52,6 +55,7 @@ class RequestPath:
         turns: Turns,
         answering: Answering,
         *,
+        desk: ErrandDesk,
         clock: Clock,
         pepper: bytes,
         redaction_key: bytes,
@@ -59,6 +63,7 @@ class RequestPath:
     ) -> None:
         self._turns = turns
         self._answering = answering
+        self._desk = desk
         self._clock = clock
         self._pepper = pepper
         self._redaction_key = redaction_key
@@ -116,6 +121,9 @@ class RequestPath:
                     self._infer(exchange, route, body)
                     return
                 self._read(exchange, route, body)
+                if route.kind in CHANGES:
+                    self._change(exchange, route)
+                    return
         except RequestError as error:
             exchange.error = error
             exchange.decode_ns = perf_counter_ns() - started
@@ -189,6 +197,8 @@ class RequestPath:
         self._turns.predict(exchange, served, decoded)
 
     def _deployment(self, endpoint: ServedEndpoint, route: Route, headers: Headers) -> Served:
+        if not endpoint.loaded:
+            raise EndpointUnloadedError.of(endpoint.name)
         pinned = headers.get(PINS[0]) or headers.get(PINS[1])
         if pinned is not None:
             return _pinned(endpoint, pinned.decode("latin-1"), route.version)
@@ -206,6 +216,14 @@ class RequestPath:
         elif route.page is not None:
             view = self._view(exchange, route, body)
             exchange.status, exchange.head, exchange.body = route.page(view)
+
+    def _change(self, exchange: Exchange, route: Route) -> None:
+        """Have an endpoint changed; the answer waits until that is done."""
+        self._desk.take(
+            exchange,
+            loaded=route.kind is Kind.LOAD,
+            serving=lambda: self.table.endpoints.get(exchange.known_endpoint),
+        )
 
     def _view(self, exchange: Exchange, route: Route, body: bytes) -> View:
         endpoint = None
@@ -228,8 +246,10 @@ class RequestPath:
     ) -> EndpointView:
         version = route.version if route else ""
         pinned = headers and (headers.get(PINS[0]) or headers.get(PINS[1]))
-        if pinned:
-            served: Served | None = _pinned(endpoint, pinned.decode("latin-1"), version)
+        if not endpoint.loaded:
+            served: Served | None = None
+        elif pinned:
+            served = _pinned(endpoint, pinned.decode("latin-1"), version)
         else:
             served = _of_version(endpoint, version) if version else endpoint.main
         return EndpointView(
@@ -238,6 +258,7 @@ class RequestPath:
             versions=endpoint.versions,
             deployments={one.name: one.version for one in endpoint.deployments.values()},
             signature=served.signature if served else None,
+            loaded=endpoint.loaded,
         )
 
     def _endpoint(self, exchange: Exchange) -> ServedEndpoint:

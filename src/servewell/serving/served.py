@@ -63,6 +63,7 @@ class ServedEndpoint:
     policy: EndpointPolicy
     deployments: dict[str, Served]
     traffic: tuple[tuple[str, int], ...]
+    loaded: bool = True  # False where somebody unloaded it
 
     def chosen(self, draw: int) -> Served | None:
         """Return the deployment that answers one request, or None where none can."""
@@ -98,6 +99,7 @@ def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpo
     return ServedEndpoint(
         name=endpoint.name,
         policy=endpoint.policy,
+        loaded=endpoint.loaded,
         deployments=deployments,
         traffic=tuple((one.name, one.share_bp) for one in deployments.values() if one.share_bp),
     )

@@ -19,5 +19,7 @@ class Table:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an endpoint, and each can answer."""
-        return bool(self.endpoints) and all(one.ready for one in self.endpoints.values())
+        """Whether there is an endpoint, and each can answer that nobody unloaded."""
+        return bool(self.endpoints) and all(
+            one.ready or not one.loaded for one in self.endpoints.values()
+        )

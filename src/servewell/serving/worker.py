@@ -21,6 +21,7 @@ from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
+from servewell.ports.errands import Errands
 from servewell.ports.predictors import Predictors
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
@@ -28,6 +29,7 @@ from servewell.ports.snapshots import Snapshots, WorkerReport
 from servewell.serving.answering import Answering
 from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
+from servewell.serving.errands import ErrandDesk
 from servewell.serving.heads import Heads
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
@@ -68,6 +70,7 @@ class WorkerParts:
     predictors: Predictors
     secrets: Secrets
     clock: Clock
+    errands: Errands  # what callers want changed
     records: Path  # folder of the live segments
     runtime_dir: Path
     drain_s: float  # seconds that requests in flight may take when the worker stops
@@ -119,6 +122,7 @@ class Worker:
         self._path = RequestPath(
             self._turns,
             self._answering,
+            desk=ErrandDesk(self._loop, self._turns, errands=parts.errands, clock=parts.clock),
             clock=parts.clock,
             pepper=parts.secrets.get("pepper"),
             redaction_key=parts.secrets.get("redaction"),

@@ -109,6 +109,7 @@ ENDPOINT: Final = sa.Table(
     sa.Column("deployments", Nested, nullable=False),
     sa.Column("past", Nested, nullable=False),
     sa.Column("policy", Nested, nullable=False),
+    sa.Column("loaded", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("revision", sa.BigInteger, nullable=False),
 )
 

@@ -12,6 +12,8 @@ class ChangeKind(StrEnum):
     TRAFFIC_SET = "traffic-set"
     ROLLED_BACK = "rolled-back"
     POLICY_SET = "policy-set"
+    LOADED = "loaded"
+    UNLOADED = "unloaded"
     KEY_CREATED = "key-created"
     KEY_ROTATED = "key-rotated"
     KEY_REVOKED = "key-revoked"

@@ -50,6 +50,7 @@ class Endpoint:
     deployments: tuple[Deployment, ...] = ()
     past: tuple[tuple[tuple[str, int], ...], ...] = ()
     policy: EndpointPolicy = EndpointPolicy()
+    loaded: bool = True  # False where somebody unloaded it: no worker holds its models
     revision: int = 0  # of the state in which it was last changed
 
     @property

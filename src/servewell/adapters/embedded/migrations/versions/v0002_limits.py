@@ -1,4 +1,4 @@
-"""Limits, priority and client certificates of keys."""
+"""Limits, priority and client certificates of keys; endpoints that are unloaded."""
 
 from typing import Final
 
@@ -16,3 +16,6 @@ def upgrade() -> None:
         "api_key", sa.Column("priority", sa.Text(), nullable=False, server_default="normal")
     )
     op.add_column("api_key", sa.Column("limits", sa.Text(), nullable=False, server_default="{}"))
+    op.add_column(
+        "endpoint", sa.Column("loaded", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
