@@ -337,7 +337,7 @@ def test_no_is_text_and_a_date_is_text(files: WorkloadFiles, folder: Path) -> No
 def test_needs_train_or_artifact_but_not_both(files: WorkloadFiles, folder: Path) -> None:
     """A model is made here or brought; neither and both are faults."""
     neither = only(faults_of(files, folder, "workload: a\n"))
-    assert (neither.key, neither.allowed) == ("train", "either `train` or `artifact`")
+    assert (neither.key, neither.allowed) == ("train", "one of `train`, `artifact` and `predictor`")
     both = only(faults_of(files, folder, GOOD + "artifact: {path: model.onnx}\n"))
     assert (both.key, both.line, both.column) == ("artifact", 32, 1)
     brought = "workload: a\nartifact: {path: model.onnx}\n"

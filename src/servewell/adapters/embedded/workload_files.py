@@ -19,7 +19,14 @@ from servewell.ports.workload_files import Fault, WorkloadFaultsError
 FILE_BYTES_MAX: Final = 1 << 20
 NEIGHBOURS_MAX: Final = 1_000  # files of a folder that are compared with one that is missing
 TOP: Final = Place(line=1, column=1)
-PATH_KEYS: Final = (("data", "path"), ("train", "script"), ("artifact", "path"))
+PATH_KEYS: Final = (
+    ("data", "path"),
+    ("train", "script"),
+    ("artifact", "path"),
+    ("predictor", "script"),
+    ("predictor", "requirements"),
+)
+FOLDERS: Final = ("mlflow", "pyfunc")  # formats that are folders
 
 
 class YamlWorkloadFiles:
@@ -217,11 +224,25 @@ def _paths_amiss(data: Mapping[str, Any], folder: Path) -> Iterator[Breach]:
     for section, key in PATH_KEYS:
         below = data.get(section)
         if isinstance(below, dict) and isinstance(written := below.get(key), str) and written:
-            amiss = _path_amiss(written, folder, model_folder=below.get("format") == "mlflow")
-            if amiss:
-                found, allowed, hint = amiss
-                path = (section, key)
-                yield Breach(path=path, found=found, allowed=allowed, hint=hint)
+            model_folder = below.get("format") in FOLDERS
+            yield from _amiss((section, key), written, folder, model_folder=model_folder)
+    predictor = data.get("predictor")
+    files = predictor.get("files") if isinstance(predictor, dict) else None
+    for place, written in enumerate(files if isinstance(files, list) else ()):
+        if isinstance(written, str) and written and not _is_folder(written, folder):
+            path = ("predictor", "files", place)
+            yield from _amiss(path, written, folder, model_folder=False)
+
+
+def _is_folder(written: str, folder: Path) -> bool:
+    target = (folder / written).resolve()
+    return target.is_dir() and target.is_relative_to(folder.resolve())
+
+
+def _amiss(path: KeyPath, written: str, folder: Path, *, model_folder: bool) -> Iterator[Breach]:
+    if amiss := _path_amiss(written, folder, model_folder=model_folder):
+        found, allowed, hint = amiss
+        yield Breach(path=path, found=found, allowed=allowed, hint=hint)
 
 
 def _path_amiss(written: str, folder: Path, *, model_folder: bool) -> tuple[str, str, str] | None:

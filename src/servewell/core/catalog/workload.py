@@ -148,8 +148,12 @@ class Artifact:
         ),
     ]
     format: Annotated[
-        Literal["onnx", "sklearn", "xgboost", "lightgbm", "mlflow"],
-        Meta(description="What the file is.", examples=["sklearn"]),
+        Literal["onnx", "sklearn", "xgboost", "lightgbm", "mlflow", "pyfunc"],
+        Meta(
+            description="What the file is. `mlflow` and `pyfunc` are folders of MLflow: of the "
+            "first the model is converted, the second is run as Python in a process of its own.",
+            examples=["sklearn"],
+        ),
     ] = "onnx"
     allow_pickle: Annotated[
         bool,
@@ -160,6 +164,63 @@ class Artifact:
             examples=[True],
         ),
     ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorCode:
+    """A model that is Python code, run in a process of its own."""
+
+    script: Annotated[
+        InnerPath,
+        Meta(description="Python file that holds the class.", examples=["predictor.py"]),
+    ]
+    class_name: Annotated[
+        Identifier,
+        Meta(
+            description="Class in it with `load(self, folder)` and `predict(self, columns)`. The "
+            "columns, and what `predict` returns, are NumPy arrays by name, one value a row.",
+            examples=["Predictor"],
+        ),
+    ] = "Predictor"
+    requirements: Annotated[
+        InnerPath | None,
+        Meta(
+            description="Lock of its own environment: every package as `name==version`, NumPy "
+            "among them. Without it: the environment that Servewell runs in.",
+            examples=["requirements.txt"],
+        ),
+    ] = None
+    files: Annotated[
+        Annotated[
+            tuple[InnerPath, ...], Meta(min_length=1, extra_json_schema={"uniqueItems": True})
+        ]
+        | None,
+        Meta(
+            description="Files and folders that the package holds beside the script; `load` finds "
+            "them below its folder, under the same paths.",
+            examples=[["weights.npz"]],
+        ),
+    ] = None
+    timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600_000,
+            description="Milliseconds that one call of `predict` may take. Then its process is "
+            "killed, and another one started.",
+            examples=[30_000],
+        ),
+    ] = 30_000
+    memory_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 28,
+            le=1 << 42,
+            description="Bytes that its process may hold. A call that needs more fails; a process "
+            "that holds three quarters of them is replaced after its call.",
+            examples=[2_147_483_648],
+        ),
+    ] = 2 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -514,7 +575,7 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """One `servewell.yaml`. It has `train`, or `artifact`, not both."""
+    """One `servewell.yaml`. It has one of `train`, `artifact` and `predictor`."""
 
     workload: Annotated[
         Name,
@@ -529,6 +590,10 @@ class Workload:
     train: Annotated[Train | None, Meta(description="How the model is made.")] = None
     artifact: Annotated[
         Artifact | None, Meta(description="A model that was trained elsewhere, instead of `train`.")
+    ] = None
+    predictor: Annotated[
+        PredictorCode | None,
+        Meta(description="A model that is Python code, instead of `train`."),
     ] = None
     model: Annotated[Model, Meta(description="The model's name, and what it must prove.")] = field(
         default_factory=Model

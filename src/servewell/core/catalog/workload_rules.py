@@ -16,6 +16,7 @@ from jsonschema.validators import extend
 from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
 from servewell.core.catalog.tls_rules import tls_breaches
 from servewell.core.catalog.workload_schema import (
+    SOURCES,
     Schema,
     allowed_by,
     workload_keys,
@@ -249,19 +250,27 @@ _BOOLEAN_WORDS: Final = {
 
 
 def _one_source(present: set[str | int]) -> Iterator[Breach]:
-    if "train" in present and "artifact" in present:
+    sources = [one for one in SOURCES if one in present]
+    for one in sources[1:]:
         yield Breach(
-            path=("artifact",),
-            found="both `train` and `artifact`",
+            path=(one,),
+            found=f"both `{sources[0]}` and `{one}`",
             allowed="one of them",
-            hint="keep `train` to make the model here, or `artifact` to bring one",
+            hint="`train` makes the model here, `artifact` brings one, `predictor` is code that is "
+            "one",
             on_key=True,
         )
-    if "train" not in present and "artifact" not in present:
-        hint = "`train` says how the model is made, `artifact` where one lies that was made"
-        yield _absent(("train",), "either `train` or `artifact`", hint)
-    if "train" in present and "data" not in present:
+    if not sources:
+        hint = (
+            "`train` says how the model is made, `artifact` where one lies that was made, "
+            "`predictor` which code is one"
+        )
+        yield _absent(("train",), "one of `train`, `artifact` and `predictor`", hint)
+    if "data" not in present and "train" in sources:
         yield _absent(("data",), "the rows to train on", "write `data:` with a `path:` below it")
+    if "data" not in present and "predictor" in sources:
+        allowed = "rows that it can be tried and described on"
+        yield _absent(("data",), allowed, "write `data:` with a `path:` below it")
 
 
 def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:

@@ -10,6 +10,7 @@ from servewell.core.catalog.workload import FILE_NAME, Workload
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID: Final = "urn:servewell:workload:1"
+SOURCES: Final = ("train", "artifact", "predictor")  # a workload has one of them
 
 Schema = dict[str, Any]
 
@@ -34,8 +35,8 @@ def workload_schema() -> Schema:
         "$id": SCHEMA_ID,
         **_plain(root["$defs"]["Workload"], root["$defs"]),
         "title": FILE_NAME,
-        "oneOf": [{"required": ["train"]}, {"required": ["artifact"]}],
-        "dependentRequired": {"train": ["data"]},
+        "oneOf": [{"required": [one]} for one in SOURCES],
+        "dependentRequired": {"train": ["data"], "predictor": ["data"]},
     }
 
 
