@@ -164,7 +164,7 @@ def _options(view: View) -> Reply:
     return 200, TEXT + _id_lines(view.headers, ""), b""
 
 
-ROUTES: Final = {
+ROUTES: Final[dict[tuple[str, ...], Route]] = {
     ("",): Route(Kind.PAGE, DIALECT, page=_healthy),
     ("score",): Route(
         Kind.INFER,

@@ -102,7 +102,7 @@ def _data_of(body: bytes) -> tuple[str, Any]:
 
     Raises: BodyMalformedError.
     """
-    event = object_of(parsed(body, example=EVENT_EXAMPLE), example=EVENT_EXAMPLE)
+    event: dict[str, Any] = object_of(parsed(body, example=EVENT_EXAMPLE), example=EVENT_EXAMPLE)
     for name in ("specversion", "id", "source", "type"):
         if not isinstance(event.get(name), str) or not event[name]:
             raise malformed(f"the event has no `{name}`", example=EVENT_EXAMPLE)

@@ -126,7 +126,7 @@ def _version(view: View) -> Reply:
 
 
 PING: Final = Route(Kind.PAGE, DIALECT, page=_ping)
-ROUTES: Final = {
+ROUTES: Final[dict[tuple[str, ...], Route]] = {
     ("ping",): PING,
     ("health",): PING,
     ("version",): Route(Kind.PAGE, DIALECT, page=_version),
