@@ -222,8 +222,10 @@ def _what_makes_the_model(workload: Workload) -> dict[str, object]:
     train = whole["train"]
     if isinstance(train, dict):
         train = {key: value for key, value in train.items() if key != "timeout_s"}
+    model = {key: value for key, value in whole["model"].items() if key != "optimize"}
     return {
-        **{part: whole[part] for part in ("data", "artifact", "model", "inputs")},
+        **{part: whole[part] for part in ("data", "artifact", "inputs")},
+        "model": model,
         "train": train,
     }
 
@@ -271,6 +273,8 @@ def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
         dirty=run.dirty,
         environment_digest=run.environment_digest,
         parameters=run.parameters,
+        label=job.label,
+        held_out=job.held_out,
     )
 
 

@@ -14,12 +14,13 @@ from typing import Final
 from servewell.adapters.embedded.atomic_file import ensure_folder, storage_faults
 from servewell.adapters.embedded.job.exchange import (
     ERRORS,
+    Order,
     Result,
     RunFiles,
     read_failure,
     read_result,
 )
-from servewell.adapters.embedded.job.launch import Ending, follow
+from servewell.adapters.embedded.job.launch import Ending, Work, follow
 from servewell.adapters.embedded.processes import is_ours
 from servewell.core.catalog.model import digest_of
 from servewell.errors import ServewellError
@@ -48,8 +49,8 @@ class ProcessTrainer:
             ensure_folder(files.folder)
             files.clear()
             files.environment.write_text(self.environment().lock, encoding="utf-8")
-            ending = follow(job, files, progress)
-            result = read_result(files.result) if ending.exit_code == 0 else None
+            ending = follow(_work(job), files, progress)
+            result = read_result(files.result, Result) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
             raise _failure(job, files, ending)
@@ -95,6 +96,13 @@ class ProcessTrainer:
         return RunFiles(self._runs / run)
 
 
+def _work(job: Job) -> Work:
+    def order(progress_pipe: int, parent_pipe: int) -> Order:
+        return Order(job=job, progress_pipe=progress_pipe, parent_pipe=parent_pipe)
+
+    return Work(order=order, folder=job.folder, timeout_s=job.timeout_s)
+
+
 def _job_result(files: RunFiles, result: Result) -> JobResult:
     return JobResult(
         artifact=files.artifact,
@@ -120,12 +128,13 @@ def _failure(job: Job, files: RunFiles, ending: Ending) -> ServewellError:
         return ERRORS[told.code](told.what, why=told.why, fix=f"{told.fix}; {see_log}")
     return TrainingFailedError(
         f"The job ended before it had a result, at: {ending.last_said or 'starting'}.",
-        why=_how_it_ended(ending.exit_code) + _last_words(files.log),
+        why=how_it_ended(ending.exit_code) + last_words(files.log),
         fix=f"run the script alone to see why; {see_log}",
     )
 
 
-def _how_it_ended(exit_code: int) -> str:
+def how_it_ended(exit_code: int) -> str:
+    """Return in words how a process ended; a negative code is the signal that killed it."""
     if exit_code >= 0:
         return f"its process ended with exit code {exit_code}"
     name = signal.Signals(-exit_code).name
@@ -133,7 +142,8 @@ def _how_it_ended(exit_code: int) -> str:
     return f"its process was ended by {name}{because}"
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
+    """Return the end of a log, to be added to a sentence; nothing where there is none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:

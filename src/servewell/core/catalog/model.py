@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from servewell.core.catalog.signature import Signature
+from servewell.core.catalog.workload import HeldOut
 
 Parameter = str | float | int | bool | None
 
@@ -26,11 +27,35 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalence:
-    """The proof that the served answers are the trained model's."""
+    """The proof that the served answers are the trained model's.
+
+    Of an optimised version the difference is that to the version it was made of. It may be larger
+    than the tolerance: what bounds it is the gate that the lineage tells of.
+    """
 
     rows: int  # held-out rows compared; 0 where a model came as ONNX and nothing was converted
     largest_difference: float  # of any output number, absolute
     tolerance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimised:
+    """How a version was made of another one, and what it was judged by."""
+
+    of: str  # `model:number`
+    package: str  # digest of that version's package
+    variant: str
+    about: str
+    metric: str
+    dataset: str | None  # `name:number` whose held-out rows judged; None for rows made up
+    quality: float  # the metric, of the original
+    loss: tuple[float, float, float]  # value, low and high of the 95 % interval; above 0 is worse
+    loss_max: float  # that was allowed
+    rows_per_request: int  # that speed was judged by
+    speedup: tuple[float, float, float]  # as many times as fast: value, low, high, as above
+    seed: int
+    runtime: str
+    processor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +72,9 @@ class Lineage:
     dirty: bool  # whether files of the workload differed from that commit
     environment_digest: str  # SHA-256 of the lock, hex; the lock itself is in the package's files
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    label: str | None = None  # column of the dataset that the model learned
+    held_out: HeldOut | None = None  # rows of the dataset that it did not learn from
+    optimised: Optimised | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,6 +224,54 @@ class PredictorCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Optimize:
+    """The gate that `servewell models optimize` lets a variant of the model through."""
+
+    metric: Annotated[
+        Literal["auc", "brier", "log_loss", "accuracy", "rmse", "mae", "difference"] | None,
+        Meta(
+            description="What quality is judged by. Without it: `auc` for two classes, `log_loss` "
+            "for more, `accuracy` for labels alone, `rmse` for a number, and `difference`, the "
+            "largest difference of an output, where there is no label.",
+            examples=["auc"],
+        ),
+    ] = None
+    loss_max: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="Most of the metric that may be lost, at the upper end of its 95 % "
+            "confidence interval; for `rmse` and `mae` as a share of the model's own. Without it: "
+            "0.002 for `auc`, `accuracy` and `log_loss`, 0.001 for `brier`, 0.005 for `rmse` and "
+            "`mae`, 0.0001 for `difference`.",
+            examples=[0.001],
+        ),
+    ] = None
+    faster_min: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10,
+            description="Least gain in speed, as a share, at the lower end of its interval. What "
+            "gains less must be smaller, and slower by no more than this.",
+            examples=[0.2],
+        ),
+    ] = 0.05
+    smaller_min: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Least saving of bytes, as a share, where a variant is not faster.",
+            examples=[0.3],
+        ),
+    ] = 0.1
+    rows: Annotated[
+        Literal[1, 32, 128],
+        Meta(description="Rows of the request that speed is judged by.", examples=[32]),
+    ] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """The model's name, and what it must prove."""
 
@@ -244,6 +292,9 @@ class Model:
             examples=[0.0001],
         ),
     ] = 1e-4
+    optimize: Annotated[
+        Optimize, Meta(description="What `servewell models optimize` may register.")
+    ] = field(default_factory=Optimize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -11,7 +11,16 @@ from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.core.catalog.inferred_signature import InputRuleError
 from servewell.core.catalog.model import Equivalence, Parameter
 from servewell.core.catalog.signature import Signature
+from servewell.core.performance.optimisation import MetricUnfitError
 from servewell.errors import ServewellError
+from servewell.ports.optimiser import (
+    OptimiseJob,
+    Profile,
+    ProfileJob,
+    Study,
+    StudyDataError,
+    StudyFailedError,
+)
 from servewell.ports.trainer import (
     ConversionFailedError,
     HeldOutRowsError,
@@ -34,17 +43,25 @@ ERRORS: Final[dict[str, type[ServewellError]]] = {
         InputRuleError,
         HeldOutRowsError,
         LibraryMissingError,
+        StudyFailedError,
+        StudyDataError,
+        MetricUnfitError,
     )
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the job's process is to do, and the pipes that tie it to the one that waits."""
+    """What the job's process is to do, and the pipes that tie it to the one that waits.
 
-    job: Job
+    It is one of the three jobs.
+    """
+
     progress_pipe: int  # file descriptor to write lines of progress to
     parent_pipe: int  # file descriptor that ends when the waiting process does
+    job: Job | None = None  # make a model,
+    optimise: OptimiseJob | None = None  # or measure variants of one,
+    profile: ProfileJob | None = None  # or find out where its time goes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +72,9 @@ class Result:
     equivalence: Equivalence
     metrics: dict[str, float]
     example: dict[str, Parameter] | None
+
+
+Outcome = TypeVar("Outcome", Result, Study, Profile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +97,7 @@ class RunFiles:
         self.log = folder / "log.txt"
         self.environment = folder / "environment.lock"
         self.artifact = folder / "model.onnx"
+        self.variants = folder / "variants"
         self.result = folder / "result.json"
         self.failure = folder / "failure.json"
 
@@ -89,7 +110,7 @@ class RunFiles:
             path.unlink(missing_ok=True)
 
 
-def write(path: Path, value: Order | Result | Failure) -> None:
+def write(path: Path, value: Order | Result | Study | Profile | Failure) -> None:
     """Write a value as JSON: a reader sees all of it or nothing.
 
     Raises: OSError.
@@ -105,10 +126,10 @@ def read_order(path: Path) -> Order:
     return msgspec.json.decode(path.read_bytes(), type=Order, dec_hook=_rich)
 
 
-def read_result(path: Path) -> Result | None:
+def read_result(path: Path, kind: type[Outcome]) -> Outcome | None:
     """Return what came of a job, or None where nothing did."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Result)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

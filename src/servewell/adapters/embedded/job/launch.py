@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
+from pathlib import Path
 from typing import Final
 
 from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.adapters.embedded.job.exchange import SAID_BYTES_MAX, Order, RunFiles, write
 from servewell.adapters.embedded.processes import command_line
-from servewell.ports.trainer import Job
 
 LOOK_AGAIN_S: Final = 0.1  # at most this long after its end a job is seen to have ended
 READ_BYTES: Final = 65_536
@@ -54,16 +54,24 @@ def job_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
 
 
-def follow(job: Job, files: RunFiles, progress: Callable[[str], None]) -> Ending:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a job's process is started for."""
+
+    order: Callable[[int, int], Order]  # takes the pipes for progress and of the parent
+    folder: Path  # in which it works
+    timeout_s: float
+
+
+def follow(work: Work, files: RunFiles, progress: Callable[[str], None]) -> Ending:
     """Run a job to its end, or to its timeout; nothing of it runs afterwards.
 
     Raises: OSError where the run's folder cannot be written or no process can be started.
     """
-    deadline = time.monotonic() + job.timeout_s
+    deadline = time.monotonic() + work.timeout_s
     with _pipe() as (parent, _held_open), _pipe() as (said, say):
-        order = Order(job=job, progress_pipe=say.fileno(), parent_pipe=parent.fileno())
-        write(files.order, order)
-        with _process(order, files) as process:
+        write(files.order, work.order(say.fileno(), parent.fileno()))
+        with _process(work.folder, files, pipes=(say.fileno(), parent.fileno())) as process:
             say.close()
             parent.close()
             return _watch(process, said, deadline=deadline, progress=progress)
@@ -77,16 +85,18 @@ def _pipe() -> Iterator[tuple[FileIO, FileIO]]:
 
 
 @contextmanager
-def _process(order: Order, files: RunFiles) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    folder: Path, files: RunFiles, *, pipes: tuple[int, int]
+) -> Iterator[subprocess.Popen[bytes]]:
     with files.log.open("wb") as log:
         process = subprocess.Popen(
             command_line("job", files.folder),
-            cwd=order.job.folder,
+            cwd=folder,
             env=job_environment(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=(order.progress_pipe, order.parent_pipe),
+            pass_fds=pipes,
             start_new_session=True,
         )
     try:

@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from servewell.adapters.embedded.job.exchange import (
     Failure,
@@ -21,15 +21,21 @@ from servewell.adapters.embedded.job.exchange import (
 from servewell.adapters.embedded.job.held_out import check_held_out
 from servewell.adapters.embedded.job.training import fit
 from servewell.errors import ServewellError
+from servewell.ports.optimiser import Profile, Study, StudyFailedError
 from servewell.ports.trainer import Job, LibraryMissingError, TrainingFailedError
+
+if TYPE_CHECKING:
+    from servewell.adapters.embedded.job.study.operators import TimeStages
 
 Say = Callable[[str], None]
 
 EXTRAS: Final = {"xgboost": "xgboost", "lightgbm": "lightgbm"}  # the rest comes with `sklearn`
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, time_stages: "TimeStages") -> int:
     """Do the job of a run's folder; return the exit code of the process: 0 with a result, else 1.
+
+    `time_stages` times the stages of the serving path, for a job that asks for it.
 
     The result is the last thing that is written, so a job that is killed leaves none.
     """
@@ -37,17 +43,20 @@ def main(folder: Path) -> int:
     order = read_order(files.order)
     _end_with(order.parent_pipe)
     sys.dont_write_bytecode = True  # the workload's folder is not ours to write to
-    outcome = _outcome(order, files)
-    write(files.result if isinstance(outcome, Result) else files.failure, outcome)
-    return 0 if isinstance(outcome, Result) else 1
+    outcome = _outcome(order, files, time_stages)
+    failed = isinstance(outcome, Failure)
+    write(files.failure if failed else files.result, outcome)
+    return 1 if failed else 0
 
 
-def _outcome(order: Order, files: RunFiles) -> Result | Failure:
+def _outcome(
+    order: Order, files: RunFiles, time_stages: "TimeStages"
+) -> Result | Study | Profile | Failure:
     def say(line: str) -> None:
         say_to(order.progress_pipe, line)
 
     try:
-        return _work(order.job, files, say)
+        return _done(order, files, say, time_stages)
     except ServewellError as error:
         return Failure(code=error.code, what=error.what, why=error.why, fix=error.fix)
     except ImportError as error:
@@ -55,7 +64,7 @@ def _outcome(order: Order, files: RunFiles) -> Result | Failure:
     except Exception as error:  # noqa: BLE001  # whatever it is, the one who waits is told
         traceback.print_exc()
         return _failure(
-            TrainingFailedError(
+            (TrainingFailedError if order.job else StudyFailedError)(
                 "The job failed between its steps.",
                 why=f"{type(error).__name__}: {error}",
                 fix="look at the traceback in the log; it is a fault of Servewell",
@@ -65,6 +74,25 @@ def _outcome(order: Order, files: RunFiles) -> Result | Failure:
 
 def _failure(error: ServewellError) -> Failure:
     return Failure(code=error.code, what=error.what, why=error.why, fix=error.fix)
+
+
+def _done(
+    order: Order, files: RunFiles, say: Say, time_stages: "TimeStages"
+) -> Result | Study | Profile:
+    def step(done: int, total: int, words: str) -> None:
+        say(f"{done}/{total} {words}")
+
+    # Each kind of work loads libraries of its own.
+    if order.optimise is not None:
+        from servewell.adapters.embedded.job.study.trial import optimise  # noqa: PLC0415
+
+        return optimise(order.optimise, files.variants, step)
+    if order.profile is not None:
+        from servewell.adapters.embedded.job.study.operators import profile  # noqa: PLC0415
+
+        return profile(order.profile, step, time_stages)
+    assert order.job is not None  # noqa: S101 - an order is one of the three
+    return _work(order.job, files, say)
 
 
 def _work(job: Job, files: RunFiles, say: Say) -> Result:

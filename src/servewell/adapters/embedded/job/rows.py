@@ -48,6 +48,11 @@ def read_rows(
     return Rows(facts=facts, held_out=frame, example=example)
 
 
+def plain_frame(table: pa.Table) -> pd.DataFrame:
+    """Return rows as a model takes them, missing values as in `Rows.held_out`."""
+    return _frame(_plain_texts(table))
+
+
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_text(kind.value_type)

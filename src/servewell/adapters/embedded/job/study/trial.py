@@ -1,0 +1,210 @@
+"""Builds the variants of a model and measures each beside the original."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from servewell.adapters.embedded.job.proof import open_session
+from servewell.adapters.embedded.job.study import timing
+from servewell.adapters.embedded.job.study.graphs import Feed, UnsuitedError
+from servewell.adapters.embedded.job.study.memory import memory_bytes
+from servewell.adapters.embedded.job.study.quality import (
+    Answered,
+    Judge,
+    judge_of,
+    largest_difference,
+    texts,
+)
+from servewell.adapters.embedded.job.study.rows import StudyRows, count, part, parts, study_rows
+from servewell.adapters.embedded.job.study.variants import RECIPES, WHY_MAX, Recipe, build
+from servewell.core.catalog.signature import Output, Signature
+from servewell.core.performance.optimisation import (
+    BATCHES,
+    Answers,
+    Cost,
+    Metric,
+    Unsuited,
+    Variant,
+    metric_for,
+)
+from servewell.ports.optimiser import OptimiseJob, Study
+
+ROWS_AT_ONCE: Final = 8_192
+TRAINING_AT_ONCE: Final = 256
+REQUESTS: Final = 64  # different ones that speed is measured with, of each number of rows
+ORIGINAL: Final = ""  # the name that no variant has
+
+Say = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A variant that runs, and what it answers."""
+
+    about: str
+    path: Path
+    session: onnxruntime.InferenceSession
+    answered: Answered
+
+
+def optimise(job: OptimiseJob, folder: Path, say: Say) -> Study:
+    """Do an optimisation job; the variants are written into `folder`.
+
+    Raises: StudyDataError, HeldOutRowsError, MetricUnfitError, OSError.
+    """
+    subject = job.subject
+    total = len(RECIPES) + job.effort.rounds
+    say(0, total, "reading the rows")
+    rows = study_rows(subject, seed=job.seed)
+    output = judged_output(subject.signature)
+    metric = _metric(job.metric, output, rows)
+    judge = judge_of(metric, labels=rows.labels, classes=output.classes, seed=job.seed)
+    original = _original(subject.model, output, rows.held_out)
+    folder.mkdir(exist_ok=True)
+    built, unsuited = _build_all(subject.model, folder, output=output, rows=rows, say=say)
+    times = timing.measure(
+        {ORIGINAL: original.session} | {name: one.session for name, one in built.items()},
+        _requests(rows.held_out, job.seed),
+        rounds=job.effort.rounds,
+        slice_s=job.effort.slice_s,
+        done=lambda number: say(len(RECIPES) + number, total, "measuring speed"),
+    )
+    variants = [
+        _variant(name, one, original=original, judge=judge, times=times)
+        for name, one in built.items()
+    ]
+    return Study(
+        metric=metric,
+        rows=count(rows.held_out),
+        made_up=rows.made_up,
+        training_rows=count(rows.training),
+        quality=judge.quality(original.answered),
+        cost=_cost(original.path, times[ORIGINAL]),
+        variants=tuple(variants),
+        unsuited=unsuited,
+        seed=job.seed,
+        rounds=job.effort.rounds,
+        processor=processor(),
+        runtime=f"ONNX Runtime {onnxruntime.__version__}",
+    )
+
+
+def judged_output(signature: Signature) -> Output:
+    """Return the output that quality is judged by: probabilities, else numbers, else labels."""
+    outputs = signature.outputs
+    probabilities = [one for one in outputs if one.classes]
+    numbers = [one for one in outputs if one.datatype.is_float]
+    return (probabilities or numbers or list(outputs))[0]
+
+
+def processor() -> str:
+    """Return what the operating system calls this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
+def _metric(wanted: Metric | None, output: Output, rows: StudyRows) -> Metric:
+    answers = Answers.LABELS
+    if output.datatype.is_float:
+        answers = Answers.PROBABILITIES if output.classes else Answers.NUMBERS
+    width = int(np.prod(output.row_shape, dtype=int)) if output.row_shape else 1
+    distinct = None if rows.labels is None else int(rows.labels.nunique())
+    return metric_for(wanted, answers, width=width, label_values=distinct)
+
+
+def _original(path: Path, output: Output, held_out: Feed) -> Built:
+    session = open_session(path.read_bytes())
+    return Built(
+        about="", path=path, session=session, answered=_answered(session, output, held_out)
+    )
+
+
+def _build_all(
+    source: Path, folder: Path, *, output: Output, rows: StudyRows, say: Say
+) -> tuple[dict[str, Built], tuple[Unsuited, ...]]:
+    model = onnx.load(source)
+    training = parts(rows.training, TRAINING_AT_ONCE)
+    built: dict[str, Built] = {}
+    unsuited = []
+    for number, recipe in enumerate(RECIPES):
+        say(number, len(RECIPES), f"building {recipe.name}")
+        try:
+            changed = build(recipe, model, training)
+            built[recipe.name] = _tried(recipe, changed, folder, (output, rows.held_out))
+        except UnsuitedError as error:
+            unsuited.append(Unsuited(name=recipe.name, because=str(error)))
+    return built, tuple(unsuited)
+
+
+def _tried(recipe: Recipe, model: onnx.ModelProto, folder: Path, on: tuple[Output, Feed]) -> Built:
+    """Write a variant, and run it on the held-out rows.
+
+    Raises: UnsuitedError where it does not run, or answers something else than numbers.
+    """
+    path = folder / f"{recipe.name}.onnx"
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    try:
+        session = open_session(path.read_bytes())
+        answered = _answered(session, *on)
+    except Exception as error:
+        said = " ".join(str(error).split())[:WHY_MAX]
+        raise UnsuitedError(f"it does not run: {said}") from error
+    if answered.numbers is not None and not np.isfinite(answered.numbers).all():
+        raise UnsuitedError("it answers something that is no number")
+    return Built(about=recipe.about, path=path, session=session, answered=answered)
+
+
+def _answered(session: onnxruntime.InferenceSession, output: Output, held_out: Feed) -> Answered:
+    arrays = [session.run([output.name], dict(feed))[0] for feed in parts(held_out, ROWS_AT_ONCE)]
+    whole: Any = np.concatenate(arrays)
+    if output.datatype.is_float:
+        return Answered(numbers=whole.reshape(len(whole), -1).astype("float64"), labels=None)
+    return Answered(numbers=None, labels=texts(whole.reshape(-1)))
+
+
+def _requests(held_out: Feed, seed: int) -> dict[int, list[Feed]]:
+    """Return requests of real rows for each number of rows."""
+    draw = np.random.default_rng(seed)
+    return {
+        rows: [part(held_out, draw.integers(0, count(held_out), rows)) for _ in range(REQUESTS)]
+        for rows in BATCHES
+    }
+
+
+def _variant(
+    name: str,
+    one: Built,
+    *,
+    original: Built,
+    judge: Judge,
+    times: Mapping[str, timing.Times],
+) -> Variant:
+    return Variant(
+        name=name,
+        about=one.about,
+        quality=judge.quality(one.answered),
+        loss=judge.loss(original.answered, one.answered),
+        largest_difference=largest_difference(original.answered, one.answered),
+        cost=_cost(one.path, times[name]),
+        speedup={rows: timing.speedup(times[ORIGINAL], times[name], rows) for rows in BATCHES},
+    )
+
+
+def _cost(path: Path, times: timing.Times) -> Cost:
+    return Cost(
+        latency_us_p50=times.latency_us(0.5),
+        latency_us_p99=times.latency_us(0.99),
+        rows_per_s={rows: times.rows_per_s(rows) for rows in BATCHES},
+        memory_bytes=memory_bytes(path),
+        size_bytes=path.stat().st_size,
+    )
