@@ -1,7 +1,12 @@
-"""The load generator: a closed loop over kept-alive connections, in a process of its own.
+"""The load generator: a closed or an open loop over kept-alive connections, a process of its own.
 
-Run by `python load.py PLAN`, where PLAN is a JSON file that `Plan` describes. It says `begin` when
-the warm-up is over, `end` when the measurement is, and then what it measured, as one JSON line.
+Run by `python load.py PLAN`, where PLAN is a MessagePack file that `Plan` describes. It says
+`begin` when the warm-up is over, `end` when the measurement is, and then what it measured, as one
+JSON line.
+
+Closed: each connection waits for its answer before it sends again. Open (`rate` is set): requests
+are due at a steady rate whatever the server does; one that finds no free connection waits for
+one, and its latency counts from when it was due (no coordinated omission).
 """
 
 import asyncio
@@ -9,6 +14,7 @@ import gc
 import sys
 import time
 from array import array
+from collections import Counter, deque
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +25,12 @@ import uvloop
 
 NANOSECONDS: Final = 1_000_000_000
 CHECK_EVERY: Final = 50
-TOLERANCE: Final = 1e-5
-LENGTH: Final = b"content-length: "
-GOOD: Final = b"HTTP/1.1 200"
+TOLERANCE: Final = 1e-4  # a peer may compute in another precision
+TICK_S: Final = 0.001
+LENGTH: Final = b"content-length:"
+CHUNKED: Final = b"transfer-encoding: chunked"
+STATUS: Final = slice(9, 12)
+OK: Final = "200"
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -30,18 +39,20 @@ class Plan(msgspec.Struct, kw_only=True):
     port: int
     path: str
     headers: dict[str, str]
-    bodies: list[str]
-    expected: list[float] | None  # probability of being late for each body, where it is checked
+    bodies: list[bytes]
+    expected: list[float] | None  # of each body: a probability of its first row; None: not checked
     connections: int
     warmup_s: float
     seconds: float
-    requests_max: int
+    rate: float = 0.0  # requests a second; 0 for a closed loop
+    refusals: bool = False  # whether other answers than 200 are counted, not an end
+    good_within_s: float = 1.0  # what counts as a good answer
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What came of it. Latencies are in microseconds."""
+    """What came of it. Latencies are in microseconds, and those of answers with 200."""
 
-    requests: int
+    requests: int  # answered with 200, begun and answered within the measurement
     answers: int  # those of the warm-up too
     seconds: float
     p50_us: float
@@ -50,6 +61,9 @@ class Measured(msgspec.Struct, kw_only=True):
     checked: int
     wrong: list[str]
     generator_busy: float  # share of one core that the generator took
+    good: int = 0  # of `requests`, those answered in time
+    statuses: dict[str, int] = {}
+    unanswered: int = 0  # due within the measurement, and not answered at its end
 
 
 class Run:
@@ -59,20 +73,25 @@ class Run:
         self.plan = plan
         self.requests = cycle(enumerate([_request(plan, body) for body in plan.bodies]))
         self.latencies = array("q")
+        self.statuses: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.checked = 0
         self.begun = self.end = 1 << 63
         self.over = asyncio.Event()
         self.since_check = 0
         self.answers = 0
+        self.due: deque[int] = deque()  # when each waiting request was due, in an open loop
+        self.free: list[Caller] = []
 
-    def note(self, begun: int, now: int) -> None:
-        """Count an answer, and time it where it was asked for within the measurement."""
+    def note(self, begun: int, now: int, status: str) -> None:
+        """Count an answer, and time it where it was due within the measurement."""
         self.answers += 1
+        if status != OK and not self.plan.refusals:
+            self.fail(f"status {status}")
         if begun >= self.begun and now <= self.end:
-            self.latencies.append(now - begun)
-            if len(self.latencies) >= self.plan.requests_max:
-                self.stop()
+            self.statuses[status] += 1
+            if status == OK:
+                self.latencies.append(now - begun)
 
     def check(self, body: int, answer: bytes) -> None:
         """Compare one answer in a while with the model's own."""
@@ -81,9 +100,9 @@ class Run:
             return
         self.since_check = 0
         self.checked += 1
-        found = _probability(msgspec.json.decode(answer))
+        found = probability(answer)
         if abs(found - self.plan.expected[body]) > TOLERANCE:
-            self.fail(f"row {body}: {found} instead of {self.plan.expected[body]}")
+            self.fail(f"body {body}: {found} instead of {self.plan.expected[body]}")
 
     def fail(self, why: str) -> None:
         """Keep what went wrong and stop: a measurement with a wrong answer is none."""
@@ -95,6 +114,28 @@ class Run:
         self.end = min(self.end, time.perf_counter_ns())
         self.over.set()
 
+    def next(self, caller: "Caller") -> None:
+        """Give a connection that is free its next request, where one is due."""
+        if not self.plan.rate:
+            caller.send(time.perf_counter_ns())
+        elif self.due:
+            caller.send(self.due.popleft())
+        else:
+            self.free.append(caller)
+
+    async def keep_rate(self) -> None:
+        """Let requests become due at the rate of the plan."""
+        began, made = time.perf_counter_ns(), 0
+        step = NANOSECONDS / self.plan.rate
+        while not self.over.is_set():
+            wanted = int((time.perf_counter_ns() - began) / step)
+            for number in range(made, wanted):
+                self.due.append(began + int(number * step))
+            made = wanted
+            while self.due and self.free:
+                self.free.pop().send(self.due.popleft())
+            await asyncio.sleep(TICK_S)
+
 
 class Caller(asyncio.Protocol):
     """One connection: sends, waits for the whole answer, sends again."""
@@ -104,16 +145,18 @@ class Caller(asyncio.Protocol):
         self.pending = b""
         self.body = 0
         self.begun = 0
+        self.waits = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
         """Send the first request."""
         self.transport = transport
-        self.send()
+        self.run.next(self)
 
-    def send(self) -> None:
-        """Send the next request."""
+    def send(self, begun: int) -> None:
+        """Send the next request; its time counts from `begun`."""
         self.body, request = next(self.run.requests)
-        self.begun = time.perf_counter_ns()
+        self.begun = begun
+        self.waits = True
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -121,24 +164,44 @@ class Caller(asyncio.Protocol):
         if self.pending:
             data = self.pending + data
         head = data.find(b"\r\n\r\n")
-        if head < 0 or len(data) < (whole := head + 4 + _length(data, head)):
+        body = None if head < 0 else _body(data, head)
+        if body is None:
             self.pending = data
             return
         now = time.perf_counter_ns()
         self.pending = b""
-        if not data.startswith(GOOD) or len(data) > whole:
-            self.run.fail(data[:500].decode(errors="replace"))
-        self.run.note(self.begun, now)
-        self.run.check(self.body, data[head + 4 :])
+        self.waits = False
+        status = data[STATUS].decode()
+        self.run.note(self.begun, now, status)
+        if status == OK:
+            self.run.check(self.body, body)
         if self.run.over.is_set():
             self.transport.close()
         else:
-            self.send()
+            self.run.next(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count a connection that the server ended as a failure."""
-        if not self.run.over.is_set():
+        """Count a connection that the server ended as a failure; where that is allowed, go on."""
+        if self.run.over.is_set():
+            return
+        if not self.run.plan.refusals:
             self.run.fail(f"the server closed a connection ({error})")
+            return
+        if self.waits:
+            self.run.note(self.begun, time.perf_counter_ns(), "closed")
+        _connect(self.run)
+
+
+def _connect(run: Run) -> None:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(
+        loop.create_connection(lambda: Caller(run), "127.0.0.1", run.plan.port)  # type: ignore[arg-type]
+    )
+    _connecting.add(task)
+    task.add_done_callback(_connecting.discard)
+
+
+_connecting: set[asyncio.Task[Any]] = set()
 
 
 async def measure(plan: Plan) -> Measured:
@@ -147,6 +210,7 @@ async def measure(plan: Plan) -> Measured:
     loop = asyncio.get_running_loop()
     for _ in range(plan.connections):
         await loop.create_connection(lambda: Caller(run), "127.0.0.1", plan.port)
+    pacing = loop.create_task(run.keep_rate()) if plan.rate else None
     await _until_over(run, plan.warmup_s)
     _say("begin")
     run.begun, busy = time.perf_counter_ns(), time.process_time_ns()
@@ -154,6 +218,12 @@ async def measure(plan: Plan) -> Measured:
     run.stop()
     busy = time.process_time_ns() - busy
     _say("end")
+    if pacing is not None:
+        await pacing
+    return _measured(run, busy)
+
+
+def _measured(run: Run, busy: int) -> Measured:
     elapsed = run.end - run.begun
     latencies = np.frombuffer(run.latencies, np.int64) / 1_000 if run.latencies else np.zeros(1)
     p50, p99 = np.percentile(latencies, [50, 99])
@@ -167,6 +237,9 @@ async def measure(plan: Plan) -> Measured:
         checked=run.checked,
         wrong=run.wrong[:5],
         generator_busy=busy / elapsed if elapsed > 0 else 0.0,
+        good=int((latencies <= run.plan.good_within_s * 1e6).sum()) if run.latencies else 0,
+        statuses=dict(run.statuses),
+        unanswered=len(run.due),
     )
 
 
@@ -177,29 +250,62 @@ async def _until_over(run: Run, seconds: float) -> None:
         return
 
 
-def _request(plan: Plan, body: str) -> bytes:
-    data = body.encode()
+def _request(plan: Plan, body: bytes) -> bytes:
     headers = {
         "host": f"127.0.0.1:{plan.port}",
         "content-type": "application/json",
-        "content-length": str(len(data)),
+        "content-length": str(len(body)),
         **plan.headers,
     }
     lines = [f"POST {plan.path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + data
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _length(data: bytes, head: int) -> int:
-    start = data.lower().index(LENGTH, 0, head) + len(LENGTH)
-    end = data.find(b"\r", start)
-    return int(data[start:end])
+def _body(data: bytes, head: int) -> bytes | None:
+    """Return the body of an answer, or None while it is not whole."""
+    lower = data[:head].lower()
+    found = lower.find(LENGTH)
+    if found >= 0:
+        start = found + len(LENGTH)
+        line = data.find(b"\r", start)
+        end = head + 4 + int(data[start:line])
+        return data[head + 4 : end] if len(data) >= end else None
+    if CHUNKED in lower:
+        return _unchunked(data[head + 4 :])
+    return b""
 
 
-def _probability(answer: dict[str, Any]) -> float:
-    """Return the probability of being late from an answer of either server."""
-    if "probabilities" in answer:
-        return float(answer["probabilities"][1])
-    return next(float(o["data"][1]) for o in answer["outputs"] if o["name"] == "probabilities")
+def _unchunked(data: bytes) -> bytes | None:
+    body = b""
+    while True:
+        line, found, rest = data.partition(b"\r\n")
+        if not found:
+            return None
+        size = int(line, 16)
+        if len(rest) < size + 2:
+            return None
+        if size == 0:
+            return body
+        body, data = body + rest[:size], rest[size + 2 :]
+
+
+def probability(answer: bytes) -> float:
+    """Return the second probability of the first row of an answer, JSON or binary."""
+    if not answer.endswith((b"}", b"]")):
+        return float(np.frombuffer(answer[answer.rindex(b"}") + 1 :][:8], "<f4")[1])
+    return _second(msgspec.json.decode(answer))
+
+
+def _second(found: Any) -> float:  # noqa: ANN401 - what some server answers
+    if isinstance(found, dict):
+        if "outputs" in found:
+            return _second(
+                next(o["data"] for o in found["outputs"] if o["name"] == "probabilities")
+            )
+        return _second(found["probabilities"] if "probabilities" in found else found["predictions"])
+    while isinstance(found[0], list):
+        found = found[0]
+    return float(found[1])
 
 
 def _say(word: str) -> None:
@@ -209,5 +315,5 @@ def _say(word: str) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # nothing here makes cycles, and a pause would be taken for the server's
-    given = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
+    given = msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
     _say(msgspec.json.encode(uvloop.run(measure(given))).decode())

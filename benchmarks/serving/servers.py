@@ -1,9 +1,11 @@
-"""The servers that are measured: how each is started, asked, paused and stopped."""
+"""Servers that run: Servewell, a peer, or a constant; each started for its turn and stopped."""
 
 import http.client
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+from peers import Peer
 
 HERE: Final = Path(__file__).parent
-EXAMPLE: Final = HERE.parents[1] / "examples" / "flight-delays"
-ENDPOINT: Final = "flight-delays"
-ANSWERS_WITHIN_S: Final = 60.0
+ANSWERS_WITHIN_S: Final = 180.0
 LOOK_AGAIN_S: Final = 0.002
 OK: Final = 200
 
@@ -29,70 +30,38 @@ class Server:
     """A server that runs, and how to ask it."""
 
     name: str
+    title: str
     port: int
     path: str
     headers: dict[str, str] = field(default_factory=dict)
-    bodies: list[str]
-    checked: bool = True
-    pids: list[int] = field(default_factory=list)  # first the process that answers
+    bodies: list[bytes]
+    answering: list[int] = field(default_factory=list)  # processes that answer
+    others: list[int] = field(default_factory=list)  # those beside them
     start_s: float = 0.0  # from the start of its command to the first good answer
-    back_s: float | None = None  # from the death of its worker to the next good answer
 
-    def cpu_s(self) -> list[float]:
-        """Return the processor time that each process has taken so far, in seconds."""
-        times = [psutil.Process(pid).cpu_times() for pid in self.pids]
-        return [one.user + one.system for one in times]
+    def cpu_s(self) -> tuple[float, float]:
+        """Return the processor time so far of those that answer, and of all, in seconds."""
+        answering = sum(_cpu_s(pid) for pid in self.answering)
+        return answering, answering + sum(_cpu_s(pid) for pid in self.others)
 
-    def memory_mb(self) -> list[float]:
-        """Return the resident memory of each process, in megabytes."""
-        return [psutil.Process(pid).memory_info().rss / 1e6 for pid in self.pids]
-
-    def pause(self) -> None:
-        """Stop all its processes, so that they take nothing from the server that is measured."""
-        for pid in reversed(self.pids):
-            psutil.Process(pid).suspend()
-
-    def resume(self) -> None:
-        """Let its processes go on, and wait until it answers."""
-        for pid in self.pids:
-            psutil.Process(pid).resume()
-        self.await_answer()
+    def memory_mb(self) -> tuple[float, float]:
+        """Return the memory of those that answer, and of all; shared pages count in part."""
+        answering = sum(_memory_mb(pid) for pid in self.answering)
+        return answering, answering + sum(_memory_mb(pid) for pid in self.others)
 
     def await_answer(self) -> None:
         """Wait until it answers a real request."""
         end = time.perf_counter() + ANSWERS_WITHIN_S
         while not self.answers():
             if time.perf_counter() > end:
-                sys.exit(f"{self.name} does not answer on port {self.port}")
+                sys.exit(f"{self.title} does not answer on port {self.port}")
             time.sleep(LOOK_AGAIN_S)
 
     def answers(self) -> bool:
         """Whether it answers a real request."""
         with suppress(OSError, http.client.HTTPException):
-            return _ask(self.port, "POST", self.path, self.headers, self.bodies[0])[0] == OK
+            return ask(self.port, "POST", self.path, self.headers, self.bodies[0])[0] == OK
         return False
-
-
-@contextmanager
-def constant(bodies: list[str], logs: Path) -> Iterator[Server]:
-    """Run the server that answers a constant."""
-    server = Server(name="limit", port=free_port(), path="/", bodies=bodies, checked=False)
-    command = [sys.executable, str(HERE / "constant.py"), str(server.port)]
-    with _running(server, command, logs, {}):
-        yield server
-
-
-@contextmanager
-def peer(bodies: list[str], logs: Path, model: Path) -> Iterator[Server]:
-    """Run FastAPI behind uvicorn with one worker, its fast loop and parser, and no access log."""
-    server = Server(name="fastapi", port=free_port(), path="/predict", bodies=bodies)
-    command = [
-        *(sys.executable, "-m", "uvicorn", "peer:app", "--app-dir", str(HERE)),
-        *("--port", str(server.port), "--loop", "uvloop", "--http", "httptools"),
-        *("--no-access-log", "--log-level", "warning"),
-    ]
-    with _running(server, command, logs, {"MODEL": str(model)}):
-        yield server
 
 
 @dataclass(kw_only=True)
@@ -100,7 +69,16 @@ class Home:
     """A home of Servewell, driven by its command line."""
 
     folder: Path
+    workload: Path
     port: int
+    workers: int = 1
+    settings: tuple[str, ...] = ()  # further `--set` of the workload
+
+    @property
+    def name(self) -> str:
+        """Name of the workload, its model and its endpoint."""
+        found = re.search(r"^workload: (\S+)", self.workload.read_text(), re.MULTILINE)
+        return found[1] if found else ""
 
     def command(self, *words: str) -> list[str]:
         """Return a command on this home."""
@@ -116,14 +94,19 @@ class Home:
         return json.loads(done.stdout)
 
     def up(self) -> None:
-        """Train where needed, and serve with one worker."""
-        places = (f"serving.port={self.port}", "serving.workers=1")
+        """Make the model where needed, and serve."""
+        places = (
+            f"serving.port={self.port}",
+            f"serving.workers={self.workers}",
+            "serving.tls.mode=off",
+            *self.settings,
+        )
         settings = [word for place in places for word in ("--set", place)]
-        self.json("up", str(EXAMPLE), "--detach", *settings)
+        self.json("up", str(self.workload.parent), "--detach", *settings)
 
     def model(self) -> Path:
         """Return the ONNX file that it serves."""
-        digest: str = self.json("models", "show", ENDPOINT)["manifest"]["artifact"]
+        digest: str = self.json("models", "show", self.name)["manifest"]["artifact"]
         return self.folder / "blobs" / digest[:2] / digest
 
     def key(self, role: str) -> str:
@@ -131,94 +114,141 @@ class Home:
         key: str = self.json("keys", "create", "benchmark", "--role", role)["key"]
         return key
 
-    def pids(self) -> list[int]:
-        """Return the processes, the worker first."""
-        state = self.json("status")
-        return [state["workers"][0]["pid"], state["supervisor"], state["control"]]
-
-    def stages_us(self, newest: int) -> dict[str, list[int]]:
-        """Return the stages of the newest records, in microseconds."""
-        records = self.json("records", ENDPOINT, "--limit", str(newest))
-        names = records[0]["stages_us"]
-        return {name: [record["stages_us"][name] for record in records] for name in names}
-
 
 @contextmanager
-def servewell(home: Home, bodies: list[str]) -> Iterator[Server]:
-    """Run Servewell as `servewell up` leaves it, with one worker and everything on."""
+def servewell(
+    home: Home, bodies: list[bytes], headers: dict[str, str] | None = None, *, title: str = ""
+) -> Iterator[Server]:
+    """Run Servewell as `servewell up` leaves it, everything on."""
     server = Server(
         name="servewell",
+        title=title or "Servewell, everything on",
         port=home.port,
-        path=f"/v2/models/{ENDPOINT}/infer",
-        headers={"authorization": f"Bearer {home.key('invoker')}"},
+        path=f"/v2/models/{home.name}/infer",
         bodies=bodies,
     )
     try:
         began = time.perf_counter()
         home.up()
+        server.headers = {"authorization": f"Bearer {home.key('invoker')}", **(headers or {})}
         server.await_answer()
         server.start_s = time.perf_counter() - began
-        server.back_s = _back_s(home, server)
-        server.pids = home.pids()
+        state = home.json("status")
+        server.answering = [one["pid"] for one in state["workers"]]
+        server.others = [state["supervisor"], state["control"]]
         yield server
     finally:
-        for pid in server.pids:
-            with suppress(psutil.NoSuchProcess):
-                psutil.Process(pid).resume()
-        home.json("down")
+        subprocess.run(home.command("down"), capture_output=True, check=False)
 
 
-def metrics(server: Server, key: str) -> dict[str, float]:
-    """Return the counters of Servewell, by name and labels."""
-    _, text = _ask(server.port, "GET", "/metrics", {"authorization": f"Bearer {key}"}, "")
+@contextmanager
+def peer(  # noqa: PLR0913 - what a benchmark may vary
+    one: Peer, bodies: list[bytes], model: Path, logs: Path, *, workers: int = 1, path: str = ""
+) -> Iterator[Server]:
+    """Run a peer with nothing on."""
+    server = Server(
+        name=one.name, title=one.title, port=free_port(), path=path or one.path, bodies=bodies
+    )
+    with _running(server, one.command(server.port, model, workers), logs):
+        yield server
+
+
+@contextmanager
+def constant(bodies: list[bytes], logs: Path) -> Iterator[Server]:
+    """Run a worker's loop and parser, answering a constant."""
+    server = Server(
+        name="constant",
+        title="the same loop, a constant",
+        port=free_port(),
+        path="/",
+        bodies=bodies,
+    )
+    with _running(server, [sys.executable, str(HERE / "constant.py"), str(server.port)], logs):
+        yield server
+
+
+@contextmanager
+def nginx(bodies: list[bytes], logs: Path) -> Iterator[Server]:
+    """Run nginx with one worker, answering a constant."""
+    server = Server(
+        name="nginx", title="nginx, a constant", port=free_port(), path="/", bodies=bodies
+    )
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        sys.exit("nginx is not installed; on Debian: apt-get install nginx-light")
+    file = logs / "nginx.conf"
+    template = (HERE / "nginx.conf").read_text()
+    file.write_text(template.replace("PORT", str(server.port)).replace("FOLDER", str(logs)))
+    with _running(server, [program, "-c", str(file)], logs):
+        yield server
+
+
+def metrics(port: int, key: str) -> dict[str, float]:
+    """Return Servewell's metrics."""
+    _, text = ask(port, "GET", "/metrics", {"authorization": f"Bearer {key}"}, b"")
     found = re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in found}
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that nobody listens on; the two after it are as a rule free too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-@contextmanager
-def _running(
-    server: Server, command: list[str], logs: Path, environment: dict[str, str]
-) -> Iterator[None]:
-    with (logs / f"{server.name}.log").open("wb") as log:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, **environment}
-        )
-        try:
-            server.await_answer()
-            server.start_s = time.perf_counter() - began
-            server.pids = [process.pid]
-            yield
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _back_s(home: Home, server: Server) -> float:
-    """Kill the worker; return the seconds until the supervisor's next one answers."""
-    worker = psutil.Process(home.pids()[0])
-    began = time.perf_counter()
-    worker.kill()
-    with suppress(psutil.NoSuchProcess):
-        worker.wait(5)
-    server.await_answer()
-    return time.perf_counter() - began
-
-
-def _ask(port: int, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, str]:
+def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+    """Send one request; return status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request(
             method, path, body or None, {"content-type": "application/json", **headers}
         )
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read().decode(errors="replace")
     finally:
         connection.close()
+
+
+@contextmanager
+def _running(server: Server, command: list[str], logs: Path) -> Iterator[None]:
+    with (logs / f"{server.name}.log").open("wb") as log:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, cwd=logs
+        )
+        try:
+            server.await_answer()
+            server.start_s = time.perf_counter() - began
+            family = psutil.Process(process.pid).children(recursive=True)
+            server.answering = [process.pid, *(one.pid for one in family)]
+            yield
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it started, however they are grouped."""
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        psutil.wait_procs(family, timeout=3)
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.kill()
+    process.wait()
+
+
+def _cpu_s(pid: int) -> float:
+    with suppress(psutil.NoSuchProcess):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    return 0.0
+
+
+def _memory_mb(pid: int) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return float(psutil.Process(pid).memory_full_info().pss) / 1e6
+    return 0.0

@@ -1,0 +1,57 @@
+"""Pictures of results."""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import matplotlib as mpl
+from measuring import Slot
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+OURS: Final = "#1b6ca8"
+
+
+def lines(slots: list[Slot], file: Path) -> None:
+    """Draw requests a second, p50 and p99 by connections, a line a server."""
+    figure, places = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    figures: tuple[tuple[str, Callable[[Slot], float]], ...] = (
+        ("requests a second", lambda one: one.per_second),
+        ("p50, ms", lambda one: one.measured.p50_us / 1e3),
+        ("p99, ms", lambda one: one.measured.p99_us / 1e3),
+    )
+    counts = sorted({one.connections for one in slots})
+    for axes, (title, figure_of) in zip(places, figures, strict=True):
+        for name in dict.fromkeys(one.server for one in slots):
+            own = [one for one in slots if one.server == name]
+            mids = [median(figure_of(o) for o in own if o.connections == c) for c in counts]
+            strong = {"color": OURS, "linewidth": 3} if name == "servewell" else {"linewidth": 1.2}
+            axes.plot(counts, mids, marker="o", label=own[0].title, **strong)
+        axes.set(title=title, xlabel="connections", xscale="log", yscale="log")
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    places[0].legend(fontsize=8)
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
+
+
+def overload(slots: list[Slot], file: Path) -> None:
+    """Draw goodput and the p99 of what was accepted by offered load, a line a server."""
+    figure, (good, tail) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for name in dict.fromkeys(one.server for one in slots):
+        own = sorted((one for one in slots if one.server == name), key=lambda one: one.factor)
+        factors = [one.factor for one in own]
+        goods = [one.measured.good / one.measured.seconds for one in own]
+        good.plot(factors, goods, marker="o", label=own[0].title)
+        tail.plot(factors, [one.measured.p99_us / 1e3 for one in own], marker="o")
+    good.set(title="good answers a second", xlabel="offered load, in capacities", ylim=(0, None))
+    tail.set(title="p99 of answers, ms", xlabel="offered load, in capacities", yscale="log")
+    for axes in (good, tail):
+        axes.grid(alpha=0.3)
+    good.legend(fontsize=8)
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
