@@ -1,15 +1,16 @@
 """Decoding a request whose inputs all follow its JSON as bytes, many of them at once.
 
-Inputs of one type and shape that stand behind one another are one block: it is read and held to
-its bounds as a whole, and cut into columns. Whatever this does not take goes to
-`oip_examination`, which decides and explains. The law between the two: what this takes, that
-takes as well, with the same columns.
+The JSON of such a request holds no value, so a client that sends as many rows again sends the same
+JSON again, byte for byte: what it says is kept. Inputs of one type and shape that stand behind one
+another are one block: it is read and held to its bounds as a whole, and cut into columns. Whatever
+this does not take goes to `oip_examination`, which decides and explains. The law between the two:
+what this takes, that takes as well, with the same columns.
 """
 
 import math
 from itertools import groupby
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from msgspec import Meta
 
 from servewell.core.catalog.signature import Datatype, Input, Signature
 from servewell.serving.protocols.bounds import bounds_of
-from servewell.serving.protocols.columns import Column, Decoded
+from servewell.serving.protocols.columns import NUMBER_BOUNDS, Column, Decoded
 from servewell.serving.protocols.dialect import Headers
 from servewell.serving.protocols.oip_binary import (
     elements_of,
@@ -30,7 +31,10 @@ from servewell.serving.protocols.oip_binary import (
 from servewell.serving.protocols.oip_examination import examine
 from servewell.serving.protocols.oip_request import Request, RowShapes, Wishes, request_type
 from servewell.serving.refusals import BinaryTensorsError
-from servewell.serving.runtimes.model import DTYPES
+from servewell.serving.runtimes.model import DTYPES, Array
+
+LAYOUTS_MAX: Final = 64
+LAYOUT_BYTES_MAX: Final = 16 << 10
 
 
 class _Size(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -47,6 +51,13 @@ class _Tensor(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _shape = attrgetter("shape")
 
 
+class _Layout(NamedTuple):
+    """What the JSON of a request says: all of the request but its columns."""
+
+    of: Decoded
+    sizes: list[int]  # of each tensor, in bytes
+
+
 class _Numbers:
     """Inputs of one type and shape that stand behind one another in the signature."""
 
@@ -59,6 +70,7 @@ class _Numbers:
         dtype = np.uint8 if self._datatype is Datatype.BOOL else DTYPES[self._datatype]
         self._least = np.array([[low] for low, _ in bounds], dtype)
         self._most = np.array([[high] for _, high in bounds], dtype)
+        self._bounded = set(bounds) != {NUMBER_BOUNDS.get(self._datatype)}
         self._may_be_nan = np.array([[one.nullable and one.datatype.is_float] for one in inputs])
 
     def columns(self, raw: memoryview, sizes: list[int], rows: int) -> list[Column] | None:
@@ -66,10 +78,18 @@ class _Numbers:
         if sizes.count(rows * self._row_bytes) != len(sizes):
             return None
         array = numbers_of(raw, self._datatype).reshape(len(sizes), rows * self._width)
-        good = (array >= self._least) & (array <= self._most)
-        if not good.all() and not (good | (self._may_be_nan & (array != array))).all():  # noqa: PLR0124  (not-a-number alone differs from itself)
+        if not self._takes(array):
             return None
         return list(array.view(np.bool_) if self._datatype is Datatype.BOOL else array)
+
+    def _takes(self, array: Array) -> bool:
+        if self._bounded:
+            good = (array >= self._least) & (array <= self._most)
+        elif self._datatype.is_float:
+            good = np.isfinite(array)
+        else:
+            return True
+        return bool(good.all() or (good | (self._may_be_nan & np.isnan(array))).all())
 
 
 class _Texts:
@@ -101,6 +121,7 @@ class BinaryRequestDecoder:
         self._signature = signature
         self._wishes = Wishes(signature)
         self._shapes = RowShapes(signature)
+        self._layouts: dict[bytes, _Layout] = {}
         self._blocks = [] if self._shapes.open else _blocks(signature)
 
     def decode(self, body: bytes, *, headers: Headers, rows_max: int) -> Decoded:
@@ -109,15 +130,29 @@ class BinaryRequestDecoder:
         Raises: BinaryTensorsError, BodyMalformedError, SignatureError, ParameterRefusedError.
         """
         size = json_bytes(body, headers)
-        whole = memoryview(body)
+        tensors = memoryview(body)[size:]
         if size == 0:
-            return self._decode_raw(whole, rows_max)
-        text, tensors = whole[:size], whole[size:]
+            return self._decode_raw(tensors, rows_max)
+        text = body[:size]
         return self._decode_typed(text, tensors, rows_max) or examine(
             text, self._signature, rows_max=rows_max, tensors=tensors
         )
 
-    def _decode_typed(self, text: memoryview, raw: memoryview, rows_max: int) -> Decoded | None:
+    def _decode_typed(self, text: bytes, raw: memoryview, rows_max: int) -> Decoded | None:
+        layout = self._layouts.get(text) or self._read(text)
+        if layout is None or layout.of.rows > rows_max:
+            return None
+        columns = self._columns(layout.sizes, raw, layout.of.rows)
+        if columns is None:
+            return None
+        of = layout.of
+        return Decoded(
+            of.request_id, of.rows, columns, of.wanted, None, of.as_arrays, of.timeout_us,
+            of.priority, of.form,
+        )  # fmt: skip
+
+    def _read(self, text: bytes) -> _Layout | None:
+        """Return what the JSON of a request says, and keep it: most clients say it again."""
         if self._shapes.open:
             return None
         try:
@@ -129,16 +164,20 @@ class BinaryRequestDecoder:
         if wanted is None or list(map(type, tensors)) != self._types:
             return None
         rows = tensors[0].shape[0]
-        if not (0 < rows <= rows_max and self._shapes.fit(list(map(_shape, tensors)), rows)):
+        if rows <= 0 or not self._shapes.fit(list(map(_shape, tensors)), rows):
             return None
-        sizes = [one.parameters.binary_data_size for one in tensors]
-        columns = self._columns(sizes, raw, rows)
-        if columns is None:
-            return None
-        decoded = Decoded(request.id, rows, columns, wanted)
+        of = Decoded(request.id, rows, [], wanted)
         if request.parameters or request.outputs:
-            self._wishes.take(decoded, request)
-        return decoded
+            self._wishes.take(of, request)
+        layout = _Layout(of, [one.parameters.binary_data_size for one in tensors])
+        if not request.id and len(text) <= LAYOUT_BYTES_MAX:
+            self._keep(text, layout)
+        return layout
+
+    def _keep(self, text: bytes, layout: _Layout) -> None:
+        if len(self._layouts) >= LAYOUTS_MAX:
+            self._layouts.clear()
+        self._layouts[text] = layout
 
     def _columns(self, sizes: list[int], raw: memoryview, rows: int) -> list[Column] | None:
         """Return the columns; None where they are not as long as they have to be, or not taken."""

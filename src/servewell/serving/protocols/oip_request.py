@@ -83,14 +83,8 @@ class RowShapes:
         self.scalar = all(one.row_shape == (1,) for one in signature.inputs)
         self.open = any(-1 in one.row_shape for one in signature.inputs)
 
-    def lengths(self, rows: int) -> list[int]:
-        """Return how many elements each tensor of so many rows has."""
-        return self.widths if rows == 1 else [rows * width for width in self.widths]
-
     def fit(self, shapes: list[list[int]], rows: int) -> bool:
-        """Whether the shapes are those of so many rows. Written for speed: each request is held."""
-        if self.scalar:
-            return shapes.count([rows, 1]) + shapes.count([rows]) == len(shapes)
+        """Whether the shapes are those of so many rows."""
         return all(
             shape == [rows, *row_shape] or (row_shape == [1] and shape == [rows])
             for shape, row_shape in zip(shapes, self._row_shapes, strict=True)
@@ -105,7 +99,9 @@ class RequestDecoder:
         self._decoder = msgspec.json.Decoder(request_type(self._types))
         self._signature = signature
         self._wishes = Wishes(signature)
-        self._shapes = RowShapes(signature)
+        shapes = RowShapes(signature)
+        self._open, self._scalar = shapes.open, shapes.scalar
+        self._widths, self._fit = shapes.widths, shapes.fit
 
     def decode(self, body: bytes, *, rows_max: int) -> Decoded:
         """Return the rows of a request.
@@ -117,7 +113,7 @@ class RequestDecoder:
         )
 
     def _decode_typed(self, body: bytes, rows_max: int) -> Decoded | None:
-        if self._shapes.open:
+        if self._open:
             return None
         try:
             request: Request[_Tensor] = self._decoder.decode(body)
@@ -146,11 +142,12 @@ class RequestDecoder:
         return [found[one] for one in self._types]
 
     def _fits(self, tensors: list[_Tensor], columns: list[Column], rows: int) -> bool:
-        """Whether shapes and lengths are right."""
-        lengths = list(map(len, columns))
-        if lengths != self._shapes.lengths(rows):
-            return False
-        return self._shapes.fit(list(map(_shape, tensors)), rows)
+        """Whether shapes and lengths are right. Written for speed: it runs on each request."""
+        shapes, lengths = list(map(_shape, tensors)), list(map(len, columns))
+        if self._scalar:
+            right = shapes.count([rows, 1]) + shapes.count([rows])
+            return right == len(shapes) and lengths.count(rows) == len(lengths)
+        return lengths == [rows * width for width in self._widths] and self._fit(shapes, rows)
 
 
 def request_type(tensors: list[Any]) -> Any:  # noqa: ANN401  (a type made at run time)
