@@ -23,6 +23,7 @@ from servewell.cli.app import app
 from servewell.cli.failure import EXIT_CODES
 from servewell.core.catalog.workload_schema import Key, allowed_by, workload_keys, workload_schema
 from servewell.errors import ServewellError
+from servewell.serving.metrics import METRICS
 from servewell.settings import OF_COMMANDS, Settings
 
 DOCS: Final = Path(__file__).parent
@@ -46,6 +47,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "metrics.md": metrics_page(),
     }
 
 
@@ -234,6 +236,30 @@ def _below(
             yield from _below((*path, name), command)
         elif command is not None:
             yield (*path, name), command
+
+
+METRICS_HEAD: Final = """\
+# Metrics
+
+`GET /metrics` on the address of the endpoints answers in OpenMetrics 1.0 where `Accept` asks for
+`application/openmetrics-text`, as Prometheus does, else in the Prometheus text format 0.0.4. It
+needs a key with the role `operator` for all endpoints;
+[Watch an endpoint](../guides/watch-an-endpoint.md) shows a scrape configuration.
+
+Whichever worker answers, the numbers are the sums over all workers of the machine, except where a
+series names its `worker`. Counters survive the restart of a worker; they start again when the
+machine has lost its power. No label holds what a caller wrote, so no caller can make a series but
+by the first request of its kind.
+"""
+
+
+def metrics_page() -> str:
+    """Return the reference of every metric."""
+    rows = [
+        (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.about)
+        for one in METRICS
+    ]
+    return f"{MADE}\n\n{METRICS_HEAD}\n{table(('metric', 'type', 'labels', 'meaning'), rows)}\n"
 
 
 def prose(text: str) -> str:

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from servewell.serving.exchange import Exchange
-from servewell.serving.metrics import WorkerMeter
+from servewell.serving.metrics import DeploymentMeter, WorkerMeter
 from servewell.serving.protocols.compression import WORTH_BYTES, compressed
 from servewell.serving.recording import Recorder
 from servewell.serving.refusals import (
@@ -16,6 +16,8 @@ from servewell.serving.refusals import (
     NotRecordedError,
     RequestError,
 )
+from servewell.serving.telemetry.request_facts import Turn
+from servewell.serving.telemetry.watch import Watch
 
 ACCEPT_ENCODING: Final = b"accept-encoding"
 UNAUTHENTICATED: Final = frozenset(
@@ -26,9 +28,10 @@ UNAUTHENTICATED: Final = frozenset(
 class Answering:
     """Finishes exchanges."""
 
-    def __init__(self, *, recorder: Recorder, meter: WorkerMeter) -> None:
+    def __init__(self, *, recorder: Recorder, meter: WorkerMeter, watch: Watch) -> None:
         self._recorder = recorder
         self._meter = meter
+        self._watch = watch
         self.draining = False
         self.date = b""  # header line of every answer, made anew each second
 
@@ -46,33 +49,44 @@ class Answering:
         for exchange in finished:
             if exchange.error is not None:
                 exchange.status = STATUS[exchange.error.code]
+        recording_at = perf_counter_ns()
         recorded = [one for one in finished if one.is_recorded]
         if recorded:
             written = self._recorder.commit(recorded)
             self._meter.recorded(len(recorded), written=written)
             if not written:
                 _refuse_unrecorded(recorded)
-        now = perf_counter_ns()
+        recorded_at = perf_counter_ns()
         for exchange in finished:
-            self._complete(exchange, now)
+            self._complete(exchange)
         for caller in dict.fromkeys(one.caller for one in finished):
             caller.flush()
+        self._count(finished, Turn(recording_at, recorded_at, perf_counter_ns()))
 
-    def _complete(self, exchange: Exchange, now: int) -> None:
+    def _count(self, finished: list[Exchange], turn: Turn) -> None:
+        """Count and tell what was sent. The callers wait no longer."""
+        answers: dict[DeploymentMeter, list[Exchange]] = {}
+        for one in finished:
+            if one.served is not None:
+                answers.setdefault(one.served.meter, []).append(one)
+        record_ns = turn.recorded_at - turn.recording_at
+        for meter, own in answers.items():
+            meter.answered(own, now=turn.sent_at, record_ns=record_ns)
+        self._watch.saw(finished, turn)
+
+    def _complete(self, exchange: Exchange) -> None:
         served, error = exchange.served, exchange.error
-        if served is not None:
-            took_us = (now - exchange.started_at) // 1_000
-            served.meter.answered(exchange.status, took_us, exchange.stages_us)
         if self.draining and exchange.caller.is_last(exchange):
             exchange.close = True
         status, headers, body = exchange.status, exchange.head, exchange.body
         if error is not None:
             status, headers, body = self._refusal(exchange, error)
         if exchange.prediction_id and (served is not None or error is not None):
-            headers = b"%b%bservewell-prediction-id: %b\r\n" % (
+            headers = b"%b%bservewell-prediction-id: %b\r\n%b" % (
                 self.date,
                 headers,
                 exchange.prediction_id.encode(),
+                self._watch.head(exchange),
             )
         else:
             headers = self.date + headers

@@ -7,7 +7,6 @@ a reset (RFC 9112, section 9.6).
 """
 
 import asyncio
-import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -37,6 +36,7 @@ from servewell.serving.requests import (
     malformed,
     too_slow,
 )
+from servewell.serving.telemetry.logs import log
 
 PIPELINED_MAX: Final = 32
 FRAMING_BYTES_PER_BODY_BYTE: Final = 8  # chunks of one byte take six
@@ -133,8 +133,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:  # a fault of ours, not of the caller
-            traceback.print_exc()
+        except httptools.HttpParserCallbackError as error:  # a fault of ours, not of the caller
+            log.fault("reading_failed", "A request could not be read.", error.__context__ or error)
             self.abort()
         except httptools.HttpParserInvalidMethodError:
             self._refuse(MethodRefusedError("GET, POST"))

@@ -18,6 +18,7 @@ from servewell.serving.protocols.dialect import Dialect, Kind, Reply, Route
 from servewell.serving.refusals import RequestError
 from servewell.serving.runtimes.model import DTYPES, Array
 from servewell.serving.served import Served
+from servewell.serving.telemetry.trace_context import trace_id_of
 
 LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
 
@@ -51,12 +52,12 @@ class Exchange:
     """One request and its answer. Everything that is found out on the way is kept here."""
 
     __slots__ = (
-        "abandoned", "answer", "authenticate_ns", "body", "caller", "close", "deadline_ns",
-        "decode_ns", "decoded", "dialect", "encode_ns", "error", "grant", "head",
-        "headers", "infer_ns", "known_endpoint", "message", "method", "outputs",
-        "prediction_id", "queue_ns", "queued_at", "rank", "redaction_key",
-        "refuse_unrecorded", "route", "served", "size", "snapshot", "started_at", "status",
-        "time_ns", "url",
+        "abandoned", "answer", "authenticate_ns", "batch_rows", "body", "caller", "close",
+        "deadline_ns", "decode_ns", "decoded", "dialect", "encode_ns", "error", "grant", "head",
+        "headers", "infer_ns", "known_endpoint", "message", "method", "opened_at", "outputs",
+        "prediction_id", "queue_ns", "queued_at", "rank", "redaction_key", "refuse_unrecorded",
+        "route", "sampled", "served", "size", "snapshot", "started_at", "status", "time_ns",
+        "url",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +69,7 @@ class Exchange:
         self.headers = headers  # shared by all requests with the same head: never changed
         self.dialect: Dialect = oip.DIALECT
         self.message: object = None  # what the connection made of the body, where it reads bodies
-        self.close = False
+        self.close = self.sampled = False  # sampled: a span is made of it, however it ends
         self.abandoned = False  # the caller has gone
         self.answer: bytes | None = None
         self.head: bytes = b""  # headers of the answer
@@ -84,14 +85,14 @@ class Exchange:
         self.prediction_id = ""
         self.redaction_key = b""
         self.refuse_unrecorded = False
-        self.snapshot = 0
-        self.time_ns = 0
-        self.started_at = perf_counter_ns()
+        self.snapshot = self.time_ns = 0
+        self.opened_at = self.started_at = perf_counter_ns()
         self.queued_at = self.deadline_ns = 0  # by `perf_counter_ns`; the latter to give it up
         self.rank = NORMAL  # of its priority, 0 first
         self.size = 0  # of the request's body, in bytes
         self.authenticate_ns = self.decode_ns = self.queue_ns = 0
         self.infer_ns = self.encode_ns = 0
+        self.batch_rows = 0  # of the call of the model that answered it
 
     @property
     def is_recorded(self) -> bool:
@@ -116,8 +117,7 @@ class Exchange:
     @property
     def trace_id(self) -> str:
         """Return the caller's trace id (W3C Trace Context), or one of our own."""
-        parent = self.headers.get(b"traceparent")
-        return (parent and _trace_id(parent)) or self.prediction_id
+        return trace_id_of(self.headers, self.prediction_id)
 
     @property
     def schema(self) -> RecordSchema | None:

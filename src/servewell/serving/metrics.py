@@ -1,51 +1,77 @@
-"""What a worker counts, and how `GET /metrics` tells it.
+"""What a worker counts.
 
-Every metric is listed here and in `docs/reference/metrics.md`. The text is the Prometheus
-exposition format 0.0.4, summed over all workers of the machine.
+Every metric stands in `METRICS`, from which `GET /metrics` and `docs/reference/metrics.md` are
+made. To count something new, add its `Metric` there, and count in `counters.slot(series(name,
+label=value))`. A label holds only what exists here: an endpoint, a deployment, a protocol, a code;
+never what a caller wrote.
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from servewell.core.catalog.prediction_record import STAGES
-from servewell.serving.counters import OVERFLOW, Counters, read_counters
+from servewell.serving.counters import OVERFLOW, Counters, Exemplar
 
-CONTENT_TYPE: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
-MICROSECONDS: Final = 1_000_000
+NANOSECONDS: Final = 1_000_000_000
+EXEMPLAR_EVERY_NS: Final = NANOSECONDS  # a bucket keeps at most one exemplar a second
 CONNECTIONS: Final = "servewell_connections"
 HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
+BUILD: Final = "servewell_build_info"
+SPANS_DROPPED: Final = "servewell_spans_dropped_total"
+ALL_STAGES: Final = ("read", *STAGES, "record")
+OF_DEPLOYMENT: Final = ("endpoint", "deployment")
 
-# Upper bounds of the latency buckets, in microseconds.
-BUCKETS_US: Final = (
-    250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000,
-    1_024_000, 4_096_000,
-)  # fmt: skip
+# Upper bounds of the buckets: of times in nanoseconds, and of rows in one call of the model.
+TIMES_NS: Final = tuple(
+    int(step * decade)
+    for decade in (100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
+    for step in (1, 2.5, 5)
+)
+ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2_048, 8_192)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One family of series. Values are counted in units of `1 / scale` of the unit told."""
+    """One family of series. Values are counted in units of `1 / scale` of the unit told.
+
+    The kinds are `counter` (its name ends in `_total`), `gauge` and `histogram`.
+    """
 
     name: str
     kind: str
     about: str
+    labels: tuple[str, ...] = ()
     scale: int = 1
+    zero_told: bool = True  # whether a series at 0 is told
+
+    @property
+    def family(self) -> str:
+        """Return the name of the family, which for a counter lacks `_total` (OpenMetrics 1.0)."""
+        return self.name.removesuffix("_total") if self.kind == "counter" else self.name
+
+    @property
+    def unit(self) -> str:
+        """Return the unit that the name ends with, or nothing."""
+        last = self.family.rpartition("_")[2]
+        return last if last in ("seconds", "bytes") else ""
 
 
 METRICS: Final = (
     Metric(
         name="servewell_requests_total",
         kind="counter",
-        about="Authenticated inference requests answered, by class of status.",
+        about="Inference requests that reached a deployment, by protocol and by class of the "
+        "status answered.",
+        labels=(*OF_DEPLOYMENT, "protocol", "status"),
     ),
     Metric(
         name="servewell_refused_total",
         kind="counter",
-        about="Requests refused or failed, by error code.",
+        about="Requests refused or failed, by error code; the endpoint is empty where none of "
+        "that name exists.",
+        labels=("endpoint", "code"),
     ),
     Metric(
         name="servewell_unauthenticated_total",
@@ -55,25 +81,51 @@ METRICS: Final = (
     Metric(
         name="servewell_request_seconds",
         kind="histogram",
-        about="Time from the last byte of an inference request to its answer.",
-        scale=MICROSECONDS,
+        about="Time from the last byte of an inference request to the moment its answer is sent.",
+        labels=OF_DEPLOYMENT,
+        scale=NANOSECONDS,
+    ),
+    Metric(
+        name="servewell_queue_seconds",
+        kind="histogram",
+        about="Time that inference requests waited for the model.",
+        labels=OF_DEPLOYMENT,
+        scale=NANOSECONDS,
     ),
     Metric(
         name="servewell_stage_seconds_total",
         kind="counter",
-        about="Time that inference requests spent in each stage.",
-        scale=MICROSECONDS,
+        about="Time that inference requests spent in each stage; requests of one batch each "
+        "count the whole run of the model, those of one turn the whole append to the log.",
+        labels=(*OF_DEPLOYMENT, "stage"),
+        scale=NANOSECONDS,
     ),
-    Metric(name="servewell_rows_total", kind="counter", about="Rows predicted."),
+    Metric(
+        name="servewell_rows_total", kind="counter", about="Rows predicted.", labels=OF_DEPLOYMENT
+    ),
     Metric(
         name="servewell_batches_total",
         kind="counter",
         about="Calls of the model; rows divided by batches is the mean size of a batch.",
+        labels=OF_DEPLOYMENT,
+    ),
+    Metric(
+        name="servewell_batch_rows",
+        kind="histogram",
+        about="Rows in one call of the model.",
+        labels=OF_DEPLOYMENT,
+    ),
+    Metric(
+        name="servewell_deployment_workers",
+        kind="gauge",
+        about="Workers that have a version of a deployment loaded.",
+        labels=(*OF_DEPLOYMENT, "version"),
+        zero_told=False,
     ),
     Metric(
         name="servewell_requests_in_flight",
         kind="gauge",
-        about="Requests read and not yet answered.",
+        about="Requests read and not yet answered, looked at once a second.",
     ),
     Metric(name=CONNECTIONS, kind="gauge", about="Connections of callers that are open."),
     Metric(
@@ -84,17 +136,38 @@ METRICS: Final = (
     Metric(
         name="servewell_records_lost_total",
         kind="counter",
-        about="Prediction records that could not be written.",
+        about="Prediction records that could not be written; anything but 0 deserves an alert.",
+    ),
+    Metric(
+        name="servewell_spans_exported_total",
+        kind="counter",
+        about="Spans that the collector took.",
+    ),
+    Metric(
+        name=SPANS_DROPPED,
+        kind="counter",
+        about="Spans lost: there were more than are sent in a second (`queue`), the collector was "
+        "not there (`sink`) or did not take them (`rejected`), or the worker ended (`exit`).",
+        labels=("reason",),
     ),
     Metric(
         name="servewell_snapshot_version",
         kind="gauge",
         about="Version of the snapshot that a worker serves from.",
+        labels=("worker",),
     ),
     Metric(
         name=HEARTBEAT,
         kind="gauge",
-        about="When a worker last looked after itself, in seconds since the epoch.",
+        about="When a worker last looked after itself, which it does each second, in seconds "
+        "since the epoch; 0 after it was stopped.",
+        labels=("worker",),
+    ),
+    Metric(
+        name="servewell_worker_start_timestamp_seconds",
+        kind="gauge",
+        about="When a worker started, in seconds since the epoch.",
+        labels=("worker",),
     ),
     Metric(
         name="servewell_worker_starts_total",
@@ -102,9 +175,16 @@ METRICS: Final = (
         about="Starts of worker processes.",
     ),
     Metric(
+        name=BUILD,
+        kind="gauge",
+        about="Always 1; the labels say what answers.",
+        labels=("version", "python"),
+    ),
+    Metric(
         name=OVERFLOW,
         kind="counter",
-        about="Counts of series for which a worker has no room left.",
+        about="Counts of series for which a worker has no room left; it has room for some 250 "
+        "deployments.",
     ),
 )
 
@@ -122,47 +202,140 @@ def heartbeat_series(worker: str) -> str:
     return series(HEARTBEAT, worker=worker)
 
 
+class Spoken(Protocol):
+    """The protocol of an answer."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+
+class Answered(Protocol):
+    """One answer, as far as it is counted. Times are in nanoseconds, `..._at` by one clock."""
+
+    @property
+    def dialect(self) -> Spoken: ...  # noqa: D102  (what they are is said in `Exchange`)
+    @property
+    def status(self) -> int: ...  # noqa: D102
+    @property
+    def opened_at(self) -> int: ...  # noqa: D102
+    @property
+    def started_at(self) -> int: ...  # noqa: D102
+    @property
+    def authenticate_ns(self) -> int: ...  # noqa: D102
+    @property
+    def decode_ns(self) -> int: ...  # noqa: D102
+    @property
+    def queue_ns(self) -> int: ...  # noqa: D102
+    @property
+    def infer_ns(self) -> int: ...  # noqa: D102
+    @property
+    def encode_ns(self) -> int: ...  # noqa: D102
+
+
+class Histogram:
+    """The slots of one histogram of one deployment. A worker counts each value in one bucket."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        name: str,
+        labels: dict[str, str],
+        *,
+        bounds: Sequence[int],
+        scale: int = 1,
+    ) -> None:
+        self.bounds = bounds
+        told = [f"{bound / scale}" for bound in bounds] + ["+Inf"]
+        self.buckets = [counters.slot(series(f"{name}_bucket", **labels, le=one)) for one in told]
+        self.sum = counters.slot(series(f"{name}_sum", **labels))
+
+
 class DeploymentMeter:
     """Counts what one deployment does."""
 
     def __init__(self, counters: Counters, endpoint: str, deployment: str) -> None:
-        labels = {"endpoint": endpoint, "deployment": deployment}
-        slot, self._values = counters.slot, counters.values
-        self._statuses = {
-            digit: slot(series("servewell_requests_total", **labels, status=f"{digit}xx"))
-            for digit in (2, 4, 5)
-        }
-        bounds = [f"{bound / MICROSECONDS:g}" for bound in BUCKETS_US] + ["+Inf"]
-        self._buckets = [
-            slot(series("servewell_request_seconds_bucket", **labels, le=bound)) for bound in bounds
-        ]
-        self._sum = slot(series("servewell_request_seconds_sum", **labels))
+        labels = self._labels = {"endpoint": endpoint, "deployment": deployment}
+        slot, self._counters, self._values = counters.slot, counters, counters.values
+        self._statuses: dict[tuple[str, int], int] = {}  # of protocols that were spoken
+        self._times, self._waits = (
+            Histogram(counters, name, labels, bounds=TIMES_NS, scale=NANOSECONDS)
+            for name in ("servewell_request_seconds", "servewell_queue_seconds")
+        )
+        self._batch_rows = Histogram(counters, "servewell_batch_rows", labels, bounds=ROWS)
         self._stages = [
-            slot(series("servewell_stage_seconds_total", **labels, stage=stage)) for stage in STAGES
+            slot(series("servewell_stage_seconds_total", **labels, stage=stage))
+            for stage in ALL_STAGES
         ]
         self._rows = slot(series("servewell_rows_total", **labels))
         self._batches = slot(series("servewell_batches_total", **labels))
+        self._exemplar_due = [0] * (len(TIMES_NS) + 1)
 
     def batch(self, rows: int) -> None:
         """Count one call of the model."""
-        values = self._values
+        values, sizes = self._values, self._batch_rows
         values[self._rows] += rows
         values[self._batches] += 1
+        values[sizes.buckets[bisect_left(sizes.bounds, rows)]] += 1
+        values[sizes.sum] += rows
 
-    def answered(self, status: int, took_us: int, stages_us: Iterable[int]) -> None:
-        """Count one answer."""
-        values = self._values
-        values[self._statuses[status // 100]] += 1
-        values[self._buckets[bisect_left(BUCKETS_US, took_us)]] += 1
-        values[self._sum] += took_us
-        for slot, spent in zip(self._stages, stages_us, strict=True):
-            values[slot] += spent
+    def answered(self, answers: Iterable[Answered], *, now: int, record_ns: int) -> None:
+        """Count the answers of one turn, which were sent `now`.
+
+        One long loop, with its sums kept until its end: it is run for each request.
+        """
+        values, statuses = self._values, self._statuses
+        times, waits = self._times.buckets, self._waits.buckets
+        total = count = read = authenticate = decode = queue = infer = encode = 0
+        for one in answers:
+            took, waited = now - one.started_at, one.queue_ns
+            spent = one.authenticate_ns
+            total += took
+            count += 1
+            read += one.started_at - one.opened_at - spent
+            authenticate += spent
+            decode += one.decode_ns
+            infer += one.infer_ns
+            encode += one.encode_ns
+            values[times[bisect_left(TIMES_NS, took)]] += 1
+            if waited:
+                queue += waited
+                values[waits[bisect_left(TIMES_NS, waited)]] += 1
+            status = one.dialect.name, one.status // 100
+            values[statuses[status] if status in statuses else self._status(status)] += 1
+        values[self._times.sum] += total
+        values[self._waits.sum] += queue
+        stages = (read, authenticate, decode, queue, infer, encode, count * record_ns)
+        for slot, total_ns in zip(self._stages, stages, strict=True):
+            values[slot] += total_ns
+
+    def _status(self, status: tuple[str, int]) -> int:
+        """Return the slot of a protocol and class of status, which are begun together."""
+        protocol, _ = status
+        for digit in (2, 3, 4, 5):
+            named = {**self._labels, "protocol": protocol, "status": f"{digit}xx"}
+            self._statuses[protocol, digit] = self._counters.slot(
+                series("servewell_requests_total", **named)
+            )
+        return self._statuses[status]
+
+    def exemplify(self, took_ns: int, *, now: int, at: float, ids: tuple[str, str]) -> None:
+        """Keep a request as the exemplar of its bucket; `ids` are those of trace and prediction.
+
+        `now` is in nanoseconds, `at` in seconds since the epoch.
+        """
+        bucket = bisect_left(TIMES_NS, took_ns)
+        if now >= self._exemplar_due[bucket]:
+            self._exemplar_due[bucket] = now + EXEMPLAR_EVERY_NS
+            self._counters.keep(self._times.buckets[bucket], Exemplar(*ids, took_ns, at))
 
 
 class WorkerMeter:
     """Counts what one worker does."""
 
-    def __init__(self, counters: Counters, worker: int) -> None:
+    def __init__(self, counters: Counters, worker: int, *, now: float = 0.0) -> None:
+        """`now` is in seconds since the epoch."""
         self._counters, self._values = counters, counters.values
         self._unauthenticated = counters.slot("servewell_unauthenticated_total")
         self._in_flight = counters.slot("servewell_requests_in_flight")
@@ -171,8 +344,16 @@ class WorkerMeter:
         self._written = counters.slot("servewell_records_written_total")
         self._lost = counters.slot("servewell_records_lost_total")
         self._snapshot = counters.slot(series("servewell_snapshot_version", worker=str(worker)))
+        self._exported = counters.slot("servewell_spans_exported_total")
+        self._dropped = {
+            reason: counters.slot(series(SPANS_DROPPED, reason=reason))
+            for reason in ("queue", "sink", "rejected", "exit")
+        }
+        self._refused: dict[tuple[str, str], int] = {}
         self._values[self._in_flight] = 0
         self._values[self._connections] = 0
+        started = series("servewell_worker_start_timestamp_seconds", worker=str(worker))
+        self._values[counters.slot(started)] = int(now)
         self._values[counters.slot("servewell_worker_starts_total")] += 1
 
     def deployment(self, endpoint: str, deployment: str) -> DeploymentMeter:
@@ -181,8 +362,11 @@ class WorkerMeter:
 
     def refused(self, endpoint: str, code: str) -> None:
         """Count a refusal; `endpoint` is one that exists, or empty."""
-        name = series("servewell_refused_total", endpoint=endpoint, code=code)
-        self._values[self._counters.slot(name)] += 1
+        slot = self._refused.get((endpoint, code))
+        if slot is None:
+            name = series("servewell_refused_total", endpoint=endpoint, code=code)
+            slot = self._refused[endpoint, code] = self._counters.slot(name)
+        self._values[slot] += 1
 
     def unauthenticated(self) -> None:
         """Count a request without a good key."""
@@ -192,9 +376,19 @@ class WorkerMeter:
         """Count records that were written, or lost."""
         self._values[self._written if written else self._lost] += count
 
-    def serves(self, version: int) -> None:
-        """Note the snapshot that is served."""
+    def serves(self, version: int, deployments: Iterable[tuple[str, str, str]] = ()) -> None:
+        """Note the snapshot that is served: endpoint, deployment and version of what is loaded."""
         self._values[self._snapshot] = version
+        for slot in self._counters.slots_of("servewell_deployment_workers"):
+            self._values[slot] = 0
+        for endpoint, deployment, number in deployments:
+            name = series(
+                "servewell_deployment_workers",
+                endpoint=endpoint,
+                deployment=deployment,
+                version=number,
+            )
+            self._values[self._counters.slot(name)] = 1
 
     def connections(self, count: int) -> None:
         """Note how many connections are open."""
@@ -205,46 +399,13 @@ class WorkerMeter:
         self._values[self._heartbeat] = int(now)
         self._values[self._in_flight] = in_flight
 
+    def spans_exported(self, count: int) -> None:
+        """Count spans that the collector took; called by the thread that sends them."""
+        self._values[self._exported] += count
 
-def exposition(folder: Path) -> bytes:
-    """Return the metrics of all workers whose counters are in `folder`."""
-    totals: Counter[str] = Counter()
-    for path in sorted(folder.glob("counters-*")):
-        totals.update(read_counters(path))
-    families = {metric.name: list(_family(metric, totals)) for metric in METRICS}
-    lines: list[str] = []
-    for metric in METRICS:
-        lines += [f"# HELP {metric.name} {metric.about}", f"# TYPE {metric.name} {metric.kind}"]
-        lines += families[metric.name]
-    return "\n".join([*lines, ""]).encode()
-
-
-def _family(metric: Metric, totals: Counter[str]) -> Iterator[str]:
-    if metric.kind == "histogram":
-        yield from _histogram(metric, totals)
-        return
-    for name, value in totals.items():
-        if name.partition("{")[0] == metric.name:
-            yield f"{name} {_number(value, metric)}"
-
-
-def _histogram(metric: Metric, totals: Counter[str]) -> Iterator[str]:
-    """Yield buckets that include the smaller ones: a worker counts each answer in one alone."""
-    running: Counter[str] = Counter()
-    for name, value in totals.items():
-        family, _, inside = name.partition("{")
-        if family == f"{metric.name}_bucket":
-            labels = inside.rpartition(",le=")[0]
-            running[labels] += value
-            yield f"{name} {running[labels]}"
-            if inside.endswith('le="+Inf"}'):
-                yield f"{metric.name}_count{{{labels}}} {running[labels]}"
-        elif family == f"{metric.name}_sum":
-            yield f"{name} {_number(value, metric)}"
-
-
-def _number(value: int, metric: Metric) -> str:
-    return str(value) if metric.scale == 1 else f"{value / metric.scale:.6f}"
+    def spans_dropped(self, count: int, reason: str) -> None:
+        """Count spans that are lost. Each reason is counted by one thread alone."""
+        self._values[self._dropped[reason]] += count
 
 
 def _escaped(value: str) -> str:

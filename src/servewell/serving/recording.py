@@ -7,7 +7,6 @@ power costs about a second of records. See docs/decisions/0003-records-survive-a
 
 import fcntl
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +22,7 @@ from servewell.core.catalog.prediction_record import (
     segment_stem,
 )
 from servewell.ports.clock import Clock
+from servewell.serving.telemetry.logs import log
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_AGE_S: Final = 30.0  # after its first record
@@ -188,7 +188,7 @@ class Recorder:
     def _note_fault(self, error: OSError) -> None:
         self.fault = os.strerror(error.errno or 0)
         self._retry_at = self._clock.now() + RETRY_S
-        print(f"Records cannot be written: {self.fault}.", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+        log.error("records_unwritable", f"Records cannot be written: {self.fault}.")
 
     def _sync(self, segment: _Segment, size: int) -> None:
         try:

@@ -18,8 +18,6 @@ from servewell.serving.access import Gatekeeper
 from servewell.serving.answering import Answering
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.exchange import Exchange
-from servewell.serving.metrics import CONTENT_TYPE, exposition
-from servewell.serving.protocols import oip
 from servewell.serving.protocols.compression import inflated
 from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Route, View
 from servewell.serving.refusals import (
@@ -33,9 +31,10 @@ from servewell.serving.refusals import (
     PathUnknownError,
     RequestError,
 )
-from servewell.serving.routes import LIVE_PATH, route_of
+from servewell.serving.routes import LIVE_PATHS, route_of
 from servewell.serving.served import Served, ServedEndpoint
 from servewell.serving.table import Table
+from servewell.serving.telemetry.exposition import metrics_page
 from servewell.serving.turns import Turns
 
 CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
@@ -91,10 +90,11 @@ class RequestPath:
 
     def know(self, exchange: Exchange) -> None:
         """See `Requests.know`."""
+        now = self._clock.now()
+        exchange.time_ns = int(now * NANOSECONDS)
+        exchange.snapshot = self.table.version
         try:
-            exchange.grant = self._gatekeeper.grant(
-                exchange.headers, self._clock.now(), exchange.caller.peer
-            )
+            self._identify(exchange, now)
         except RequestError as error:
             exchange.error = error
 
@@ -130,17 +130,16 @@ class RequestPath:
         self._turns.finish(exchange)
 
     def _admit(self, exchange: Exchange, now: float) -> None:
-        if exchange.url == LIVE_PATH:
-            exchange.route = oip.LIVE
-            _check_method(exchange.method, oip.LIVE)
+        live = LIVE_PATHS.get(exchange.url)
+        if live is not None:
+            exchange.route, exchange.dialect = live, live.dialect
+            _check_method(exchange.method, live)
             return
         known = self.table.routes.get(exchange.url)
         route = known or route_of(exchange.url)
         if route is not None:
             exchange.dialect = route.dialect  # a refusal, too, is told in the caller's protocol
-        exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now, exchange.caller.peer)
-        exchange.prediction_id = self._new_id(exchange.time_ns)
-        exchange.redaction_key = self._redaction_key
+        grant = self._identify(exchange, now)
         if route is None:
             raise _path_unknown()
         exchange.route = route
@@ -156,6 +155,12 @@ class RequestPath:
             raise _endpoint_unknown()
         exchange.known_endpoint = name
         exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
+
+    def _identify(self, exchange: Exchange, now: float) -> Grant:
+        exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now, exchange.caller.peer)
+        exchange.prediction_id = self._new_id(exchange.time_ns)
+        exchange.redaction_key = self._redaction_key
+        return grant
 
     def _remember(self, url: bytes, route: Route) -> None:
         routes = self.table.routes
@@ -212,7 +217,8 @@ class RequestPath:
     def _read(self, exchange: Exchange, route: Route, body: bytes) -> None:
         """Answer what asks for no prediction."""
         if route.kind is Kind.METRICS:
-            exchange.head, exchange.body = CONTENT_TYPE, exposition(self._counters)
+            accept = exchange.headers.get(b"accept", b"")
+            exchange.head, exchange.body = metrics_page(self._counters, accept)
         elif route.page is not None:
             view = self._view(exchange, route, body)
             exchange.status, exchange.head, exchange.body = route.page(view)
@@ -239,6 +245,7 @@ class RequestPath:
             ready=self.table.ready and not self._answering.draining,
             endpoint=endpoint,
             endpoints=tuple(self._endpoint_view(one) for one in reached),
+            message=exchange.message,
         )
 
     def _endpoint_view(

@@ -4,17 +4,16 @@ import asyncio
 import gc
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from os import getpid
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
+from servewell import __version__
 from servewell.core.catalog.snapshot import Snapshot
 from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
@@ -38,6 +37,8 @@ from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
 from servewell.serving.siblings import Siblings
+from servewell.serving.telemetry.logs import log
+from servewell.serving.telemetry.watch import open_watch
 from servewell.serving.turns import Turns
 
 POLL_S: Final = 0.05  # between looks at the snapshot
@@ -109,15 +110,18 @@ class Worker:
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
+        log.begin(parts.clock.now, as_json=parts.telemetry.logs == "json", worker=parts.index)
+        self._loop.set_exception_handler(_tell_fault)
         self._counters = _counters(parts)
-        self._meter = WorkerMeter(self._counters, parts.index)
+        self._meter = WorkerMeter(self._counters, parts.index, now=parts.clock.now())
+        self._watch = open_watch(parts.telemetry, meter=self._meter, worker=parts.index)
         self._recorder = Recorder(
             parts.records,
             worker=parts.index,
             clock=parts.clock,
             bytes_max=parts.record_bytes_max,
         )
-        self._answering = Answering(recorder=self._recorder, meter=self._meter)
+        self._answering = Answering(recorder=self._recorder, meter=self._meter, watch=self._watch)
         self._turns = Turns(self._loop, self._answering)
         self._path = RequestPath(
             self._turns,
@@ -147,6 +151,7 @@ class Worker:
         await self._report()
         self._begin(self._each(POLL_S, self._look))
         self._begin(self._each(SWEEP_S, self._sweep))
+        log.info("started", "The worker takes requests.", pid=getpid(), release=__version__)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -196,7 +201,7 @@ class Worker:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
-            print(f"No connection can be accepted: {error.strerror}.", file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+            log.seldom("accept_failed", f"No connection can be accepted: {error.strerror}.")
             self._stop_accepting()  # the sweep tries again in a second
             return False
         accepted.settimeout(0)
@@ -229,8 +234,8 @@ class Worker:
             await asyncio.sleep(period_s)
             try:
                 await step()
-            except Exception:  # noqa: BLE001  (a worker that no longer looks at its snapshot is worse)
-                traceback.print_exc()
+            except Exception as error:  # noqa: BLE001  (a worker that no longer looks at its snapshot is worse)
+                log.fault("duty_failed", "What is done again and again failed once.", error)
 
     async def _look(self) -> None:
         """Load the snapshot where it has changed, or where it could not be loaded before."""
@@ -249,7 +254,7 @@ class Worker:
         self._token = token
         self._polls_until_retry = RETRY_POLLS if fault else None
         if fault and fault != self._fault:
-            print(fault, file=sys.stderr)  # noqa: T201  (a worker's log is its standard error)
+            log.error("snapshot_unusable", fault)
         self._fault = fault
 
     def _loaded(self) -> tuple[Loaded | None, str]:
@@ -278,7 +283,15 @@ class Worker:
 
     def _swap(self, loaded: Loaded) -> None:
         self._path.swap(loaded.table)
-        self._meter.serves(loaded.table.version)
+        version, endpoints = loaded.table.version, loaded.table.endpoints.values()
+        served = [one for endpoint in endpoints for one in endpoint.deployments.values()]
+        self._meter.serves(version, [(one.endpoint, one.name, one.version) for one in served])
+        log.info(
+            "snapshot_loaded",
+            f"The worker serves snapshot {version}.",
+            snapshot=version,
+            deployments=[f"{one.endpoint}/{one.name}:{one.version}" for one in served],
+        )
         for package in loaded.retired:  # requests that are under way may still use it
             self._loop.call_later(self._parts.drain_s, self._let_go, package.model)
 
@@ -312,6 +325,7 @@ class Worker:
 
     async def _drain(self) -> None:
         """Answer what is in flight, with `Connection: close`, then let go of everything."""
+        log.info("draining", "The worker was told to stop, and drains.")
         self._stop_accepting()
         self._answering.draining = True
         self._take_the_rest()
@@ -328,8 +342,16 @@ class Worker:
         self._turns.close()
         self._loader.close()
         self._recorder.close()
+        await asyncio.to_thread(self._watch.close)
+        log.info("stopped", "The worker has drained and ends.")
         self._meter.connections(0)
         self._meter.beat(now=0.0, in_flight=0)
+
+
+def _tell_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what failed where nobody waits for it; a `context` is asyncio's own."""
+    error = context.get("exception") or RuntimeError()
+    log.fault("task_failed", "What nobody waits for failed.", error)
 
 
 def _told(error: Exception) -> str:
@@ -354,7 +376,7 @@ def _counters_path(parts: WorkerParts) -> Path:
 def _counters(parts: WorkerParts) -> Counters:
     try:
         parts.runtime_dir.mkdir(parents=True, exist_ok=True)
-        return Counters(_counters_path(parts))
+        return Counters(_counters_path(parts), now=parts.clock.now)
     except OSError as error:
         raise WorkerStartError(
             f"Worker {parts.index} cannot start.",
