@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.model import (
@@ -12,17 +13,21 @@ from servewell.core.catalog.model import (
     Lineage,
     Manifest,
     ModelVersion,
+    Predictor,
     digest_of,
     manifest_bytes,
 )
 from servewell.core.catalog.run import Run, RunState
-from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload import PredictorCode, Workload
 from servewell.core.operations.freshness import RunDecision, decide_run, inputs_digest
 from servewell.errors import ServewellError
+from servewell.flows.environments import LOCK, ensure_environment, lock_of
 from servewell.flows.platform import Platform
-from servewell.ports.trainer import Job, JobResult
+from servewell.ports.trainer import Job, JobResult, PredictorJob
 
 Progress = Callable[[str], None]
+
+PYFUNC_SCRIPT: Final = "servewell_pyfunc.py"  # stands in the package beside the folder of MLflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +99,14 @@ def make_model(
         package_kept=kept is not None,
     )
     if not decision.needed and last is not None and kept is not None:
+        ensure_environment(platform, kept, progress)
         return Made(version=kept, run=last, decision=decision)
     progress(f"because {decision.because}")
-    job = _job(platform, workload, folder, run=run, dataset=dataset)
+    lock = lock_of(platform, workload, folder, progress)
+    if lock:
+        platform.environments.ensure(lock, progress)
+    code = _predictor(platform, workload, folder, lock=lock)
+    job = replace(_job(platform, workload, folder, run=run, dataset=dataset), predictor=code)
     version, done = _execute(platform, workload, job, run=run, progress=progress)
     return Made(version=version, run=done, decision=decision)
 
@@ -169,7 +179,10 @@ def register(
         files={
             "environment.lock": blobs.put_file(result.environment),
             "log.txt": blobs.put_file(result.log),
+            **({LOCK: blobs.put(job.predictor.lock)} if job.predictor else {}),
         },
+        runtime="python" if result.predictor else "onnx",
+        predictor=result.predictor,
     )
     data = manifest_bytes(manifest)
     package = blobs.put(data)
@@ -200,6 +213,7 @@ def _run_for(
         "dataset": dataset.digest if dataset else None,
         "code": platform.trainer.code_digest(folder, _source(workload, folder)),
         "environment": environment.digest,
+        "files": [platform.trainer.code_digest(folder, path) for path in _beside(workload, folder)],
         "workload": _what_makes_the_model(workload),
     }
     return Run(
@@ -224,7 +238,7 @@ def _what_makes_the_model(workload: Workload) -> dict[str, object]:
         train = {key: value for key, value in train.items() if key != "timeout_s"}
     model = {key: value for key, value in whole["model"].items() if key != "optimize"}
     return {
-        **{part: whole[part] for part in ("data", "artifact", "inputs")},
+        **{part: whole[part] for part in ("data", "artifact", "predictor", "inputs")},
         "model": model,
         "train": train,
     }
@@ -257,14 +271,48 @@ def _job(
     )
 
 
+def _predictor(
+    platform: Platform, workload: Workload, folder: Path, *, lock: bytes
+) -> PredictorJob | None:
+    """Return the code that a workload names, or None where it names a model to be converted."""
+    code, artifact = workload.predictor, workload.artifact
+    if code is None and (artifact is None or artifact.format != "pyfunc"):
+        return None
+    rules = code or PredictorCode(script=PYFUNC_SCRIPT)
+    environment = platform.environments.digest(lock) if lock else ""
+    return PredictorJob(
+        script=folder / code.script if code else None,
+        files=tuple(folder / one for one in rules.files or ()),
+        lock=lock,
+        python=platform.environments.python(environment) if environment else None,
+        bounds=Predictor(
+            script=rules.script,
+            class_name=rules.class_name,
+            environment=environment,
+            timeout_s=rules.timeout_ms / 1_000,
+            memory_bytes_max=rules.memory_bytes_max,
+        ),
+    )
+
+
+def _beside(workload: Workload, folder: Path) -> list[Path]:
+    """Return the files that a predictor needs beside its script."""
+    code = workload.predictor
+    if code is None:
+        return []
+    lock = (code.requirements,) if code.requirements else ()
+    return [folder / one for one in (*(code.files or ()), *lock)]
+
+
 def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
-    source = job.script or job.artifact
-    assert source is not None  # noqa: S101 - a workload has one or the other
+    script = job.predictor.script if job.predictor else job.script
+    source = script or job.artifact
+    assert source is not None  # noqa: S101 - a workload has one of them
     name, _, number = (run.dataset or "").partition(":")
     dataset = next((one for one in platform.datasets.list(name) if str(one.number) == number), None)
     return Lineage(
         run=run.id,
-        format=Format(job.format),
+        format=Format.PREDICTOR if job.predictor and script else Format(job.format),
         source=source.relative_to(job.folder).as_posix(),
         source_digest=platform.trainer.code_digest(job.folder, source),
         dataset=run.dataset,
@@ -308,6 +356,9 @@ def _failed(platform: Platform, run: Run, error: BaseException) -> Run:
 
 
 def _source(workload: Workload, folder: Path) -> Path:
-    made_by = workload.train.script if workload.train else None
-    path = made_by or (workload.artifact.path if workload.artifact else "")
-    return folder / path
+    train, artifact, predictor = workload.train, workload.artifact, workload.predictor
+    if train is not None:
+        return folder / train.script
+    if predictor is not None:
+        return folder / predictor.script
+    return folder / (artifact.path if artifact else "")

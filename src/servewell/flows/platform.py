@@ -7,6 +7,7 @@ from servewell.ports.clock import Clock
 from servewell.ports.datasets import Datasets
 from servewell.ports.door import Door
 from servewell.ports.endpoints import Endpoints
+from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
 from servewell.ports.fleet import Fleet
 from servewell.ports.history import History
@@ -64,6 +65,8 @@ class Platform(Protocol):
     def trainer(self) -> Trainer: ...
     @property
     def optimiser(self) -> Optimiser: ...
+    @property
+    def environments(self) -> Environments: ...
     @property
     def records(self) -> Records: ...
     @property

@@ -36,6 +36,13 @@ class Environments(Protocol):
         """
         ...
 
+    def resolve(self, wanted: bytes, progress: Callable[[str], None]) -> bytes:
+        """Return the lock of packages that are wanted, with the packages that those need.
+
+        Raises: EnvironmentFailedError.
+        """
+        ...
+
     def ensure(self, lock: bytes, progress: Callable[[str], None]) -> str:
         """Make the environment of a lock where it is not there; return its digest.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from servewell.core.catalog.model import Equivalence, Parameter
+from servewell.core.catalog.model import Equivalence, Parameter, Predictor
 from servewell.core.catalog.signature import Signature
 from servewell.core.catalog.workload import HeldOut, InputRule
 from servewell.errors import ServewellError
@@ -47,9 +47,29 @@ class LibraryMissingError(ServewellError):
     code = "SW-407"
 
 
+class PredictorInvalidError(ServewellError):
+    """A predictor cannot be packaged: it fails, or does not answer as a model has to."""
+
+    code = "SW-410"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorJob:
+    """Code that is to be packaged as a model."""
+
+    script: Path | None  # None where the model is a folder of MLflow, run by a script of ours
+    files: tuple[Path, ...]  # files and folders that go with it
+    lock: bytes  # of its own environment; empty where it runs in the platform's
+    python: Path | None  # of its own environment; None for the platform's
+    bounds: Predictor
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a job is to do. Either `script` or `artifact` is given."""
+    """What a job is to do. One of `script`, `artifact` and `predictor` is given.
+
+    A `predictor` without a script of its own comes with the `artifact`, a folder of MLflow.
+    """
 
     run: str  # id; names the job's folder, log and result
     folder: Path  # where the script or the artifact was written; also the working folder
@@ -58,6 +78,7 @@ class Job:
     artifact: Path | None = None
     format: str = "sklearn"  # of the artifact; a script may return any model that can be told apart
     allow_pickle: bool = False
+    predictor: PredictorJob | None = None
     data: Path | None = None  # Parquet; an import may come without, and then proves less
     label: str | None = None
     held_out: HeldOut | None = None
@@ -71,13 +92,14 @@ class Job:
 class JobResult:
     """What came of a job."""
 
-    artifact: Path  # the ONNX file
+    artifact: Path  # the ONNX file, or the archive of a predictor
     signature: Signature
     equivalence: Equivalence
     metrics: dict[str, float]
     example: dict[str, Parameter] | None  # one real held-out row, without personal inputs
     log: Path
     environment: Path  # the lock: one `name==version` a line, below the Python and the platform
+    predictor: Predictor | None = None  # how to run it, where it is Python code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +129,8 @@ class Trainer(Protocol):
         """Run a job to its end; `progress` gets a short line whenever there is something to say.
 
         Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
-        InputRuleError, HeldOutRowsError, LibraryMissingError, StorageError.
+        InputRuleError, HeldOutRowsError, LibraryMissingError, PredictorInvalidError,
+        StorageError.
         """
         ...
 

@@ -105,13 +105,14 @@ def _work(job: Job) -> Work:
 
 def _job_result(files: RunFiles, result: Result) -> JobResult:
     return JobResult(
-        artifact=files.artifact,
+        artifact=files.archive if result.predictor else files.artifact,
         signature=result.signature,
         equivalence=result.equivalence,
         metrics=result.metrics,
         example=result.example,
         log=files.log,
         environment=files.environment,
+        predictor=result.predictor,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.core.catalog.inferred_signature import InputRuleError
-from servewell.core.catalog.model import Equivalence, Parameter
+from servewell.core.catalog.model import Equivalence, Parameter, Predictor
 from servewell.core.catalog.signature import Signature
 from servewell.core.performance.optimisation import MetricUnfitError
 from servewell.errors import ServewellError
@@ -28,6 +28,7 @@ from servewell.ports.trainer import (
     LibraryMissingError,
     NotEquivalentError,
     PickleRefusedError,
+    PredictorInvalidError,
     TrainingFailedError,
 )
 
@@ -43,6 +44,7 @@ ERRORS: Final[dict[str, type[ServewellError]]] = {
         InputRuleError,
         HeldOutRowsError,
         LibraryMissingError,
+        PredictorInvalidError,
         StudyFailedError,
         StudyDataError,
         MetricUnfitError,
@@ -72,6 +74,7 @@ class Result:
     equivalence: Equivalence
     metrics: dict[str, float]
     example: dict[str, Parameter] | None
+    predictor: Predictor | None = None  # of an archive
 
 
 Outcome = TypeVar("Outcome", Result, Study, Profile)
@@ -97,6 +100,7 @@ class RunFiles:
         self.log = folder / "log.txt"
         self.environment = folder / "environment.lock"
         self.artifact = folder / "model.onnx"
+        self.archive = folder / "predictor.zip"
         self.variants = folder / "variants"
         self.result = folder / "result.json"
         self.failure = folder / "failure.json"

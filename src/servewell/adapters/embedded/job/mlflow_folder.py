@@ -74,6 +74,15 @@ def read(folder: Path) -> MlflowFolder:
     )
 
 
+def described(folder: Path) -> Described:
+    """Return what a folder says of its columns, whatever model it holds.
+
+    Raises: ConversionFailedError where it is no folder of MLflow.
+    """
+    said = _yaml(folder / FILE_NAME)
+    return Described(columns=_columns(said), example=_example(folder, said))
+
+
 def _yaml(path: Path) -> Mapping[str, Any]:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))

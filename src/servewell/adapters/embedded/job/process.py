@@ -99,6 +99,10 @@ def _work(job: Job, files: RunFiles, say: Say) -> Result:
     """Do the job: get a model, and make of it what can be served."""
     if job.data is not None:
         check_held_out(job.data, job.held_out)
+    if job.predictor is not None:
+        from servewell.adapters.embedded.job.predicting import package_predictor  # noqa: PLC0415
+
+        return package_predictor(job, job.predictor, files, say=say)
     if job.script is not None:
         say("training")
         model, metrics = fit(job)

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,12 @@ PYTHON: Final = "bin/python"
 WHOLE: Final = "lock.txt"  # written last: an environment with it is whole
 # `name==version`, with extras and markers; hashes and comments are cut off before.
 EXACT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*==\s*[^\s*;]+\s*(;.*)?")
-OPTIONS: Final = ("--hash=", "--index-url", "--extra-index-url", "--find-links")
+UV_COMPILE: Final = ("pip", "compile", "-q", "--no-header", "--no-annotate", "--no-build")
+PIP_RESOLVE: Final = (
+    *("-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
+    *("--only-binary", ":all:", "--report", "-"),
+)
+OPTIONS: Final = ("--hash=", "--index-url", "--extra-index-url", "--find-links", "--no-index")
 
 
 class FolderEnvironments:
@@ -36,6 +42,17 @@ class FolderEnvironments:
         _check(lock)
         runs_on = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}\n".encode()
         return hashlib.sha256(runs_on + lock).hexdigest()
+
+    def resolve(self, wanted: bytes, progress: Callable[[str], None]) -> bytes:
+        """See `Environments.resolve`."""
+        progress("finding out what its environment needs")
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "wanted.txt"
+            source.write_bytes(wanted)
+            if uv := shutil.which("uv"):
+                return _run([uv, *UV_COMPILE, "--python", sys.executable, str(source)]).encode()
+            report = _run([sys.executable, *PIP_RESOLVE, "-r", str(source)])
+        return "".join(f"{line}\n" for line in _resolved(report)).encode()
 
     def ensure(self, lock: bytes, progress: Callable[[str], None]) -> str:
         """See `Environments.ensure`."""
@@ -113,7 +130,17 @@ def _commands(place: Path, lock: str) -> list[list[str]]:
     ]
 
 
-def _run(command: list[str]) -> None:
+def _resolved(report: str) -> list[str]:
+    """Return the exact versions in a report of pip.
+
+    Source: pip, "Installation Report", version 1.
+    """
+    chosen = [one["metadata"] for one in json.loads(report)["install"]]
+    return sorted(f"{one['name']}=={one['version']}" for one in chosen)
+
+
+def _run(command: list[str]) -> str:
+    """Return what a command writes. Raises: EnvironmentFailedError."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=WITHIN_S, check=False, env=_plain()
@@ -122,6 +149,7 @@ def _run(command: list[str]) -> None:
         raise _failed(str(error)) from error
     if done.returncode:
         raise _failed(" ".join((done.stderr or done.stdout).split())[-600:])
+    return done.stdout
 
 
 def _plain() -> dict[str, str]:

@@ -171,8 +171,9 @@ def _column(spec: dict[str, Any], data: memoryview) -> Array:
         if spec.get("type") not in TYPES:
             raise RubbishError("TypeUnknown")
         if spec["type"] == "bool":  # a byte that is neither 0 nor 1 is no boolean to NumPy
-            return (np.frombuffer(data, dtype=np.uint8) != 0).reshape(shape)
-        plain: Array = np.frombuffer(data, dtype=np.dtype(spec["type"]).newbyteorder("<"))
+            plain: Array = np.frombuffer(data, dtype=np.uint8) != 0
+        else:
+            plain = np.frombuffer(data, dtype=np.dtype(spec["type"]).newbyteorder("<"))
         return plain.reshape(shape)
     except (ValueError, OverflowError) as error:
         raise RubbishError("ColumnMalformed") from error
@@ -196,8 +197,14 @@ def _texts(data: memoryview, shape: list[int]) -> Array:
     return column.reshape(shape)
 
 
+def _row_values(column: Array) -> Array:
+    """Return a column with one value a row as that: (n,), not (n, 1)."""
+    values: Array = column[:, 0] if column.shape[1:] == (1,) else column
+    return values
+
+
 def _answer(predictor: Any, columns: dict[str, Array]) -> dict[str, Array]:  # noqa: ANN401  # the user's
-    answered = predictor.predict(columns)
+    answered = predictor.predict({name: _row_values(one) for name, one in columns.items()})
     if not isinstance(answered, dict) or not all(isinstance(name, str) for name in answered):
         raise RubbishError("NoDictionary")
     if not all(isinstance(one, np.ndarray) for one in answered.values()):

@@ -39,39 +39,53 @@ class ProcessPredictors:
 
     def open(self, archive: Path, predictor: Predictor, *, log: str) -> "ProcessHost":
         """See `Predictors.open`."""
-        python = sys.executable
+        python = None
         if predictor.environment:
-            found = python_of(self._home / "environments" / predictor.environment)
-            if found is None:
+            python = python_of(self._home / "environments" / predictor.environment)
+            if python is None:
                 raise not_started(
                     f"its environment {predictor.environment[:12]} is not in this home; "
                     "`servewell up` makes it again"
                 )
-            python = str(found)
-        try:
-            folder = self._laid_out(archive)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise not_started(f"its package cannot be laid out: {error}") from error
-        return ProcessHost(
-            folder, predictor, python=python, log=self._home / "logs" / f"predictor-{log}.log"
+        place, file = self._home / "run" / "predictors", f"predictor-{log}.log"
+        return host_of(
+            archive, predictor, place=place, python=python, log=self._home / "logs" / file
         )
 
-    def _laid_out(self, archive: Path) -> Path:
-        place = self._home / "run" / "predictors"
+
+def host_of(
+    archive: Path, predictor: Predictor, *, place: Path, python: Path | None, log: Path
+) -> "ProcessHost":
+    """Return the predictor of an archive, laid out in a folder of its own at `place`.
+
+    Raises: PredictorStartError.
+    """
+    try:
         ensure_folder(place)
         folder = Path(tempfile.mkdtemp(dir=place))
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(folder)
-        return folder
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise not_started(f"its package cannot be laid out: {error}") from error
+    return ProcessHost(folder, predictor, python=python, log=log)
 
 
 class ProcessHost:
-    """`PredictorHost` for one machine."""
+    """`PredictorHost` for one machine: a predictor in a folder, which goes with it."""
 
-    def __init__(self, folder: Path, predictor: Predictor, *, python: str, log: Path) -> None:
+    def __init__(  # what it runs, with what and where
+        self,
+        folder: Path,
+        predictor: Predictor,
+        *,
+        python: Path | None,
+        log: Path,
+        keeps: bool = False,
+    ) -> None:
         self._folder = folder
         self._predictor = predictor
-        self._python = python
+        self._python = str(python or sys.executable)
+        self._keeps = keeps  # the folder stays when it is closed
         self._log = log
         self._process: Process | None = None
 
@@ -116,7 +130,8 @@ class ProcessHost:
     def close(self) -> None:
         """See `PredictorHost.close`."""
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._keeps:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def pack(folder: Path, files: Iterable[Path], archive: Path) -> None:
