@@ -76,6 +76,9 @@ class Answering:
 
     def _complete(self, exchange: Exchange) -> None:
         served, error = exchange.served, exchange.error
+        if exchange.abandoned:
+            exchange.answer = b""  # nobody waits for it
+            return
         if self.draining and exchange.caller.is_last(exchange):
             exchange.close = True
         status, headers, body = exchange.status, exchange.head, exchange.body

@@ -43,7 +43,7 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
         )
     return ModelFailedError(
         f"The model failed on this request, prediction `{prediction_id}`.",
-        why=f"it raised {error}, on these rows alone",
+        why=f"it raised {error}, {_where(error)}",
         fix="look for values that the model was not trained on; the record of this prediction "
         "keeps what was sent",
     )
@@ -52,3 +52,7 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
 def concerns_all(error: ModelRunError) -> bool:
     """Whether a failure has nothing to do with the rows: each alone would fail again."""
     return isinstance(error, ModelBusyError | ModelSlowError)
+
+
+def _where(error: ModelRunError) -> str:
+    return "on these rows alone" if error.row is None else f"on row {error.row}, counted from 0"

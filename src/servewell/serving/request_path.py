@@ -36,6 +36,7 @@ from servewell.serving.served import Served, ServedEndpoint
 from servewell.serving.table import Table
 from servewell.serving.telemetry.exposition import metrics_page
 from servewell.serving.turns import Turns
+from servewell.serving.wishes import take_body_wishes, take_header_wishes
 
 CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
 NANOSECONDS: Final = 1_000_000_000
@@ -76,6 +77,9 @@ class RequestPath:
         """Serve from this table from now on. Requests that are under way keep the old one."""
         self.table = table
         self._gatekeeper = Gatekeeper(table.grants, self._pepper)
+        self._turns.serve(
+            served for one in table.endpoints.values() for served in one.deployments.values()
+        )
 
     def open(self, exchange: Exchange) -> None:
         """Decide by the headers whether the request may go on; a refusal stands in `error`."""
@@ -192,11 +196,16 @@ class RequestPath:
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
         endpoint = self._endpoint(exchange)
         exchange.served = served = self._deployment(endpoint, route, exchange.headers)
+        exchange.size = len(body)
+        take_header_wishes(exchange, endpoint.policy.timeout_ms)
+        self._turns.check(exchange, served)
         exchange.decoded = decoded = served.package.readers[exchange.dialect.name].decode(
             body if exchange.message is None else exchange.message,
             headers=exchange.headers,
             rows_max=endpoint.policy.rows_max,
         )
+        if decoded.timeout_us or decoded.priority is not None:
+            take_body_wishes(exchange, decoded)
         exchange.queued_at = perf_counter_ns()
         exchange.decode_ns = exchange.queued_at - exchange.started_at
         self._turns.predict(exchange, served, decoded)

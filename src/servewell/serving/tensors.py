@@ -15,6 +15,7 @@ Shape = tuple[int, ...]
 Values = list[float] | list[int] | list[bool] | list[str] | Array
 
 SCALAR: Final = (1,)
+UNCOPIED: Final = 64  # rows from which arrays go to the model as they came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Gatherer:
             place for place, one in inputs if one.nullable and one.datatype is Datatype.BYTES
         ]
 
-    def gather(self, requests: list[Decoded]) -> dict[str, Array]:
+    def gather(self, requests: Sequence[Decoded]) -> dict[str, Array]:
         """Return the arrays of one batch: the rows of the requests, one after the other.
 
         Requests of a model that leaves a dimension open come alone.
@@ -56,9 +57,10 @@ class Gatherer:
             columns = self._without_null(columns)
         feed: dict[str, Array] = {}
         for group in self._groups:
-            if len(group.places) == 1:
-                column = np.asarray(columns[group.places[0]], dtype=group.dtype)
-                feed[group.names[0]] = column.reshape(rows, 1)
+            arrives = rows >= UNCOPIED and isinstance(columns[group.places[0]], np.ndarray)
+            if arrives or len(group.places) == 1:
+                for place, name in zip(group.places, group.names, strict=True):
+                    feed[name] = np.asarray(columns[place], dtype=group.dtype).reshape(rows, 1)
                 continue
             block = np.array([columns[place] for place in group.places], dtype=group.dtype)
             feed.update(zip(group.names, block.reshape(-1, rows, 1), strict=True))
@@ -77,7 +79,7 @@ class Gatherer:
         return columns
 
 
-def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Values, Shape]]]:
+def scatter(arrays: list[Array], requests: Sequence[Decoded]) -> list[list[tuple[Values, Shape]]]:
     """Return, for each request, its part of each output: flat values and the shape.
 
     Requests that want arrays get views of the arrays, nothing copied.
@@ -103,7 +105,7 @@ def scatter(arrays: list[Array], requests: list[Decoded]) -> list[list[tuple[Val
     return parts
 
 
-def _joined(requests: list[Decoded]) -> list[Column]:
+def _joined(requests: Sequence[Decoded]) -> list[Column]:
     return [
         np.concatenate(parts)
         if all(isinstance(part, np.ndarray) for part in parts)

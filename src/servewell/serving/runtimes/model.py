@@ -1,7 +1,7 @@
 """What every runtime offers to the request path."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class ModelUnusableError(ServewellError):
 
 class ModelRunError(Exception):
     """The model raised an error on these rows. Its message may hold values of them."""
+
+    row: int | None = None  # which one of them it was, counted from 0, where that is known
 
 
 class ModelBusyError(ModelRunError):
@@ -76,4 +78,28 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Let go of the model and of what it runs in."""
+        ...
+
+
+class Call(Protocol):
+    """Calls of a model that can be ended from another thread."""
+
+    def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        """Return the wanted outputs, in that order.
+
+        Raises: ModelRunError, also where it was ended.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what runs, and whatever would still be run by this."""
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A model whose calls can be ended."""
+
+    def call(self) -> Call:
+        """Return a way to call it and to end the call."""
         ...

@@ -1,11 +1,14 @@
 """Models in ONNX, run by ONNX Runtime on one thread."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import onnxruntime
 
 from servewell.core.catalog.signature import Signature
 from servewell.serving.runtimes.model import Array, ModelRunError, ModelUnusableError
+
+FATAL: Final = 4  # severity of what is logged: other messages may hold values of a request
 
 
 class OnnxModel:
@@ -30,13 +33,13 @@ class OnnxModel:
     def run(
         self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
     ) -> list[Array]:
-        """See `Model.run`. A call on the loop cannot be ended."""
+        """See `Model.run`. A call on the loop cannot be ended; `call` gives one that can."""
         del timeout_s
-        try:
-            arrays: list[Array] = self._session.run(wanted, feed)
-        except Exception as error:  # what a native library raises is not listed anywhere
-            raise ModelRunError(type(error).__name__) from error
-        return arrays
+        return _run(self._session, feed, wanted)
+
+    def call(self) -> "OnnxCall":
+        """See `Stoppable.call`."""
+        return OnnxCall(self._session)
 
     def close(self) -> None:
         """See `Model.close`: the session goes with its last user."""
@@ -50,13 +53,43 @@ class OnnxModel:
             raise _unusable("it lacks outputs of its signature")
 
 
+class OnnxCall:
+    """See `Call`. ONNX Runtime looks at the flag between two operators."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._options = onnxruntime.RunOptions()
+        self._options.log_severity_level = FATAL
+
+    def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        """See `Call.run`."""
+        return _run(self._session, feed, wanted, self._options)
+
+    def stop(self) -> None:
+        """See `Call.stop`."""
+        self._options.terminate = True
+
+
+def _run(
+    session: onnxruntime.InferenceSession,
+    feed: Mapping[str, Array],
+    wanted: Sequence[str],
+    options: onnxruntime.RunOptions | None = None,
+) -> list[Array]:
+    try:
+        arrays: list[Array] = session.run(wanted, feed, options)
+    except Exception as error:  # what a native library raises is not listed anywhere
+        raise ModelRunError(type(error).__name__) from error
+    return arrays
+
+
 def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 4  # fatal only: its messages may hold values of a request
+    options.log_severity_level = FATAL
     return options
 
 
