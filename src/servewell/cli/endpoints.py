@@ -51,6 +51,9 @@ def show_(session: Session, name: str) -> int:
         for one in endpoint.deployments
     ]
     show.table(("deployment", "version", "traffic", "package"), rows, empty="No deployment yet.")
+    for one in endpoint.deployments:
+        if one.quarantined:
+            click.echo(f"{one.name} is in quarantine because {one.quarantined}")
     policy = endpoint.policy
     click.echo(f"models       {'loaded' if endpoint.loaded else 'unloaded'}")
     click.echo(f"body limit   {show.size(policy.body_bytes_max)}")

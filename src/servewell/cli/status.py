@@ -90,3 +90,9 @@ def _show_endpoints(state: FleetState, snapshot: Snapshot | None) -> None:
     where = f"http://{plan.host}:{plan.port}/v2/models/" if plan else ""
     rows = [(one.name, describe(one.traffic), f"{where}{one.name}") for one in endpoints]
     show.table(("endpoint", "traffic", "address"), rows, empty="No endpoint yet.")
+    for endpoint in endpoints:
+        for one in endpoint.deployments:
+            if one.quarantined:
+                click.echo(
+                    f"{endpoint.name}: {one.name} is in quarantine because {one.quarantined}"
+                )

@@ -11,9 +11,11 @@ from servewell.errors import ServewellError
 from servewell.flows.loading import run_errands
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
+from servewell.flows.quarantine import enforce_quarantine
 from servewell.ports.fleet import FleetPlan
 
 TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
+QUARANTINE_EVERY_S: Final = 0.5
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
@@ -24,6 +26,7 @@ def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
     """Keep the snapshot current and the prediction log compact and bounded."""
     duties = {
         run_errands: TICK_S,
+        enforce_quarantine: QUARANTINE_EVERY_S,
         _publish: PUBLISH_EVERY_S,
         _compact: COMPACT_EVERY_S,
         _sweep: SWEEP_EVERY_S,

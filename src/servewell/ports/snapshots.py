@@ -7,6 +7,15 @@ from servewell.core.catalog.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A package that a worker runs no more."""
+
+    package: str  # digest
+    trial: int  # of the deployment
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
     """What a worker says of itself whenever that changes."""
 
@@ -16,6 +25,7 @@ class WorkerReport:
     ready: bool  # whether every deployment with traffic of that snapshot is loaded
     fault: str  # why not all of the newest snapshot is served, for a person; or empty
     at: float  # seconds since the epoch, UTC
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 class Snapshots(Protocol):

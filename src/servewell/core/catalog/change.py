@@ -11,6 +11,7 @@ class ChangeKind(StrEnum):
     DEPLOYED = "deployed"
     TRAFFIC_SET = "traffic-set"
     ROLLED_BACK = "rolled-back"
+    QUARANTINED = "quarantined"
     POLICY_SET = "policy-set"
     LOADED = "loaded"
     UNLOADED = "unloaded"

@@ -18,6 +18,8 @@ class Deployment:
     package: str  # digest of the package's manifest
     package_signature: str
     share_bp: int = 0  # its share of the endpoint's requests, 0..10 000
+    quarantined: str = ""  # why no worker runs it any more; an explicit deploy ends that
+    trial: int = 0  # how often it was deployed again after a quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class EndpointPolicy:
     queue_requests_max: int = 1_000  # that wait for one model, in each worker
     queue_bytes_max: int = 64 << 20  # of their bodies
     limits: Limits = NO_LIMITS  # of all callers together
+    idle_s: float | None = None  # a model loads on demand, and goes when idle so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

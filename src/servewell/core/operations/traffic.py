@@ -46,6 +46,12 @@ class DeploymentTakenError(ServewellError):
     code = "SW-208"
 
 
+class QuarantinedError(ServewellError):
+    """The deployment kept ending its process, and gets no traffic but by an explicit deploy."""
+
+    code = "SW-412"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficDecision:
     """The endpoint as it is to become, and the sentence that says why."""
@@ -72,7 +78,7 @@ def decide_deploy(
     name = name or f"v{version.number}"
     others = tuple(one for one in endpoint.deployments if one.name != name)
     _refuse_other_version(endpoint, version, name)
-    rest = {one.name: one.share_bp for one in others if one.share_bp}
+    rest = {one.name: one.share_bp for one in others if one.share_bp and not one.quarantined}
     wanted = BP_FULL if not rest else share_bp
     _check_share(name, wanted)
     new = Deployment(
@@ -81,6 +87,7 @@ def decide_deploy(
         version=version.number,
         package=version.package,
         package_signature=version.package_signature,
+        trial=_trials(endpoint, version),
     )
     shares = {**scale(rest, BP_FULL - wanted), name: wanted}
     grown = replace(endpoint, deployments=(*others, new))
@@ -97,6 +104,7 @@ def decide_traffic(endpoint: Endpoint, shares: Mapping[str, int]) -> TrafficDeci
     for name, share_bp in shares.items():
         _require(endpoint, name)
         _check_share(name, share_bp)
+    _refuse_quarantined(endpoint, shares)
     if sum(shares.values()) != BP_FULL:
         raise TrafficInvalidError(
             f"The shares sum to {percent(sum(shares.values()))}.",
@@ -118,6 +126,7 @@ def decide_rollback(endpoint: Endpoint, *, to: str = "") -> TrafficDecision:
         _require(endpoint, to)
         because = f"rolled back to `{to}`"
         shares = {to: BP_FULL}
+        _refuse_quarantined(endpoint, shares)
         return _moved(endpoint, endpoint, shares, kind=ChangeKind.ROLLED_BACK, because=because)
     if not endpoint.past:
         raise NothingToRollBackError(
@@ -128,7 +137,8 @@ def decide_rollback(endpoint: Endpoint, *, to: str = "") -> TrafficDecision:
             f"`servewell rollback {endpoint.name} --to DEPLOYMENT` names one",
         )
     shares = dict(endpoint.past[-1])
-    back = replace(_with_shares(endpoint, shares), past=endpoint.past[:-1])
+    _refuse_quarantined(endpoint, shares)
+    back = replace(with_shares(endpoint, shares), past=endpoint.past[:-1])
     because = f"rolled back from {describe(endpoint.traffic)} to {describe(shares)}"
     return TrafficDecision(endpoint=back, kind=ChangeKind.ROLLED_BACK, because=because)
 
@@ -183,13 +193,14 @@ def describe(shares: Mapping[str, int]) -> str:
 def _moved(
     before: Endpoint, after: Endpoint, shares: Mapping[str, int], *, kind: ChangeKind, because: str
 ) -> TrafficDecision:
-    moved = _with_shares(after, shares)
+    moved = with_shares(after, shares)
     if moved.traffic != before.traffic and before.traffic:
         moved = replace(moved, past=(*before.past, tuple(before.traffic.items())))
-    return TrafficDecision(endpoint=_retired(moved), kind=kind, because=because)
+    return TrafficDecision(endpoint=retired(moved), kind=kind, because=because)
 
 
-def _with_shares(endpoint: Endpoint, shares: Mapping[str, int]) -> Endpoint:
+def with_shares(endpoint: Endpoint, shares: Mapping[str, int]) -> Endpoint:
+    """Return an endpoint with exactly these shares."""
     return replace(
         endpoint,
         deployments=tuple(
@@ -198,15 +209,37 @@ def _with_shares(endpoint: Endpoint, shares: Mapping[str, int]) -> Endpoint:
     )
 
 
-def _retired(endpoint: Endpoint) -> Endpoint:
-    """Drop the deployments that neither serve nor stay warm, unless they are the newest."""
+def retired(endpoint: Endpoint) -> Endpoint:
+    """Drop the deployments that neither serve nor stay warm, unless they are the newest.
+
+    One in quarantine stays, so that it is known for what it is.
+    """
     past = endpoint.past[-WARM_MAPS:]
     warm = {name for one in past for name, _ in one}
     newest = endpoint.deployments[-1:]
     kept = tuple(
-        one for one in endpoint.deployments if one.share_bp or one.name in warm or one in newest
+        one
+        for one in endpoint.deployments
+        if one.share_bp or one.name in warm or one in newest or one.quarantined
     )
     return replace(endpoint, deployments=kept, past=past)
+
+
+def _trials(endpoint: Endpoint, version: ModelVersion) -> int:
+    """Return how often a version was deployed here after a quarantine, this time included."""
+    known = [one for one in endpoint.deployments if one.package == version.package]
+    return max((one.trial + bool(one.quarantined) for one in known), default=0)
+
+
+def _refuse_quarantined(endpoint: Endpoint, shares: Mapping[str, int]) -> None:
+    for one in endpoint.deployments:
+        if one.quarantined and shares.get(one.name):
+            raise QuarantinedError(
+                f"`{one.name}` of `{endpoint.name}` is in quarantine.",
+                why=one.quarantined,
+                fix=f"correct the model and bring it up as a new version; to try this one again, "
+                f"`servewell deploy {endpoint.name} {one.model}:{one.version}`",
+            )
 
 
 def _refuse_other_version(endpoint: Endpoint, version: ModelVersion, name: str) -> None:
