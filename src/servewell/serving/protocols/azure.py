@@ -15,6 +15,7 @@ from servewell.core.catalog.key import Right
 from servewell.core.catalog.signature import Signature
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.dialect import Answerable, Headers, Kind, Reply, Route, View
+from servewell.serving.protocols.openapi import swagger_page
 from servewell.serving.protocols.rows import RowReader, object_of, one_of, parsed
 from servewell.serving.protocols.rows_answer import JSON, TEXT, faults_of, predictions, safe_id
 from servewell.serving.refusals import (
@@ -40,6 +41,8 @@ STATUS: Final = {
     502: HTTPStatus.FAILED_DEPENDENCY,
     504: HTTPStatus.REQUEST_TIMEOUT,  # the request's time is over
 }
+
+OVERLOADED: Final = "SW-322"  # Azure calls it 429, as it does any limit
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,6 +72,8 @@ class AzureMl:
     def refuse(self, one: Answerable, error: RequestError, status: int) -> Reply:
         """See `Dialect.refuse`."""
         own = STATUS.get(status, status)
+        if error.code == OVERLOADED:
+            own = HTTPStatus.TOO_MANY_REQUESTS
         head = JSON + _id_lines(one.headers, one.prediction_id)
         if own == HTTPStatus.FAILED_DEPENDENCY:
             head += b"x-ms-run-function-failed: True\r\n%b" % _model_error(status)
@@ -173,6 +178,7 @@ ROUTES: Final[dict[tuple[str, ...], Route]] = {
         methods=("POST", "GET", "OPTIONS"),
         right=Right.INVOKE,
     ),
+    ("swagger.json",): Route(Kind.PAGE, DIALECT, page=swagger_page),
 }
 
 

@@ -29,7 +29,7 @@ KINDS: Final[dict[type, str]] = {
 def fault_of(value: Json, declared: Input) -> FaultKind | None:
     """Return what is wrong with one element, or None."""
     if value is None:
-        return None if _may_be_null(declared) else FaultKind.NULL
+        return None if may_be_null(declared) else FaultKind.NULL
     if declared.datatype is Datatype.BYTES:
         return _text_fault(value, declared)
     if declared.datatype is Datatype.BOOL:
@@ -47,7 +47,7 @@ def allowed_of(declared: Input) -> str:
         words = f"a {'whole ' if declared.datatype.is_integer else ''}number{_bounds(declared)}"
     return (
         f"{words} ({declared.datatype}), or null"
-        if _may_be_null(declared)
+        if may_be_null(declared)
         else (f"{words} ({declared.datatype})")
     )
 
@@ -58,7 +58,8 @@ def _bounds(declared: Input) -> str:
     return low + high
 
 
-def _may_be_null(declared: Input) -> bool:
+def may_be_null(declared: Input) -> bool:
+    """Return whether an element may be null: in a number it travels as not-a-number."""
     return declared.nullable and (declared.datatype.is_float or declared.datatype is Datatype.BYTES)
 
 

@@ -265,7 +265,7 @@ def _shape_words(shape: Shape) -> str:
 def _are_names(names: Json, signature: Signature) -> bool:
     if names is None or names == list(range(_width(signature))):
         return True
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return isinstance(names, list) and names != [] and all(isinstance(one, str) for one in names)
 
 
 def _ordered(names: Json, signature: Signature) -> tuple[str, ...]:

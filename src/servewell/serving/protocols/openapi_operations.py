@@ -1,0 +1,364 @@
+"""What may be asked of an endpoint, protocol by protocol, as OpenAPI 3.1 path items."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from servewell.core.catalog.signature import Signature, example_row
+from servewell.serving.protocols.openapi_schemas import Schema, ref, tensor_examples
+from servewell.serving.refusals import STATUS
+
+Item = dict[str, Any]
+
+JSON: Final = "application/json"
+TEXT: Final = "text/plain"
+# What is not answered where no model is asked.
+OF_MODELS: Final = frozenset({500, 502, 504})
+GONE: Final = 499  # nobody is there to read it
+AZURE: Final = {500: 424, 502: 424, 504: 408}
+ANY_JSON: Final[Schema] = {}
+STRING: Final[Schema] = {"type": "string"}
+READY: Final[Schema] = {
+    "type": "object",
+    "properties": {"name": STRING, "ready": {"type": "boolean"}},
+    "required": ["ready"],
+}
+
+
+def error_schemas() -> dict[str, Schema]:
+    """Return how each protocol tells of an error, by name."""
+    told: Schema = {
+        "code": {"type": "string", "description": "Its page is in the reference of errors."},
+        "faults": {"type": "array", "items": ref("Fault")},
+    }
+    keys = {
+        "OpenInferenceError": ("error",),
+        "KserveError": ("error",),
+        "MlflowError": ("error_code", "message"),
+        "AzureError": ("message",),
+    }
+    return {
+        name: {
+            "type": "object",
+            "properties": {**dict.fromkeys(own, STRING), **told},
+            "required": [*own, "code"],
+        }
+        for name, own in keys.items()
+    }
+
+
+def paths(endpoint: str, versions: Iterable[str], signature: Signature) -> dict[str, Item]:
+    """Return every path of an endpoint with what may be sent there."""
+    name = quote(endpoint, safe="")
+    return {
+        **_open_inference(name, list(versions), signature),
+        **_mlflow(f"/endpoints/{name}", signature),
+        **_kserve(name, signature),
+        **azure(f"/endpoints/{name}", signature),
+        **_documents(f"/endpoints/{name}"),
+    }
+
+
+def azure(prefix: str, signature: Signature) -> dict[str, Item]:
+    """Return the paths of the scoring protocol of Azure Machine Learning."""
+    row = list(example_row(signature).values())
+    names = [one.name for one in signature.inputs]
+    either = {"anyOf": [ref("Table"), ref("Rows")]}
+    body = _exactly_one(
+        {"input_data": either, "data": either, "inputs": either},
+        example={"input_data": {"columns": names, "data": [row]}},
+    )
+    score = _infer("azure", body, ref("Predictions"))
+    score["parameters"] += [_header(one) for one in AZURE_HEADERS]
+    version = {
+        "name": "version",
+        "in": "query",
+        "schema": {"enum": ["2", "3", "3.1"], "default": "2"},
+    }
+    older = "This protocol as Swagger 2.0, OpenAPI 3.0 or 3.1"
+    get = _page("azure", "score_get", "Rows in the body of a GET", {JSON: ref("Predictions")})
+    first = "What a browser asks before it sends rows; no origin is allowed"
+    return {
+        f"{prefix}/": {
+            "get": _page("azure", "healthy", "Is the endpoint healthy?", {TEXT: STRING})
+        },
+        f"{prefix}/score": {
+            "post": score,
+            "get": get,
+            "options": _page("azure", "options", first, {TEXT: STRING}),
+        },
+        f"{prefix}/swagger.json": {
+            "get": _page("azure", "swagger", older, {JSON: ANY_JSON}, parameters=[version])
+        },
+    }
+
+
+def _open_inference(name: str, versions: list[str], signature: Signature) -> dict[str, Item]:
+    example = {"inputs": tensor_examples(signature)}
+    infer = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": ["object", "null"]},
+            "inputs": ref("Tensors"),
+            "outputs": {"type": ["array", "null"], "items": _wanted(signature)},
+        },
+        "required": ["inputs"],
+        "examples": [example],
+    }
+    answer = {
+        "type": "object",
+        "properties": {
+            "model_name": STRING,
+            "model_version": STRING,
+            "id": STRING,
+            "parameters": {"type": "object"},
+            "outputs": ref("OutputTensors"),
+        },
+        "required": ["model_name", "model_version", "outputs"],
+    }
+    version = {
+        "name": "version",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": versions},
+    }
+    found: dict[str, Item] = {
+        "/v2": {"get": _page("oip", "server", "What this server is", {JSON: ANY_JSON})},
+        "/v2/health/live": {
+            "get": _page("oip", "live", "Is this worker alive? Needs no key", {JSON: ANY_JSON})
+            | {"security": []}
+        },
+        "/v2/health/ready": {
+            "get": _or_not(_page("oip", "ready", "Is this worker ready?", {JSON: READY}))
+        },
+    }
+    for place, parameters in (("", []), ("/versions/{version}", [version])):
+        suffix = "_version" if place else ""
+        path = f"/v2/models/{name}{place}"
+        one = _infer("oip", infer, answer, suffix=suffix, parameters=parameters)
+        found |= {
+            path: {
+                "get": _page(
+                    "oip", f"model{suffix}", "Names, types and shapes", {JSON: ANY_JSON},
+                    parameters=parameters,
+                )
+            },
+            f"{path}/ready": {
+                "get": _or_not(
+                    _page(
+                        "oip", f"model_ready{suffix}", "Is the endpoint ready?", {JSON: READY},
+                        parameters=parameters,
+                    )
+                )
+            },
+            f"{path}/infer": {"post": one},
+        }  # fmt: skip
+    return found
+
+
+def _mlflow(prefix: str, signature: Signature) -> dict[str, Item]:
+    row = list(example_row(signature).values())
+    names = [one.name for one in signature.inputs]
+    body = _exactly_one(
+        {
+            "dataframe_split": ref("Table"),
+            "dataframe_records": ref("Rows"),
+            "instances": ref("Rows"),
+            "inputs": ref("Rows"),
+        },
+        example={"dataframe_split": {"columns": names, "data": [row]}},
+    )
+    invoke = _infer("mlflow", body, _named_predictions())
+    invoke["requestBody"]["content"]["text/csv"] = {"schema": STRING}
+    invoke["responses"]["415"]["content"] = {TEXT: {"schema": STRING}}
+    told = {TEXT: STRING}
+    return {
+        f"{prefix}/ping": {"get": _page("mlflow", "ping", "Is the endpoint ready?", told)},
+        f"{prefix}/health": {"get": _page("mlflow", "health", "Is the endpoint ready?", told)},
+        f"{prefix}/version": {"get": _page("mlflow", "version", "The release", told)},
+        f"{prefix}/invocations": {"post": invoke},
+    }
+
+
+def _kserve(name: str, signature: Signature) -> dict[str, Item]:
+    body = _exactly_one(
+        {"instances": ref("Rows"), "inputs": ref("Rows")},
+        example={"instances": [example_row(signature)]},
+    )
+    event = {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "minLength": 1},
+            "source": {"type": "string", "minLength": 1},
+            "type": {"type": "string", "minLength": 1},
+            "data": body,
+        },
+        "required": ["specversion", "id", "source", "type"],
+    }
+    predict = _infer("kserve", body, _named_predictions())
+    predict["requestBody"]["content"]["application/cloudevents+json"] = {"schema": event}
+    predict["responses"]["200"]["content"]["application/cloudevents+json"] = {"schema": event}
+    explain = _page("kserve", "explain", "Not offered", {})
+    del explain["responses"]["200"]
+    models = {
+        "type": "object",
+        "properties": {"models": {"type": "array", "items": STRING}},
+        "required": ["models"],
+    }
+    listed = _page("kserve", "models", "The endpoints", {JSON: models})
+    ready = _page("kserve", "model", "Is it ready?", {JSON: READY})
+    return {
+        "/v1/models": {"get": listed},
+        f"/v1/models/{name}": {"get": ready},
+        f"/v1/models/{name}:predict": {"post": predict},
+        f"/v1/models/{name}:explain": {"post": explain},
+    }
+
+
+def _documents(prefix: str) -> dict[str, Item]:
+    document, page = "This document", "A page to try the endpoint with"
+    return {
+        f"{prefix}/openapi.json": {
+            "get": _page("documents", "openapi", document, {JSON: ANY_JSON})
+        },
+        f"{prefix}/docs": {"get": _page("documents", "docs", page, {"text/html": STRING})},
+    }
+
+
+TAGS: Final = {
+    "oip": "Open Inference Protocol",
+    "mlflow": "MLflow",
+    "kserve": "KServe V1",
+    "azure": "Azure ML",
+    "documents": "Documents",
+}
+ERRORS: Final = {"mlflow": "MlflowError", "kserve": "KserveError", "azure": "AzureError"}
+
+
+def _page(
+    protocol: str,
+    name: str,
+    summary: str,
+    content: dict[str, Schema],
+    *,
+    parameters: list[Item] | None = None,
+) -> Item:
+    """Return something to read."""
+    return {
+        "tags": [TAGS[protocol]],
+        "operationId": f"{protocol}_{name}",
+        "summary": summary,
+        "parameters": [*(parameters or []), *(_header(one) for one in PAGE_HEADERS)],
+        "responses": _responses(protocol, content, without=OF_MODELS),
+    }
+
+
+def _or_not(page: Item) -> Item:
+    """Return something to read that has the same form while it is not ready."""
+    content = page["responses"]["503"]["content"][JSON]
+    content["schema"] = {"anyOf": [READY, content["schema"]]}
+    return page
+
+
+def _infer(
+    protocol: str,
+    body: Schema,
+    answer: Schema,
+    *,
+    suffix: str = "",
+    parameters: list[Item] | None = None,
+) -> Item:
+    return {
+        "tags": [TAGS[protocol]],
+        "operationId": f"{protocol}_infer{suffix}",
+        "summary": "Predict",
+        "parameters": [*(parameters or []), *(_header(one) for one in HEADERS)],
+        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "responses": _responses(protocol, {JSON: answer}),
+    }
+
+
+def _responses(
+    protocol: str, content: dict[str, Schema], *, without: frozenset[int] = frozenset()
+) -> Item:
+    """Return the answers: 200, and each status that a refusal can have."""
+    error = ref(ERRORS.get(protocol, "OpenInferenceError"))
+    own = AZURE if protocol == "azure" else {}
+    refused = {own.get(one, one) for one in STATUS.values() if one not in without}
+    answers = {
+        str(one): {
+            "description": HTTPStatus(one).description or HTTPStatus(one).phrase,
+            "content": {JSON: {"schema": error}},
+        }
+        for one in sorted(refused - {GONE})
+    }
+    told = {media: {"schema": schema} for media, schema in content.items()}
+    return {"200": {"description": "As asked", "content": told}, **answers}
+
+
+def _exactly_one(keys: dict[str, Schema], *, example: Schema) -> Schema:
+    """Return the schema of an object that has one of the keys, and maybe others."""
+    return {
+        "type": "object",
+        "properties": {"params": {"type": ["object", "null"], "description": "Read past."}},
+        "oneOf": [
+            {"title": key, "properties": {key: schema}, "required": [key]}
+            for key, schema in keys.items()
+        ],
+        "examples": [example],
+    }
+
+
+def _named_predictions() -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "predictions": ref("Predictions"),
+            "prediction_id": STRING,
+            "deployment": STRING,
+        },
+        "required": ["predictions", "prediction_id", "deployment"],
+    }
+
+
+def _wanted(signature: Signature) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"enum": [one.name for one in signature.outputs]},
+            "parameters": {"type": ["object", "null"]},
+        },
+        "required": ["name"],
+    }
+
+
+def _header(one: tuple[str, str, Schema]) -> Item:
+    name, description, schema = one
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+PAGE_HEADERS: Final = (
+    ("servewell-deployment", "Ask this deployment, whatever the traffic says.", STRING),
+)
+HEADERS: Final = (
+    *PAGE_HEADERS,
+    (
+        "servewell-timeout-ms",
+        "How long the request may take, in milliseconds; 0 for no wish.",
+        {"type": "integer", "minimum": 0, "maximum": 999_999_999_999},
+    ),
+    (
+        "servewell-priority",
+        "How urgent it is, up to what the key may have.",
+        {"enum": ["high", "normal", "low"]},
+    ),
+    ("traceparent", "W3C Trace Context.", STRING),
+)
+AZURE_HEADERS: Final = (
+    ("azureml-model-deployment", "Ask this deployment, whatever the traffic says.", STRING),
+    ("x-ms-client-request-id", "Comes back, and is kept in the record.", {"type": "string"}),
+    ("traceid", "Comes back.", STRING),
+)
