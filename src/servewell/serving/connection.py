@@ -285,6 +285,10 @@ class Connection(asyncio.Protocol):
         elif self._is_overdue():
             self.abort()
 
+    def has_waited(self, seconds: int) -> bool:
+        """Whether nothing has come for so long."""
+        return self._seconds >= seconds
+
     def close_if_idle(self, seconds: int) -> None:
         """Close a connection on which nothing has come for so long."""
         if self.is_idle and self._seconds >= seconds and self._transport is not None:

@@ -211,6 +211,40 @@ class ExplanationsNotOfferedError(RequestError):
     code = "SW-355"
 
 
+class PlainHttpError(RequestError):
+    """The request came in plain HTTP to a port that speaks HTTPS."""
+
+    code = "SW-367"
+
+
+class GrpcOnlyError(RequestError):
+    """The path is that of a gRPC method, and the request is no gRPC call."""
+
+    code = "SW-350"
+
+    @classmethod
+    def told(cls) -> "GrpcOnlyError":
+        """Return the error."""
+        return cls(
+            "That path is for gRPC alone.",
+            why="gRPC is spoken over HTTP/2, and this request is none of its calls",
+            fix="call it with a gRPC client; over HTTP/1.1 send predictions to "
+            "`POST /v2/models/ENDPOINT/infer`",
+        )
+
+
+class GrpcFramingError(RequestError):
+    """The bytes of a gRPC call are not the messages that the method takes."""
+
+    code = "SW-351"
+
+
+class ConnectionFullError(RequestError):
+    """One connection holds more bytes of unfinished requests than a worker keeps."""
+
+    code = "SW-352"
+
+
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
 STATUS: Final[dict[str, int]] = {
     "SW-300": 400,
@@ -243,15 +277,20 @@ STATUS: Final[dict[str, int]] = {
     "SW-327": 400,
     "SW-328": 413,
     "SW-329": 400,
+    "SW-350": 400,
+    "SW-351": 400,
+    "SW-352": 429,
     "SW-360": 503,  # those of `model_failures`
     "SW-361": 504,
     "SW-365": 401,
     "SW-366": 401,
+    "SW-367": 400,
     "SW-355": 501,
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.
 HEADERS: Final[dict[str, bytes]] = {
+    "SW-352": b"retry-after: 1\r\n",
     "SW-306": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-307": b'www-authenticate: Bearer realm="servewell", error="invalid_token"\r\n',
     "SW-311": b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n",

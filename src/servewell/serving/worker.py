@@ -5,6 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from os import getpid
@@ -33,21 +34,20 @@ from servewell.serving.heads import Heads
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Shelf
+from servewell.serving.reception import Reception
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
 from servewell.serving.siblings import Siblings
 from servewell.serving.telemetry.logs import log
 from servewell.serving.telemetry.watch import open_watch
+from servewell.serving.tls import Tls
 from servewell.serving.turns import Turns
 
 POLL_S: Final = 0.05  # between looks at the snapshot
 RETRY_POLLS: Final = 100  # between attempts to load what could not be loaded
 SWEEP_S: Final = 1.0
-YIELD_S: Final = 0.001  # that a busier worker leaves a new caller to the others,
-YIELDS: Final = 8  # and how often, where they take none
 DRAIN_POLL_S: Final = 0.02
-IDLE_GRACE_S: Final = 1  # seconds in which an idle caller may still send, while draining
 RECORD_BYTES_MAX: Final = 5 << 30
 # Allocations between collections. What is loaded is frozen, and a request makes no cycles.
 GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -82,7 +82,10 @@ class WorkerParts:
 
 
 def serve(parts: WorkerParts) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; return the exit code.
+    """Serve until told to end, then drain; return the exit code.
+
+    SIGTERM is how whoever sends traffic here takes a worker away: it still accepts for the time of
+    the lame duck, not ready any more. SIGINT closes the door at once: others accept, or nobody.
 
     Raises: WorkerStartError, StorageError.
     """
@@ -91,16 +94,23 @@ def serve(parts: WorkerParts) -> int:
 
 
 async def _serve_until_signal(parts: WorkerParts) -> int:
-    stop = asyncio.Event()
+    told, at_once = asyncio.Event(), asyncio.Event()
+
+    def close_now() -> None:
+        at_once.set()
+        told.set()
+
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+    loop.add_signal_handler(signal.SIGINT, close_now)
     worker = Worker(parts)
     await worker.start()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    await worker.run(stop)
+    await told.wait()
+    await worker.wane(at_once)
+    await worker.drain()
     return 0
 
 
@@ -133,13 +143,19 @@ class Worker:
             counters=parts.runtime_dir,
         )
         self._loader = Loader(_shelf(parts), meter=self._meter)
-        self._siblings = Siblings(parts.runtime_dir, own=_counters_path(parts))
         self._heads = Heads()
-        self._connections: set[Connection] = set()
+        self._tls = None if parts.tls is None else Tls(parts.tls, now=parts.clock.now())
+        self._reception = Reception(
+            parts.listener,
+            make=lambda ended: Connection(self._path, self._heads, ended=ended),
+            siblings=Siblings(parts.runtime_dir, own=_counters_path(parts)),
+            clock=parts.clock,
+            meter=self._meter,
+            tls=self._tls,
+        )
         self._token: object = None
         self._polls_until_retry: int | None = None
         self._fault = ""
-        self._accepting = False
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -147,86 +163,25 @@ class Worker:
         await self._load()
         self._parts.listener.settimeout(0)
         self._beat()
-        self._accept()
+        self._reception.open()
         await self._report()
         self._begin(self._each(POLL_S, self._look))
         self._begin(self._each(SWEEP_S, self._sweep))
         log.info("started", "The worker takes requests.", pid=getpid(), release=__version__)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then drain."""
-        await stop.wait()
-        await self._drain()
+    async def wane(self, at_once: asyncio.Event) -> None:
+        """Say that this worker is not ready, and take requests until `at_once`, or a while."""
+        self._answering.draining = True
+        await self._report()
+        if self._parts.lame_duck_s and not at_once.is_set():
+            log.info("waning", "The worker was told to end: not ready, it still takes requests.")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), self._parts.lame_duck_s)
 
     def _begin(self, work: Coroutine[object, object, object]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _accept(self) -> None:
-        if not self._accepting:
-            self._accepting = True
-            self._loop.add_reader(self._parts.listener, self._on_caller)
-
-    def _stop_accepting(self) -> None:
-        if self._accepting:
-            self._accepting = False
-            self._loop.remove_reader(self._parts.listener)
-
-    def _on_caller(self) -> None:
-        """Accept one connection a turn, unless another worker holds fewer: it may go first."""
-        if self._holds_most():
-            self._stop_accepting()
-            self._loop.call_later(YIELD_S, self._wait_for_others, YIELDS)
-        else:
-            self._take_one()
-
-    def _holds_most(self) -> bool:
-        fewest = self._siblings.fewest(self._parts.clock.now())
-        return fewest is not None and len(self._connections) > fewest
-
-    def _wait_for_others(self, left: int) -> None:
-        if self._answering.draining:
-            return
-        if left > 0 and self._holds_most():
-            self._loop.call_later(YIELD_S, self._wait_for_others, left - 1)
-            return
-        self._accept()
-        self._take_one()
-
-    def _take_one(self) -> bool:
-        """Accept a connection; whether there was one."""
-        try:
-            accepted, _ = self._parts.listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False
-        except OSError as error:
-            log.seldom("accept_failed", f"No connection can be accepted: {error.strerror}.")
-            self._stop_accepting()  # the sweep tries again in a second
-            return False
-        accepted.settimeout(0)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self._path, self._heads, ended=self._forget)
-        self._connections.add(connection)
-        self._meter.connections(len(self._connections))
-        self._begin(self._connect(connection, accepted))
-        return True
-
-    def _take_the_rest(self) -> None:
-        """Accept who has come already, then close the door: who waits behind it would be reset."""
-        while self._take_one():
-            pass
-        self._parts.listener.close()
-
-    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(lambda: connection, accepted)
-        except OSError:
-            self._forget(connection)
-
-    def _forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        self._meter.connections(len(self._connections))
 
     async def _each(self, period_s: float, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step again and again. One that fails is told of, and the next is taken."""
@@ -305,38 +260,46 @@ class Worker:
             pid=getpid(),
             snapshot=table.version,
             ready=table.complete and table.version > 0 and not self._answering.draining,
-            fault=self._fault,
+            fault=" ".join(one for one in (self._fault, self._tls and self._tls.fault) if one),
             at=self._parts.clock.now(),
         )
         await asyncio.to_thread(self._parts.snapshots.report, report)
 
     async def _sweep(self) -> None:
-        for connection in tuple(self._connections):
+        for connection in tuple(self._reception.connections):
             connection.sweep()
         self._recorder.tick()
         self._beat()
-        if not self._answering.draining:
-            self._accept()
+        self._reception.open()
+        await self._refresh_tls()
+
+    async def _refresh_tls(self) -> None:
+        """Take up a certificate that was replaced, or tell why not."""
+        tls = self._tls
+        if tls is None or not tls.refresh(self._parts.clock.now()):
+            return
+        if tls.fault:
+            log.error("certificate_unusable", f"{tls.fault} The one before is used on.")
+        else:
+            log.info("certificate_loaded", "New connections get the certificate that came.")
+        await self._report()
 
     def _beat(self) -> None:
         now = self._parts.clock.now()
         self._meter.beat(now=now, in_flight=self._turns.in_flight)
         self._answering.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
-    async def _drain(self) -> None:
-        """Answer what is in flight, with `Connection: close`, then let go of everything."""
-        log.info("draining", "The worker was told to stop, and drains.")
-        self._stop_accepting()
+    async def drain(self) -> None:
+        """Close the door, answer what is in flight, then let go of everything."""
+        log.info("draining", "The worker closes its door, and drains.")
         self._answering.draining = True
-        self._take_the_rest()
-        await self._report()
+        reception = self._reception
+        reception.close_door()
         ends = self._loop.time() + self._parts.drain_s
-        while (self._connections or self._turns.in_flight) and self._loop.time() < ends:
-            for connection in tuple(self._connections):
-                connection.close_if_idle(IDLE_GRACE_S)
+        while (reception.connections or self._turns.in_flight) and self._loop.time() < ends:
+            reception.close_idle()
             await asyncio.sleep(DRAIN_POLL_S)
-        for connection in tuple(self._connections):
-            connection.abort()
+        reception.abort()
         for task in tuple(self._tasks):
             task.cancel()
         self._turns.close()
