@@ -10,7 +10,6 @@ from typing import Final
 from servewell.serving.exchange import Exchange
 from servewell.serving.metrics import DeploymentMeter, WorkerMeter
 from servewell.serving.protocols.compression import WORTH_BYTES, compressed
-from servewell.serving.protocols.compression import WORTH_BYTES, compressed
 from servewell.serving.recording import Recorder
 from servewell.serving.refusals import (
     STATUS,
@@ -20,7 +19,6 @@ from servewell.serving.refusals import (
 from servewell.serving.telemetry.request_facts import Turn
 from servewell.serving.telemetry.watch import Watch
 
-ACCEPT_ENCODING: Final = b"accept-encoding"
 ACCEPT_ENCODING: Final = b"accept-encoding"
 UNAUTHENTICATED: Final = frozenset(
     code for code, status in STATUS.items() if status == HTTPStatus.UNAUTHORIZED
@@ -97,8 +95,6 @@ class Answering:
             headers = self.date + headers
         if len(body) >= WORTH_BYTES and ACCEPT_ENCODING in exchange.headers:
             headers, body = _compressed(exchange, headers, body)
-        if len(body) >= WORTH_BYTES and ACCEPT_ENCODING in exchange.headers:
-            headers, body = _compressed(exchange, headers, body)
         exchange.answer = exchange.caller.frame(exchange, (status, headers, body))
 
     def _refusal(self, exchange: Exchange, error: RequestError) -> tuple[int, bytes, bytes]:
@@ -107,13 +103,6 @@ class Answering:
             self._meter.unauthenticated()
         self._meter.refused(exchange.known_endpoint, error.code)
         return status, headers + error.headers, body
-
-
-def _compressed(exchange: Exchange, headers: bytes, body: bytes) -> tuple[bytes, bytes]:
-    if exchange.message is not None:  # gRPC compresses its messages in a way of its own
-        return headers, body
-    lines, smaller = compressed(body, exchange.headers[ACCEPT_ENCODING])
-    return headers + lines, smaller
 
 
 def _compressed(exchange: Exchange, headers: bytes, body: bytes) -> tuple[bytes, bytes]:
