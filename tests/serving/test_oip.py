@@ -4,9 +4,7 @@ import json
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import numpy as np
 import pytest
-import tritonclient.http as triton
 
 from serving.conftest import Running
 from serving.home import request
@@ -27,17 +25,44 @@ METADATA = {
     ],
 }
 
+SERVER = {
+    "name": "servewell",
+    "version": "0.1.0",
+    "extensions": [
+        "binary_tensor_data", "classification", "model_configuration", "model_repository",
+        "parameters",
+    ],
+}  # fmt: skip
+CONFIG = {
+    "name": "flights",
+    "platform": "onnxruntime_onnx",
+    "backend": "onnxruntime",
+    "max_batch_size": 0,
+    "input": [
+        {"name": "delay", "data_type": "TYPE_FP32", "dims": [-1, 1]},
+        {"name": "carrier", "data_type": "TYPE_STRING", "dims": [-1, 1]},
+        {"name": "seats", "data_type": "TYPE_INT64", "dims": [-1, 1]},
+        {"name": "name", "data_type": "TYPE_STRING", "dims": [-1, 1]},
+    ],
+    "output": [
+        {"name": "late", "data_type": "TYPE_FP32", "dims": [-1, 1]},
+        {"name": "echo", "data_type": "TYPE_STRING", "dims": [-1, 1]},
+    ],
+}
+
 
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
-        ("/v2", {"name": "servewell", "version": "0.1.0", "extensions": []}),
-        ("/v2/", {"name": "servewell", "version": "0.1.0", "extensions": []}),
+        ("/v2", SERVER),
+        ("/v2/", SERVER),
         ("/v2/models/flights", METADATA),
         ("/v2/models/flights/versions/2", METADATA),
         ("/v2/models/fl%69ghts?verbose=1", METADATA),
+        ("/v2/models/flights/config", CONFIG),
+        ("/v2/models/flights/versions/1/config", CONFIG),
         ("/v2/models/flights/ready", {"name": "flights", "ready": True}),
         ("/v2/models/flights/versions/1/ready", {"name": "flights", "ready": True}),
     ],
@@ -86,8 +111,8 @@ def test_answers_only_the_outputs_asked_for(running: Running) -> None:
 
 
 def test_tolerates_parameters(running: Running) -> None:
-    """Parameters that mean nothing here are no fault, nor is a wish for binary outputs."""
-    body = request() | {"parameters": {"binary_data_output": True, "priority": 1}}
+    """Parameters that mean nothing here are no fault."""
+    body = request() | {"parameters": {"sequence_id": 5, "mine": "x", "priority": 1}}
     body["inputs"][0]["parameters"] = {"content_type": "np"}
     reply = running.infer(body)
     assert reply.status == 200
@@ -127,17 +152,35 @@ def test_an_unknown_version_is_named_with_those_that_are_live(running: Running) 
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/v1/models", "/v2/models", "/v2/models/", "/v2/models/flights/stats",
-        "/v2/models/flights/config", "/v2/trace/setting", "/v2/logging",
-        "/v2/systemsharedmemory/status", "/v2/repository/index", "/v2/health/alive",
-        "/v2/models/flights/infer/", "//v2", "/v2/../metrics",
+        "/v2/models", "/v2/models/", "/v2/models/flights/states", "/v2/repository/indices",
+        "/v2/repository/models/flights/reload", "/v2/health/alive", "/v2/models/flights/infer/",
+        "//v2", "/v2/../metrics", "/v2/models/flights/versions/1/stats/x",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_not_served_is_a_404_in_json(running: Running, path: str, method: str) -> None:
-    """Extensions and unknown paths get the protocol's error, also with an empty body."""
+    """Unknown paths get the protocol's error, also with an empty body."""
     reply = running.home.send(method, path, key=running.operator)
     assert (reply.status, reply.json["code"]) == (404, "SW-304")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/models/flights/stats", "/v2/models/flights/versions/1/stats", "/v2/models/stats",
+        "/v2/models/flights/trace/setting", "/v2/trace/setting", "/v2/logging",
+        "/v2/systemsharedmemory/status", "/v2/systemsharedmemory/region/mine/register",
+        "/v2/cudasharedmemory/unregister",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_not_offered_is_a_501_that_says_so(
+    running: Running, path: str, method: str
+) -> None:
+    """Extensions of Triton that its clients know get a plain answer."""
+    reply = running.home.send(method, path, key=running.operator)
+    assert (reply.status, reply.json["code"]) == (501, "SW-326")
+    assert "GET /v2" in reply.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +205,9 @@ def test_a_wrong_method_is_a_405_that_names_the_right_one(
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({"Inference_Header_Content_Length": "10"}, 400, "SW-314"),
+        ({"Inference_Header_Content_Length": "10"}, 400, "SW-312"),
+        ({"Inference_Header_Content_Length": "x"}, 400, "SW-314"),
+        ({"Inference_Header_Content_Length": "2", "Content_Type": "text/csv"}, 415, "SW-311"),
         ({"Content_Encoding": "br"}, 415, "SW-311"),
         ({"Content_Type": "application/octet-stream"}, 415, "SW-311"),
         ({"Content_Type": "text/csv"}, 415, "SW-311"),
@@ -194,52 +239,6 @@ def test_a_body_that_is_no_request_is_a_400(running: Running, body: bytes) -> No
     assert reply.status == 400
     assert reply.json["code"] in ("SW-312", "SW-313")
     assert set(reply.json) >= {"error", "code"}
-
-
-def test_tritonclient_works_unmodified(running: Running) -> None:
-    """NVIDIA's client reads health and metadata, and predicts with JSON inputs."""
-    headers = {"Authorization": f"Bearer {running.operator}"}
-    with triton.InferenceServerClient(f"127.0.0.1:{running.home.port}") as client:
-        assert client.is_server_live()
-        assert client.is_server_ready(headers=headers)
-        assert client.is_model_ready("flights", headers=headers)
-        assert client.get_server_metadata(headers=headers)["name"] == "servewell"
-        assert client.get_model_metadata("flights", headers=headers) == METADATA
-        inputs = [_triton_input(name, values) for name, values in _COLUMNS.items()]
-        for outputs in (None, [triton.InferRequestedOutput("late", binary_data=False)]):
-            answer = client.infer(
-                "flights", inputs, outputs=outputs, request_id="7", headers=headers
-            )
-            assert answer.as_numpy("late").tolist() == [[14.0], [7.0]]
-            assert answer.get_response()["id"] == "7"
-
-
-def test_tritonclient_shows_our_errors(running: Running) -> None:
-    """A refusal reaches the user of NVIDIA's client in words: binary inputs, a wrong input."""
-    headers = {"Authorization": f"Bearer {running.operator}"}
-    binary = triton.InferInput("delay", [1, 1], "FP32")
-    binary.set_data_from_numpy(np.ones((1, 1), dtype=np.float32))
-    plain = _triton_input("delay", np.ones((2, 1), dtype=np.float32))
-    with triton.InferenceServerClient(f"127.0.0.1:{running.home.port}") as client:
-        with pytest.raises(triton.InferenceServerException, match="binary_data=False"):
-            client.infer("flights", [binary], headers=dict(headers))
-        with pytest.raises(triton.InferenceServerException, match="Input `carrier`: found nothing"):
-            client.infer("flights", [plain], headers=dict(headers))
-
-
-_COLUMNS = {
-    "delay": np.array([[2.0], [-1.5]], dtype=np.float32),
-    "carrier": np.array([["AA"], ["UA"]], dtype=object),
-    "seats": np.array([[10], [10]], dtype=np.int64),
-    "name": np.array([["Ada"], [""]], dtype=object),
-}
-
-
-def _triton_input(name: str, values: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> object:
-    kinds = {"f": "FP32", "O": "BYTES", "i": "INT64"}
-    made = triton.InferInput(name, list(values.shape), kinds[values.dtype.kind])
-    made.set_data_from_numpy(values, binary_data=False)
-    return made
 
 
 def test_an_answer_is_one_json_document(running: Running) -> None:

@@ -70,7 +70,7 @@ def encode_formed(  # noqa: PLR0913  (what an answer is made of)
     raw: list[bytes] = []
     labels = {one.name: one.classes or () for one in signature.outputs}
     for one in outputs:
-        tensor = _classified(one, form.classes, labels[one.name])
+        tensor = classified(one, form.classes, labels[one.name])
         if one.name in form.binary:
             data = tensor_bytes(tensor.data, Datatype(tensor.datatype))
             size = {"binary_data_size": len(data)}
@@ -83,7 +83,7 @@ def encode_formed(  # noqa: PLR0913  (what an answer is made of)
     return (len(text), b"".join([text, *raw])) if raw else (0, text)
 
 
-def _classified(
+def classified(
     output: OutputTensor, classes: Mapping[str, int], labels: tuple[str, ...]
 ) -> OutputTensor:
     """Return an output as the largest values of each row, `value:index[:label]`, largest first.
