@@ -8,6 +8,7 @@ import msgspec
 
 from servewell.cli import show
 from servewell.cli.context import Session, command, dry_run
+from servewell.cli.model_study import optimize, profile
 from servewell.cli.steps import Steps
 from servewell.core.catalog.model import Format, ModelVersion
 from servewell.core.catalog.signature import Input, Output
@@ -28,7 +29,11 @@ DIGEST_SHOWN: Final = 12
 
 @click.group
 def models() -> None:
-    """See the registered models, and bring in those that were trained elsewhere."""
+    """See the registered models, bring in those trained elsewhere, and make them faster."""
+
+
+models.add_command(optimize)
+models.add_command(profile)
 
 
 @models.command("list")

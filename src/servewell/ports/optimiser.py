@@ -105,7 +105,9 @@ class Profile:
 
     rows: int
     calls: int
-    run_us: float  # a call of the graph, as the profiler sees it, its own cost included
+    # Of the graph the faster half of the calls counts, as the profiler sees it, its own cost
+    # included.
+    run_us: float  # a call
     nodes: tuple[NodeTime, ...]  # in the order in which they run
     stages: tuple[StageTime, ...]  # in the order of the request path, measured without profiler
     processor: str

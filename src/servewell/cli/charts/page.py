@@ -21,9 +21,11 @@ p { margin: .4rem 0; } .soft { color: var(--soft); }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem .35rem 0; text-align: left; border-bottom: 1px solid var(--rule);
   vertical-align: top; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-td { min-width: 3rem; }
+td:first-child { white-space: nowrap; }
+.figures td { white-space: nowrap; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg .name { paint-order: stroke; stroke: var(--back); stroke-width: 4px; }
 svg .tick { fill: var(--soft); } svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
 svg .grid { stroke: var(--rule); } svg .axis { stroke: var(--soft); }
 svg .compare { stroke: var(--ink); stroke-dasharray: 3 3; }
@@ -59,13 +61,14 @@ def section(heading: str, *parts: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n" + "\n".join(parts)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table that scrolls where the page is narrow."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, figures: bool = False) -> str:
+    """Return a table that scrolls where the page is narrow; figures are never broken into lines."""
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    kind = ' class="figures"' if figures else ""
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )

@@ -201,7 +201,7 @@ def _free(x: float, y: float, width: float, taken: Sequence[Box]) -> Box:
     """Return the box nearest to a point that a name fits in; the best there is, where none is."""
     found = [
         (x + dx - (width if dx < 0 else 0), y + dy - FONT_PX / 2 - 2)
-        for far in (0, 16, 32, 48, 64, 96)
+        for far in (11, 24, 38, 54, 72, 96)
         for dx, dy in (
             (MARK_PX + 4, -far),
             (-MARK_PX - 4, -far),
