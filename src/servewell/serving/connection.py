@@ -17,6 +17,8 @@ import httptools
 from servewell.serving.answers import CONTINUE, http_answer
 from servewell.serving.exchange import Exchange
 from servewell.serving.heads import Head, Heads
+from servewell.serving.http2.connection import Http2Connection
+from servewell.serving.http2.frames import PREFACE
 from servewell.serving.peer import Peer, peer_of
 from servewell.serving.protocols.dialect import Reply
 from servewell.serving.refusals import MethodRefusedError, RequestError
@@ -79,10 +81,15 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = self._body_bytes_max = self._raw_bytes = 0
+        self._fresh = True  # what the caller speaks is not known yet
+        self._begun = b""  # of what may be the preface of HTTP/2
+        self._http2: Http2Connection | None = None  # which goes on, where the caller speaks that
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a request is here."""
+        if self._http2 is not None:
+            return self._http2.is_idle
         return self._phase is Phase.IDLE and not self._exchanges
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,6 +112,8 @@ class Connection(asyncio.Protocol):
         """Read what has come."""
         if self._phase is Phase.DEAF:
             return
+        if self._fresh and not (data := self._first(data)):
+            return
         known = self._heads.find(data) if self._phase is Phase.IDLE else None
         if known is None:
             self._parse(data)
@@ -112,6 +121,25 @@ class Connection(asyncio.Protocol):
             self._take_known(known[0], data[known[1] :])
         if len(self._exchanges) > PIPELINED_MAX:
             self._pause()
+
+    def _first(self, data: bytes) -> bytes:
+        """Return what is to be read as HTTP/1.1: nothing, while or where it is HTTP/2."""
+        data = self._begun + data
+        if len(data) < len(PREFACE) and PREFACE.startswith(data):
+            if not self._begun:
+                self._enter(Phase.HEAD)
+            self._begun = data
+            return b""
+        self._fresh, self._begun = False, b""
+        self._phase = Phase.IDLE
+        if not data.startswith(PREFACE) or self._transport is None:
+            return data
+        self._http2 = http2 = Http2Connection(
+            self._requests, self._transport, ended=lambda: self._on_end(self)
+        )
+        self._transport.set_protocol(http2)
+        http2.start(data)
+        return b""
 
     def _take_known(self, head: Head, body: bytes) -> None:
         """Take a whole request whose head was read before."""
@@ -275,6 +303,9 @@ class Connection(asyncio.Protocol):
 
     def sweep(self) -> None:
         """Let one second pass."""
+        if self._http2 is not None:
+            self._http2.sweep()
+            return
         self._seconds += 1
         if self._stuck_s is not None:
             self._stuck_s += 1
@@ -291,6 +322,9 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self, seconds: int) -> None:
         """Close a connection on which nothing has come for so long."""
+        if self._http2 is not None:
+            self._http2.close_if_idle(seconds)
+            return
         if self.is_idle and self._seconds >= seconds and self._transport is not None:
             self._transport.close()
 

@@ -7,10 +7,10 @@ import httptools
 import msgspec
 
 from servewell.core.catalog.key import Right
-from servewell.serving.protocols import azure, kserve_v1, mlflow, oip
+from servewell.serving.protocols import azure, documents, grpc, kserve_v1, mlflow, oip
 from servewell.serving.protocols.dialect import Dialect, Kind, Route
 
-LIVE_PATH: Final = b"/v2/health/live"
+LIVE_PATHS: Final = {b"/v2/health/live": oip.LIVE} | grpc.LIVE
 METRICS: Final = Route(Kind.METRICS, oip.DIALECT, right=Right.OBSERVE, of_endpoint=False)
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
@@ -18,8 +18,16 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     mlflow.DIALECT,
     kserve_v1.DIALECT,
     azure.DIALECT,
+    grpc.DIALECT,
 )
-ROUTERS: Final = (oip.route, mlflow.route, kserve_v1.route, azure.route)
+ROUTERS: Final = (
+    oip.route,
+    mlflow.route,
+    kserve_v1.route,
+    azure.route,
+    grpc.route,
+    documents.route,
+)
 
 
 def route_of(url: bytes) -> Route | None:
@@ -41,7 +49,7 @@ def _route(parts: tuple[str, ...]) -> Route | None:
 
 
 def _of_endpoint(name: str, route: Route | None) -> Route | None:
-    """Return the route of a path that names no endpoint itself, for the endpoint of that name."""
-    if route is None or not route.of_endpoint or route.endpoint:
+    """Return the route of a path of one endpoint; the path itself may name it, too."""
+    if route is None or not route.of_endpoint or route.endpoint not in ("", name):
         return None
     return msgspec.structs.replace(route, endpoint=name)

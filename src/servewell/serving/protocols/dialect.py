@@ -156,6 +156,7 @@ class View:
     ready: bool  # whether this worker takes requests and each endpoint can answer
     endpoint: EndpointView | None  # that the path names; pages of an endpoint always have it
     endpoints: tuple[EndpointView, ...]  # that the key reaches
+    message: object = None  # what the connection made of the body, where it reads bodies
 
 
 Page = Callable[[View], Reply]
