@@ -16,7 +16,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 SLOT_BYTES: Final = 320
-SLOTS: Final = 16_384  # 5 MiB, sparse until used; one deployment takes about 60
+SLOTS: Final = 13_000  # 4 MiB, sparse until used; one deployment takes about 60
 HEAD: Final = Struct("<QQ")  # value, begun
 EXEMPLAR: Final = Struct("<16s16sQQ")  # trace id, prediction id, value, milliseconds
 CHECKSUM: Final = Struct("<I")
@@ -103,6 +103,27 @@ class Counters:
         self._map.close()
 
 
+class CountersView:
+    """The counters of another worker, as they are at the moment; nothing is written."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises: OSError; ValueError where it was made this moment and is still empty.
+        """
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.values = memoryview(self._map).cast("Q")
+        self._slots: dict[str, int] = {}
+
+    def slot(self, name: str) -> int | None:
+        """Return the place of a series in `values`, or None where there is none yet."""
+        if name not in self._slots:
+            for start, found in _names(self._map, len(self._slots)):
+                self._slots[found] = start // 8
+        return self._slots.get(name)
+
+
 def read_counters(path: Path) -> dict[str, int]:
     """Return the counters of a worker by name; none where there is no such file."""
     return {one.name: one.value for one in read_series(path)}
@@ -135,9 +156,9 @@ def _checksum(packed: bytes) -> bytes:
     return CHECKSUM.pack(zlib.crc32(packed))
 
 
-def _names(data: mmap.mmap) -> Iterator[tuple[int, str]]:
-    """Yield where each slot that is used begins, and its name."""
-    for start in range(0, len(data), SLOT_BYTES):
+def _names(data: mmap.mmap, first: int = 0) -> Iterator[tuple[int, str]]:
+    """Yield where each slot that is used begins, from the slot `first` on, and its name."""
+    for start in range(first * SLOT_BYTES, len(data), SLOT_BYTES):
         length = data[start + LENGTH_AT]
         if length == 0:
             return

@@ -183,7 +183,7 @@ METRICS: Final = (
     Metric(
         name=OVERFLOW,
         kind="counter",
-        about="Counts of series for which a worker has no room left; it has room for some 250 "
+        about="Counts of series for which a worker has no room left; it has room for some 200 "
         "deployments.",
     ),
 )

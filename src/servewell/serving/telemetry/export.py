@@ -42,6 +42,7 @@ class Exporter:
         self._resource = resource_of(worker)
         self._queue: deque[RequestFacts] = deque()
         self._closing = Event()
+        self._given_up = False
         self._thread = Thread(target=self._run, name="spans", daemon=True)
         self._thread.start()
 
@@ -61,13 +62,14 @@ class Exporter:
         """Send what is left, if that goes quickly; what does not go is lost."""
         self._closing.set()
         self._thread.join(CLOSE_S)
+        self._given_up = True
         self._meter.spans_dropped(len(self._queue), "exit")
 
     def _run(self) -> None:
         pause = PERIOD_S
         while not self._closing.wait(pause):
             pause = PERIOD_S if self._export() else min(2 * pause, BACK_OFF_S_MAX)
-        while self._queue and self._export():
+        while self._queue and not self._given_up and self._export():
             pass
 
     def _export(self) -> bool:
@@ -80,6 +82,10 @@ class Exporter:
         except SinkError as error:
             self._meter.spans_dropped(len(batch), error.reason)
             log.seldom("spans_lost", f"The collector takes no spans: {error}.", lost=len(batch))
+            return False
+        except Exception as error:  # noqa: BLE001  (a fault of ours ends these spans, not all to come)
+            self._meter.spans_dropped(len(batch), "rejected")
+            log.fault("spans_failed", "Spans could not be made.", error)
             return False
         finally:
             for _ in batch:

@@ -80,7 +80,7 @@ class Watch:
         self._slow_ns = int(telemetry.slow_ms * MILLISECOND_NS)
         self._ratio = telemetry.sample_ratio
         self._spans = spans
-        self._until_sample = self._gap()
+        self._until_sample = self.gap()
 
     def head(self, one: Watched) -> bytes:
         """Decide whether a request is sampled; return the header line of one that is."""
@@ -91,7 +91,7 @@ class Watch:
         else:
             self._until_sample -= 1
             if self._until_sample < 0:
-                self._until_sample = self._gap()
+                self._until_sample = self.gap()
                 one.sampled = True
         if one.sampled and one.prediction_id and self._spans is not None:
             trace_id = trace_id_of(one.headers, one.prediction_id)
@@ -139,7 +139,7 @@ class Watch:
                 ids=(trace_id, one.prediction_id),
             )
 
-    def _gap(self) -> int:
+    def gap(self) -> int:
         """Return how many requests come before the next that is sampled.
 
         Any number from 0 to twice the mean, so that the mean is right, and a rhythm of the callers
