@@ -6,7 +6,7 @@ Each step either goes on or raises a `RequestError`, which becomes the answer. N
 import itertools
 import os
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 from typing import Final
 
 from servewell import __version__
@@ -18,6 +18,7 @@ from servewell.serving.access import Gatekeeper
 from servewell.serving.answering import Answering
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.exchange import Exchange
+from servewell.serving.limits import Limiter, Moment
 from servewell.serving.protocols.compression import inflated
 from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Route, View
 from servewell.serving.refusals import (
@@ -60,6 +61,7 @@ class RequestPath:
         pepper: bytes,
         redaction_key: bytes,
         counters: Path,
+        limits: Limiter,
     ) -> None:
         self._turns = turns
         self._answering = answering
@@ -68,6 +70,7 @@ class RequestPath:
         self._pepper = pepper
         self._redaction_key = redaction_key
         self._counters = counters
+        self._limits = limits
         self._process = os.urandom(4).hex()
         self._numbers = itertools.count()
         self._draws = int.from_bytes(os.urandom(8), "little")
@@ -77,6 +80,11 @@ class RequestPath:
         """Serve from this table from now on. Requests that are under way keep the old one."""
         self.table = table
         self._gatekeeper = Gatekeeper(table.grants, self._pepper)
+        self._limits.serve(
+            table.grants.values(),
+            [(one.name, one.policy) for one in table.endpoints.values()],
+            perf_counter(),
+        )
         self._turns.serve(
             served for one in table.endpoints.values() for served in one.deployments.values()
         )
@@ -159,6 +167,8 @@ class RequestPath:
             raise _endpoint_unknown()
         exchange.known_endpoint = name
         exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
+        if self._limits.active and route.kind is Kind.INFER:
+            self._limits.take_request(grant.id, name, Moment(perf_counter(), now))
 
     def _identify(self, exchange: Exchange, now: float) -> Grant:
         exchange.grant = grant = self._gatekeeper.grant(exchange.headers, now, exchange.caller.peer)
@@ -206,6 +216,9 @@ class RequestPath:
         )
         if decoded.timeout_us or decoded.priority is not None:
             take_body_wishes(exchange, decoded)
+        if self._limits.active and exchange.grant is not None:
+            moment = Moment(perf_counter(), exchange.time_ns / NANOSECONDS)
+            self._limits.take_rows(exchange.grant.id, endpoint.name, decoded.rows, moment)
         exchange.queued_at = perf_counter_ns()
         exchange.decode_ns = exchange.queued_at - exchange.started_at
         self._turns.predict(exchange, served, decoded)

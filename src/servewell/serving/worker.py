@@ -29,8 +29,10 @@ from servewell.ports.snapshots import Snapshots, WorkerReport
 from servewell.serving.answering import Answering
 from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
+from servewell.serving.crash_notes import CrashNotes
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.heads import Heads
+from servewell.serving.limits import Limiter
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Shelf
@@ -141,6 +143,7 @@ class Worker:
             pepper=parts.secrets.get("pepper"),
             redaction_key=parts.secrets.get("redaction"),
             counters=parts.runtime_dir,
+            limits=_limiter(parts),
         )
         self._loader = Loader(_shelf(parts), meter=self._meter)
         self._heads = Heads()
@@ -196,7 +199,8 @@ class Worker:
         """Load the snapshot where it has changed, or where it could not be loaded before."""
         if self._polls_until_retry is not None:
             self._polls_until_retry -= 1
-        if self._parts.snapshots.token() != self._token or self._polls_until_retry == 0:
+        changed = self._parts.snapshots.token() != self._token or self._loader.ailing
+        if changed or self._polls_until_retry == 0:
             await self._load()
             await self._report()
 
@@ -262,6 +266,7 @@ class Worker:
             ready=table.complete and table.version > 0 and not self._answering.draining,
             fault=" ".join(one for one in (self._fault, self._tls and self._tls.fault) if one),
             at=self._parts.clock.now(),
+            quarantined=self._loader.quarantined,
         )
         await asyncio.to_thread(self._parts.snapshots.report, report)
 
@@ -269,6 +274,7 @@ class Worker:
         for connection in tuple(self._reception.connections):
             connection.sweep()
         self._recorder.tick()
+        await asyncio.to_thread(self._loader.rest)
         self._beat()
         self._reception.open()
         await self._refresh_tls()
@@ -328,8 +334,16 @@ def _shelf(parts: WorkerParts) -> Shelf:
         blobs=parts.blobs,
         signer=parts.signer,
         predictors=parts.predictors,
+        notes=_notes(parts),
         worker=parts.index,
     )
+
+
+def _notes(parts: WorkerParts) -> CrashNotes:
+    try:
+        return CrashNotes(parts.runtime_dir, parts.index, now=parts.clock.now())
+    except OSError as error:
+        raise _uncounted(parts, error) from error
 
 
 def _counters_path(parts: WorkerParts) -> Path:
@@ -341,9 +355,19 @@ def _counters(parts: WorkerParts) -> Counters:
         parts.runtime_dir.mkdir(parents=True, exist_ok=True)
         return Counters(_counters_path(parts), now=parts.clock.now)
     except OSError as error:
-        raise WorkerStartError(
-            f"Worker {parts.index} cannot start.",
-            why=f"its counters in `{parts.runtime_dir}` cannot be opened: {error.strerror}",
-            fix="make room on the disk, or make the folder writable; `servewell doctor` checks "
-            "both",
-        ) from error
+        raise _cannot_start(parts, error) from error
+
+
+def _limiter(parts: WorkerParts) -> Limiter:
+    try:
+        return Limiter(parts.runtime_dir, worker=parts.index)
+    except OSError as error:
+        raise _cannot_start(parts, error) from error
+
+
+def _cannot_start(parts: WorkerParts, error: OSError) -> WorkerStartError:
+    return WorkerStartError(
+        f"Worker {parts.index} cannot start.",
+        why=f"its files in `{parts.runtime_dir}` cannot be opened: {error.strerror}",
+        fix="make room on the disk, or make the folder writable; `servewell doctor` checks both",
+    )
