@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.snapshot import Snapshot
+from servewell.ports.snapshots import Quarantined
+from servewell.serving.crash_notes import MARK_DIGITS
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Package, Shelf, load_package
 from servewell.serving.runtimes.model import ModelUnusableError
+from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
 from servewell.serving.table import Table
 
@@ -40,6 +43,8 @@ class Loader:
         self._shelf = shelf
         self._meter = meter
         self._packages: dict[Proof, Package] = {}
+        self._blamed = dict(shelf.notes.blamed)  # by mark, until it is known which trial it was
+        self._refused: dict[tuple[str, int], str] = {}  # package and trial -> why
 
     def load(self, snapshot: Snapshot, serving: Table) -> Loaded:
         """Return the table of a snapshot.
@@ -52,7 +57,8 @@ class Loader:
         attempt = _Attempt()
         for endpoint in snapshot.endpoints:
             self._load_endpoint(endpoint, serving, attempt)
-        retired = [one for proof, one in self._packages.items() if proof not in attempt.packages]
+        kept = set(attempt.packages.values())
+        retired = [one for one in self._packages.values() if one not in kept]
         self._packages = attempt.packages
         table = Table(
             version=serving.version if attempt.held_back else snapshot.version,
@@ -61,6 +67,25 @@ class Loader:
             complete=attempt.complete,
         )
         return Loaded(table=table, faults=tuple(attempt.faults), retired=tuple(retired))
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """What this worker runs no more."""
+        return tuple(
+            Quarantined(package=package, trial=trial, because=because)
+            for (package, trial), because in self._refused.items()
+        )
+
+    @property
+    def ailing(self) -> bool:
+        """Whether a model has been put in quarantine since the last table."""
+        return any(one.quarantine for one in self._packages.values())
+
+    def rest(self) -> None:
+        """Let go of the models that are loaded on demand, and idle."""
+        for package in tuple(self._packages.values()):
+            if isinstance(package.model, OnDemandModel):
+                package.model.rest()
 
     def close(self) -> None:
         """Let go of every model."""
@@ -71,7 +96,7 @@ class Loader:
         served, lacking = [], False
         for deployment in endpoint.deployments if endpoint.loaded else ():
             try:
-                package = self._package(deployment, attempt)
+                package = self._package(deployment, endpoint.policy.idle_s, attempt)
             except ModelUnusableError as error:
                 attempt.faults.append(f"{error.what} {error.why}.")
                 lacking = lacking or deployment.share_bp > 0
@@ -79,7 +104,7 @@ class Loader:
             meter = self._meter.deployment(endpoint.name, deployment.name)
             served.append(Served(endpoint, deployment, package=package, meter=meter))
         before = serving.endpoints.get(endpoint.name)
-        if lacking and before is not None and before.ready:
+        if lacking and before is not None and before.ready and not _ails(before):
             attempt.held_back = True
             attempt.endpoints[endpoint.name] = before
             for one in before.deployments.values():
@@ -88,10 +113,33 @@ class Loader:
         attempt.complete = attempt.complete and not lacking
         attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
 
-    def _package(self, deployment: Deployment, attempt: _Attempt) -> Package:
+    def _package(self, deployment: Deployment, idle_s: float | None, attempt: _Attempt) -> Package:
         proof = (deployment.package, deployment.package_signature)
         package = attempt.packages.get(proof) or self._packages.get(proof)
-        if package is None:
-            package = load_package(deployment, self._shelf)
+        self._refuse_quarantined(deployment, package)
+        if package is None or package.quarantine or package.idle_s != idle_s:
+            package = load_package(deployment, self._shelf, idle_s=idle_s)
         attempt.packages[proof] = package
         return package
+
+    def _refuse_quarantined(self, deployment: Deployment, package: Package | None) -> None:
+        """Refuse what has ended its process too often, unless it was deployed again since.
+
+        Raises: ModelUnusableError.
+        """
+        trial = (deployment.package, deployment.trial)
+        because = package.quarantine if package and package.trial == deployment.trial else ""
+        because = because or self._blamed.pop(deployment.package[:MARK_DIGITS], "")
+        if because:
+            self._refused[trial] = because
+        refused = deployment.quarantined or self._refused.get(trial)
+        if refused:
+            raise ModelUnusableError(
+                f"The deployment `{deployment.name}` is in quarantine.",
+                why=refused,
+                fix="correct the model and bring it up as a new version",
+            )
+
+
+def _ails(endpoint: ServedEndpoint) -> bool:
+    return any(one.package.quarantine for one in endpoint.deployments.values())

@@ -1,7 +1,12 @@
 """What a caller is told where the model did not answer."""
 
 from servewell.serving.refusals import ModelFailedError, RequestError
-from servewell.serving.runtimes.model import ModelBusyError, ModelRunError, ModelSlowError
+from servewell.serving.runtimes.model import (
+    ModelAbsentError,
+    ModelBusyError,
+    ModelRunError,
+    ModelSlowError,
+)
 
 
 class ModelRestartingError(RequestError):
@@ -30,6 +35,12 @@ class ModelTooSlowError(RequestError):
     code = "SW-361"
 
 
+class ModelNotLoadedError(RequestError):
+    """The model is loaded on demand, and cannot be loaded."""
+
+    code = "SW-362"
+
+
 def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
     """Return what the caller of one request is told of a failure of the model."""
     if isinstance(error, ModelBusyError):
@@ -41,6 +52,13 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
             fix="send fewer rows at once, allow the request more time, or raise "
             "`predictor.timeout_ms` of the workload",
         )
+    if isinstance(error, ModelAbsentError):
+        return ModelNotLoadedError(
+            "The model could not be loaded.",
+            why=str(error),
+            fix="the operator finds the cause with `servewell status` and `servewell logs`; "
+            "`servewell rollback` returns to the deployment before it",
+        )
     return ModelFailedError(
         f"The model failed on this request, prediction `{prediction_id}`.",
         why=f"it raised {error}, {_where(error)}",
@@ -51,7 +69,7 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
 
 def concerns_all(error: ModelRunError) -> bool:
     """Whether a failure has nothing to do with the rows: each alone would fail again."""
-    return isinstance(error, ModelBusyError | ModelSlowError)
+    return isinstance(error, ModelBusyError | ModelSlowError | ModelAbsentError)
 
 
 def _where(error: ModelRunError) -> str:

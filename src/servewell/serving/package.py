@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,9 +14,11 @@ from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.predictors import Predictors
 from servewell.ports.signer import Signer
+from servewell.serving.crash_notes import CrashNotes, NotedSession, mark_of
 from servewell.serving.protocols.dialect import Reader
 from servewell.serving.routes import DIALECTS
 from servewell.serving.runtimes.model import Model, ModelUnusableError
+from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.runtimes.onnx import OnnxModel
 from servewell.serving.runtimes.python import PythonModel
 from servewell.serving.tensors import Gatherer
@@ -34,6 +36,14 @@ class Package:
     gatherer: Gatherer
     batches: bool  # whether rows of several requests fit in one array
     latencies: Latencies = ()  # of its first calls
+    idle_s: float | None = None  # where it is loaded on demand
+    trial: int = 0  # of the deployment that it was loaded for
+
+    @property
+    def quarantine(self) -> str:
+        """Why the model is not run any more, or nothing."""
+        model = self.model.model if isinstance(self.model, OnDemandModel) else self.model
+        return model.quarantine if isinstance(model, PythonModel) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +53,24 @@ class Shelf:
     blobs: Blobs
     signer: Signer
     predictors: Predictors
+    notes: CrashNotes
     worker: int
 
 
-def load_package(deployment: Deployment, shelf: Shelf) -> Package:
+def load_package(deployment: Deployment, shelf: Shelf, *, idle_s: float | None = None) -> Package:
     """Verify a package, load its model and warm it up. What was verified is what is loaded.
+
+    With `idle_s` all but the manifest waits for the first request.
 
     Raises: ModelUnusableError.
     """
     try:
         manifest = manifest_from(_verified(deployment, shelf))
-        return _warm(_package(deployment, manifest.signature, _model(manifest, deployment, shelf)))
+        if idle_s is not None:
+            model = _on_demand(manifest, deployment, shelf, idle_s=idle_s)
+            return _package(deployment, manifest.signature, model, idle_s=idle_s)
+        loaded, latencies = _warm(manifest, deployment, shelf)
+        return _package(deployment, manifest.signature, loaded, latencies=latencies)
     except msgspec.DecodeError as error:
         raise _refused(deployment, f"its manifest cannot be read ({error})") from error
     except ModelUnusableError as error:
@@ -72,9 +89,37 @@ def _verified(deployment: Deployment, shelf: Shelf) -> bytes:
     return content
 
 
+def _on_demand(
+    manifest: Manifest, deployment: Deployment, shelf: Shelf, *, idle_s: float
+) -> OnDemandModel:
+    def load() -> Model:
+        try:
+            return _warm(manifest, deployment, shelf)[0]
+        except ModelUnusableError:
+            raise
+        except ServewellError as error:
+            raise _refused(deployment, f"{error.what} {error.why}") from error
+
+    return OnDemandModel(load, manifest.signature, idle_s=idle_s)
+
+
+def _warm(manifest: Manifest, deployment: Deployment, shelf: Shelf) -> tuple[Model, Latencies]:
+    model = _model(manifest, deployment, shelf)
+    try:
+        return model, warm_up(model, manifest.signature)
+    except BaseException:
+        model.close()
+        raise
+
+
 def _model(manifest: Manifest, deployment: Deployment, shelf: Shelf) -> Model:
     if manifest.predictor is None:
-        return OnnxModel(shelf.blobs.read(manifest.artifact), manifest.signature)
+        mark = mark_of(deployment.package)
+        return OnnxModel(
+            shelf.blobs.read(manifest.artifact),
+            manifest.signature,
+            noted=lambda session: NotedSession(session, shelf.notes, mark),
+        )
     log = f"{deployment.model}-{deployment.version}-worker-{shelf.worker}"
     archive = shelf.blobs.path(manifest.artifact)
     host = shelf.predictors.open(archive, manifest.predictor, log=log)
@@ -85,15 +130,14 @@ def _model(manifest: Manifest, deployment: Deployment, shelf: Shelf) -> Model:
         raise
 
 
-def _warm(package: Package) -> Package:
-    try:
-        return replace(package, latencies=warm_up(package.model, package.signature))
-    except BaseException:
-        package.model.close()
-        raise
-
-
-def _package(deployment: Deployment, signature: Signature, model: Model) -> Package:
+def _package(
+    deployment: Deployment,
+    signature: Signature,
+    model: Model,
+    *,
+    latencies: Latencies = (),
+    idle_s: float | None = None,
+) -> Package:
     return Package(
         digest=deployment.package,
         signature=signature,
@@ -101,6 +145,9 @@ def _package(deployment: Deployment, signature: Signature, model: Model) -> Pack
         readers={one.name: one.reader(signature) for one in DIALECTS},
         gatherer=Gatherer(signature),
         batches=not any(-1 in one.row_shape for one in signature.inputs),
+        latencies=latencies,
+        idle_s=idle_s,
+        trial=deployment.trial,
     )
 
 

@@ -282,6 +282,7 @@ STATUS: Final[dict[str, int]] = {
     "SW-352": 429,
     "SW-360": 503,  # those of `model_failures`
     "SW-361": 504,
+    "SW-362": 503,
     "SW-365": 401,
     "SW-366": 401,
     "SW-367": 400,
@@ -300,4 +301,5 @@ HEADERS: Final[dict[str, bytes]] = {
     "SW-325": b"retry-after: 5\r\n",
     "SW-365": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-366": b'www-authenticate: Bearer realm="servewell"\r\n',
+    "SW-362": b"retry-after: 5\r\n",
 }

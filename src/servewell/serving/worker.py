@@ -343,7 +343,7 @@ def _notes(parts: WorkerParts) -> CrashNotes:
     try:
         return CrashNotes(parts.runtime_dir, parts.index, now=parts.clock.now())
     except OSError as error:
-        raise _uncounted(parts, error) from error
+        raise _cannot_start(parts, error) from error
 
 
 def _counters_path(parts: WorkerParts) -> Path:

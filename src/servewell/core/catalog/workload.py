@@ -455,6 +455,24 @@ class EndpointRules:
     limits: Annotated[
         LimitRules, Meta(description="What all callers of the endpoint together may ask for.")
     ] = field(default_factory=LimitRules)
+    load: Annotated[
+        Literal["always", "on-demand"],
+        Meta(
+            description="When workers hold the models in memory: `always`, or `on-demand` from "
+            "the first request, which waits for it, until nobody has asked for `idle_s`.",
+            examples=["on-demand"],
+        ),
+    ] = "always"
+    idle_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=604_800,
+            description="Seconds without a request after which a model that is loaded on demand "
+            "leaves memory.",
+            examples=[300],
+        ),
+    ] = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

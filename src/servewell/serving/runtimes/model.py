@@ -52,6 +52,10 @@ class ModelSlowError(ModelRunError):
     """The model did not answer in its time. Other rows of the batch have lost theirs too."""
 
 
+class ModelAbsentError(ModelRunError):
+    """The model was to be loaded for this call, and cannot be. Its message may be told."""
+
+
 class Model(Protocol):
     """One loaded model. `run` may be called from several threads."""
 

@@ -1,7 +1,7 @@
 """Models in ONNX, run by ONNX Runtime on one thread."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 import onnxruntime
 
@@ -9,6 +9,22 @@ from servewell.core.catalog.signature import Signature
 from servewell.serving.runtimes.model import Array, ModelRunError, ModelUnusableError
 
 FATAL: Final = 4  # severity of what is logged: other messages may hold values of a request
+
+
+class Session(Protocol):
+    """What runs a graph, as ONNX Runtime's `InferenceSession` does."""
+
+    def run(
+        self,
+        wanted: Sequence[str],
+        feed: Mapping[str, Array],
+        options: onnxruntime.RunOptions | None = None,
+    ) -> list[Array]:
+        """Return the wanted outputs."""
+        ...
+
+
+Noted = Callable[[Session], Session]
 
 
 class OnnxModel:
@@ -20,15 +36,17 @@ class OnnxModel:
 
     may_block = False
 
-    def __init__(self, data: bytes, signature: Signature) -> None:
+    def __init__(self, data: bytes, signature: Signature, *, noted: Noted | None = None) -> None:
+        """`noted` notes what is run, for the case that the worker dies of it."""
         try:
-            self._session = onnxruntime.InferenceSession(
+            session = onnxruntime.InferenceSession(
                 data, _options(), providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             raise _unusable(f"ONNX Runtime refuses it ({type(error).__name__})") from error
         self.outputs = tuple(one.name for one in signature.outputs)
-        self._check(signature)
+        self._check(session, signature)
+        self._session = noted(session) if noted else session
 
     def run(
         self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
@@ -44,9 +62,9 @@ class OnnxModel:
     def close(self) -> None:
         """See `Model.close`: the session goes with its last user."""
 
-    def _check(self, signature: Signature) -> None:
-        inputs = {one.name for one in self._session.get_inputs()}
-        outputs = {one.name for one in self._session.get_outputs()}
+    def _check(self, session: onnxruntime.InferenceSession, signature: Signature) -> None:
+        inputs = {one.name for one in session.get_inputs()}
+        outputs = {one.name for one in session.get_outputs()}
         if inputs != {one.name for one in signature.inputs}:
             raise _unusable("its inputs are not those of its signature")
         if not outputs >= set(self.outputs):
@@ -56,7 +74,7 @@ class OnnxModel:
 class OnnxCall:
     """See `Call`. ONNX Runtime looks at the flag between two operators."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = FATAL
@@ -71,16 +89,15 @@ class OnnxCall:
 
 
 def _run(
-    session: onnxruntime.InferenceSession,
+    session: Session,
     feed: Mapping[str, Array],
     wanted: Sequence[str],
     options: onnxruntime.RunOptions | None = None,
 ) -> list[Array]:
     try:
-        arrays: list[Array] = session.run(wanted, feed, options)
+        return session.run(wanted, feed, options)
     except Exception as error:  # what a native library raises is not listed anywhere
         raise ModelRunError(type(error).__name__) from error
-    return arrays
 
 
 def _options() -> onnxruntime.SessionOptions:
