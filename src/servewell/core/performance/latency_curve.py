@@ -45,12 +45,13 @@ class LatencyCurve(msgspec.Struct, frozen=True, gc=False):
     def observed(self, rows: int, seconds: float) -> "LatencyCurve":
         """Return the curve after a call with `rows` >= 1 that took `seconds` > 0.
 
-        A call that took longer than `CLIP` times what was expected counts as that long, so that
-        one pause of the machine teaches little, and a model that became slow is known in a few
-        calls.
+        A call that took longer than `CLIP` times what was expected, or what its rows would take
+        at the mean so far, counts as that long: one pause of the machine teaches little, and a
+        model that became slow is known in a few calls.
         """
         if self.weight > 0:
-            seconds = min(seconds, CLIP * self.predicted_s(rows))
+            expected_s = max(self.predicted_s(rows), self.mean_s * rows / self.mean_rows)
+            seconds = min(seconds, CLIP * expected_s)
         weight = FORGETTING * self.weight + 1
         off_rows, off_s = rows - self.mean_rows, seconds - self.mean_s
         mean_rows = self.mean_rows + off_rows / weight
