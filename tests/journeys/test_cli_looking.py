@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -154,13 +155,21 @@ def test_usage_accounts_for_every_record(terminal: Terminal) -> None:
 
 
 def test_logs_are_shown_by_process(terminal: Terminal) -> None:
-    """All with their names, or one alone; a process that has none is said."""
+    """All with their names, or one alone; events as text, or whole; what has no log is said."""
+
+    def told_by(name: str) -> str:
+        return terminal.run("logs", name)[1]
+
     assert "supervisor  " in terminal.run("logs")[1]
     alone = terminal.run("logs", "supervisor", "-n", "1")[1]
     assert len(alone.splitlines()) == 1
     assert "serving on" in terminal.run("logs", "supervisor")[1]
     (line,) = terminal.run("logs", "supervisor", "-n", "1", "--json")[1].splitlines()
     assert json.loads(line)["process"] == "supervisor"
+    worker = next(name for name in ("worker-0", "worker-1") if "takes requests" in told_by(name))
+    assert re.search(r"Z info    The worker takes requests\. pid=\d+", told_by(worker))
+    lines = terminal.run("logs", worker, "--json")[1].splitlines()
+    assert "snapshot_loaded" in [json.loads(one).get("event") for one in lines]
     code, _, told = terminal.run("logs", "cook")
     assert (code, "worker-1" in told) == (2, True)
     code, _, told = terminal.run("logs", "--run", "unheard-of")

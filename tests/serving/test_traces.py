@@ -226,6 +226,27 @@ open_watch(Telemetry(otlp_endpoint="http://127.0.0.1:9"), meter=meter, worker=0)
     assert '"event": "spans_off"' in done.stderr
 
 
+def test_without_the_extra_no_fleet_starts() -> None:
+    """Whoever asks for spans is told what to install before anything is started."""
+    script = """
+import sys
+sys.modules["opentelemetry"] = None
+from servewell.adapters.embedded.fleet import refuse_missing_telemetry
+from servewell.core.catalog.workload import Telemetry
+from servewell.ports.fleet import FleetPlan, TelemetryMissingError
+plan = dict(host="", port=1, workers=1, drain_s=1, retention_days=1, record_bytes_max=1)
+refuse_missing_telemetry(FleetPlan(**plan))
+try:
+    refuse_missing_telemetry(FleetPlan(**plan, telemetry=Telemetry(otlp_endpoint="http://x")))
+except TelemetryMissingError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "SW-135" in done.stdout
+
+
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.7, 1.0])
 def test_the_share_is_kept(share: float) -> None:
     """Of many requests without a trace, the share that was asked for is sampled."""

@@ -1,12 +1,13 @@
 """`servewell logs`: what the processes and the training runs say."""
 
+import json
 import re
 import time
 from collections import deque
 from collections.abc import Iterable
 from io import SEEK_END
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -16,7 +17,9 @@ from servewell.flows.platform import Platform
 from servewell.ports.runs import RunMissingError
 
 LOOK_AGAIN_S: Final = 0.2
-STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+STAMP: Final = re.compile(r'(?:\{"time": ")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+EVENT_HEAD: Final = ("time", "level", "message")  # what a line for people begins with
+UNTOLD: Final = ("event", "worker")  # the message and the name of the process say it
 COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
@@ -71,8 +74,9 @@ def logs(
 ) -> int:
     """Show what the processes wrote: of PROCESS (supervisor, control, worker-0 …), or of all.
 
-    Lines that begin with a time are put in its order. `servewell models show NAME` names the run
-    that a model version came from.
+    Lines that begin with a time are put in its order. The events of a worker, which are JSON in its
+    file, are shown as text; `--json` shows them with all their fields. `servewell models show NAME`
+    names the run that a model version came from.
 
     Example: servewell logs worker-0 --follow
     """
@@ -121,20 +125,38 @@ def _merged(files: Iterable[tuple[str, list[str]]]) -> list[tuple[str, str]]:
         stamp = ""
         for line in lines:
             found = STAMP.match(line)
-            stamp = found[0] if found else stamp
+            stamp = found[1] if found else stamp
             stamped.append((stamp, name, line))
     return [(name, line) for _, name, line in sorted(stamped, key=lambda one: one[0])]
 
 
 def _show(session: Session, told: list[tuple[str, str]], *, single: bool) -> None:
     for name, line in told:
+        event = _event(line)
         if session.as_json:
-            click.echo(show.line({"process": name, "line": line}))
+            click.echo(show.line({"process": name, **(event or {"line": line})}))
         elif single:
-            click.echo(line)
+            click.echo(_for_people(event) if event else line)
         else:
             colour = COLOURS[sum(name.encode()) % len(COLOURS)]
-            click.echo(f"{click.style(f'{name:<10}', fg=colour)}  {line}")
+            told = _for_people(event) if event else line
+            click.echo(f"{click.style(f'{name:<10}', fg=colour)}  {told}")
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """Return the event that a line is, or None where it is anything else."""
+    try:
+        found = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.keys() >= set(EVENT_HEAD) else None
+
+
+def _for_people(event: dict[str, Any]) -> str:
+    """Return an event in one line: when, how bad, what, and the rest as `key=value`."""
+    time_, level, message = (json.dumps(str(event[key]))[1:-1] for key in EVENT_HEAD)
+    rest = (key for key in event if key not in (*EVENT_HEAD, *UNTOLD))
+    return " ".join([f"{time_} {level:<7} {message}", *(f"{one}={event[one]!r}" for one in rest)])
 
 
 def _text(line: bytes) -> str:

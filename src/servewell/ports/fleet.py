@@ -15,6 +15,12 @@ class PortTakenError(ServewellError):
     code = "SW-503"
 
 
+class TelemetryMissingError(ServewellError):
+    """Spans are to be exported, and the packages that make them are not installed."""
+
+    code = "SW-135"
+
+
 class NotServingError(ServewellError):
     """Nothing serves from this home, or its workers did not come up in time."""
 
@@ -59,7 +65,7 @@ class Fleet(Protocol):
 
         Returns once it has its port.
 
-        Raises: PortTakenError, NotServingError, StorageError.
+        Raises: PortTakenError, TelemetryMissingError, NotServingError, StorageError.
         """
         ...
 

@@ -5,8 +5,9 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
@@ -25,12 +26,19 @@ from servewell.adapters.embedded.processes import (
     spawn_session,
 )
 from servewell.ports.clock import Clock
-from servewell.ports.fleet import FleetPlan, FleetState, NotServingError, PortTakenError
+from servewell.ports.fleet import (
+    FleetPlan,
+    FleetState,
+    NotServingError,
+    PortTakenError,
+    TelemetryMissingError,
+)
 
 START_WITHIN_S: Final = 20.0
 LOOK_AGAIN_S: Final = 0.02
 LISTEN_BACKLOG: Final = 1_024
 LOG_BYTES_MAX: Final = 10_000_000
+SPANS_NEED: Final = ("opentelemetry.proto.collector", "opentelemetry.sdk")
 
 Content = TypeVar("Content")
 
@@ -92,6 +100,7 @@ class ProcessFleet:
 
     def start(self, plan: FleetPlan) -> FleetState:
         """See `Fleet.start`."""
+        refuse_missing_telemetry(plan)
         running = self.state()
         if running.supervisor is not None:
             return self._started(running.supervisor)
@@ -203,6 +212,26 @@ def only_supervisor(files: FleetFiles) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
+
+
+def refuse_missing_telemetry(plan: FleetPlan) -> None:
+    """Refuse to export spans without the packages that make them.
+
+    Raises: TelemetryMissingError.
+    """
+    if plan.telemetry.otlp_endpoint and not _is_installed(SPANS_NEED):
+        raise TelemetryMissingError(
+            "Spans cannot be exported.",
+            why="`telemetry.otlp_endpoint` is set, and OpenTelemetry is not installed here",
+            fix="install `servewell[telemetry]`, or take the key out of the workload",
+        )
+
+
+def _is_installed(modules: Iterable[str]) -> bool:
+    try:
+        return all(find_spec(one) is not None for one in modules)
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def refuse_taken_port(files: FleetFiles, plan: FleetPlan) -> None:
