@@ -139,8 +139,8 @@ def _show(session: Session, told: list[tuple[str, str]], *, single: bool) -> Non
             click.echo(_for_people(event) if event else line)
         else:
             colour = COLOURS[sum(name.encode()) % len(COLOURS)]
-            told = _for_people(event) if event else line
-            click.echo(f"{click.style(f'{name:<10}', fg=colour)}  {told}")
+            words = _for_people(event) if event else line
+            click.echo(f"{click.style(f'{name:<10}', fg=colour)}  {words}")
 
 
 def _event(line: str) -> dict[str, Any] | None:
