@@ -19,6 +19,7 @@ from servewell.settings import Settings, read_settings
 if TYPE_CHECKING:
     from servewell.adapters.embedded.database import Database
     from servewell.ports.blobs import Blobs
+    from servewell.ports.certificates import Certificates
     from servewell.ports.clock import Clock
     from servewell.ports.datasets import Datasets
     from servewell.ports.door import Door
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from servewell.ports.history import History
     from servewell.ports.ids import Ids
     from servewell.ports.keys import Keys
+    from servewell.ports.load_generator import LoadGenerator
     from servewell.ports.machine import Machine
     from servewell.ports.optimiser import Optimiser
     from servewell.ports.predictors import Predictors
@@ -193,6 +195,12 @@ class EmbeddedPlatform:
         return ProcessFleet(self._home, clock=self.clock)
 
     @cached_property
+    def certificates(self) -> "Certificates":
+        from servewell.adapters.embedded.certificates import FileCertificates
+
+        return FileCertificates(self._home / "tls", clock=self.clock)
+
+    @cached_property
     def machine(self) -> "Machine":
         from servewell.adapters.embedded.machine import LocalMachine
 
@@ -204,15 +212,24 @@ class EmbeddedPlatform:
 
         return YamlWorkloadFiles()
 
+    @cached_property
+    def load_generator(self) -> "LoadGenerator":
+        from servewell.adapters.embedded.load.generator import ProcessLoadGenerator
+
+        return ProcessLoadGenerator()
+
     def door(self, key: str, *, url: str = "") -> "Door":
         """See `Platform.door`."""
         from servewell.adapters.embedded.door import HttpDoor, door_at
+        from servewell.adapters.embedded.trust import trust_elsewhere, trust_in_home
 
-        if url:
-            return door_at(url, key)
         plan = self.fleet.state().plan
-        host, port = (plan.host, plan.port) if plan else (DEFAULT_HOST, DEFAULT_PORT)
-        return HttpDoor(host, port, key)
+        if url:
+            return door_at(url, key, trust=trust_elsewhere(self._home / "tls" / "ca.pem"))
+        if plan is None:
+            return HttpDoor(DEFAULT_HOST, DEFAULT_PORT, key)
+        trust = None if plan.tls is None else trust_in_home(plan.tls)
+        return door_at(plan.origin, key, trust=trust)
 
 
 def open_platform(home: Path | None = None) -> EmbeddedPlatform:
@@ -286,11 +303,19 @@ def job(arguments: list[str]) -> int:
     return run_job(Path(arguments[0]), time_stages)
 
 
+def load(_: list[str]) -> int:
+    """Send the load that is told on standard input."""
+    from servewell.adapters.embedded.load.process import main as send
+
+    return send()
+
+
 PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
     "worker": worker,
     "control": control,
     "supervisor": supervisor,
     "job": job,
+    "load": load,
 }
 
 

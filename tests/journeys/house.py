@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -122,9 +123,19 @@ class House:
         named |= {f"worker-{one['worker']}": one["pid"] for one in status["workers"]}
         return {name: pid for name, pid in named.items() if pid}
 
+    def connection(self) -> http.client.HTTPSConnection:
+        """Return a connection that believes the workers of this home alone."""
+        context = ssl.create_default_context(cafile=self.authority)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
+
+    @property
+    def authority(self) -> Path:
+        """Who signed the certificate of the workers."""
+        return self.home / "tls" / "ca.pem"
+
     def ask(self, key: str, *, x: float = 1.0, **headers: str) -> tuple[int, dict[str, Any]]:
         """Send one row over a new connection; return the status and the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = self.connection()
         try:
             return ask_over(connection, key, x=x, headers=headers)
         finally:
@@ -281,7 +292,7 @@ class Load:
         eventually(lambda: len(self.answers) >= wanted, within_s=30)
 
     def _call(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.house.port, timeout=10)
+        connection = self.house.connection()
         while not self._stop.is_set():
             try:
                 status, answer = ask_over(connection, self.key, x=1.0, headers={})

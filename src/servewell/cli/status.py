@@ -87,7 +87,7 @@ def _word(report: WorkerReport | None) -> str:
 def _show_endpoints(state: FleetState, snapshot: Snapshot | None) -> None:
     endpoints: tuple[Endpoint, ...] = snapshot.endpoints if snapshot else ()
     plan = state.plan
-    where = f"http://{plan.host}:{plan.port}/v2/models/" if plan else ""
+    where = f"{plan.origin}/v2/models/" if plan else ""
     rows = [(one.name, describe(one.traffic), f"{where}{one.name}") for one in endpoints]
     show.table(("endpoint", "traffic", "address"), rows, empty="No endpoint yet.")
     for endpoint in endpoints:

@@ -1,5 +1,6 @@
 """`servewell up`: from a workload file to a served model."""
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -96,6 +97,7 @@ def _show(session: Session, done: BroughtUp, *, detach: bool) -> None:
     if done.key is not None:
         click.echo(f"  key      {click.style(done.key.key, bold=True)}")
         click.echo("           shown this once; `servewell keys` makes, rotates and revokes keys")
+    _show_trust(done)
     click.echo(f"  version  {done.version.name}, {_proof(done)}")
     click.echo(f"  answer   {_answer(done)}")
     if done.plan_differs:
@@ -107,6 +109,20 @@ def _show(session: Session, done: BroughtUp, *, detach: bool) -> None:
     click.echo("           " + f"servewell records {name}    servewell rollback {name}")
     last = "servewell down" if detach else "Ctrl-C, or `servewell down`, drains and stops"
     click.echo("           " + last)
+
+
+def _show_trust(done: BroughtUp) -> None:
+    """Say how a caller knows that it speaks to these workers."""
+    if done.tls is None or done.certificate is None:
+        return
+    trusted = done.tls.authority or done.tls.certificate
+    click.echo(f"  trust    {trusted}")
+    click.echo(f"           SHA-256 of the certificate {done.certificate.fingerprint}")
+    if done.key is not None and done.tls.authority:
+        click.echo(
+            f"  curl     curl --cacert {shlex.quote(trusted)} -H "
+            f"'Authorization: Bearer {done.key.key}' {done.url}"
+        )
 
 
 def _proof(done: BroughtUp) -> str:
@@ -128,6 +144,8 @@ def _as_value(done: BroughtUp) -> dict[str, object]:
     return {
         "endpoint": done.endpoint.name,
         "url": done.url,
+        "trust": done.tls and (done.tls.authority or done.tls.certificate),
+        "certificate": done.certificate,
         "key": done.key.key if done.key else None,
         "dataset": done.dataset,
         "version": done.version.name,

@@ -11,7 +11,8 @@ from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
 from servewell.core.catalog.limits import Limits
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.signature import example_row
-from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.tls import Clients, TlsFiles
+from servewell.core.catalog.workload import Serving, Workload
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
@@ -26,6 +27,7 @@ from servewell.flows.make_model import (
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.release import carry_out
+from servewell.ports.certificates import Shown
 from servewell.ports.door import Answer
 from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
@@ -53,6 +55,8 @@ class BroughtUp:
     made: RunDecision
     endpoint: Endpoint
     url: str
+    tls: TlsFiles | None  # None for plain HTTP
+    certificate: Shown | None  # the one that callers see
     key: IssuedKey | None  # only where this endpoint had none
     fleet: FleetState
     plan_differs: bool  # what runs was started with other serving rules
@@ -65,6 +69,8 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
 
     Raises: whatever a step raises; what was done before it stays done.
     """
+    plan = plan_for(platform, workload, folder)
+    _protect(platform, plan)
     report("data", "reading")
     dataset = keep_dataset(platform, workload, folder)
     report("data", _about(dataset))
@@ -75,12 +81,11 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
     endpoint = _ensure_served(platform, workload, made.version, report=report)
     door_key = operator_key(platform)
     snapshot = publish_snapshot(platform)
-    plan = plan_for(workload)
-    report("workers", f"starting {plan.workers} on {plan.host}:{plan.port}")
+    report("workers", f"starting {plan.workers} on {plan.origin}")
     running = platform.fleet.start(plan).plan or plan
     wait_ready(platform, snapshot.version)
     fleet = platform.fleet.state()
-    report("workers", f"{len(fleet.workers)} ready on {running.host}:{running.port}")
+    report("workers", f"{len(fleet.workers)} ready on {running.origin}")
     row = example_row(made.version.manifest.signature)
     columns = {name: [value] for name, value in row.items()}
     answer = platform.door(door_key).predict(endpoint.name, dict(columns))
@@ -93,7 +98,9 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
         version=made.version,
         made=made.decision,
         endpoint=endpoint,
-        url=f"http://{running.host}:{running.port}/v2/models/{endpoint.name}",
+        url=f"{running.origin}/v2/models/{endpoint.name}",
+        tls=running.tls,
+        certificate=None if running.tls is None else platform.certificates.shown(running.tls),
         key=key,
         fleet=fleet,
         plan_differs=running != plan,
@@ -110,8 +117,8 @@ def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[
     dataset = foresee_dataset(platform, workload, folder)
     model = foresee_model(platform, workload, folder)
     endpoint = _endpoint_of(platform, workload)
-    plan, state = plan_for(workload), platform.fleet.state()
-    start = f"start {plan.workers} on {plan.host}:{plan.port}"
+    plan, state = plan_for(platform, workload, folder), platform.fleet.state()
+    start = f"start {plan.workers} on {plan.origin}"
     return [
         ("data", _about(dataset) if dataset is None or dataset.number else "keep a new version"),
         ("model", f"{'make' if model.needed else 'keep'} it: {model.because}"),
@@ -131,18 +138,58 @@ def _foreseen_traffic(endpoint: Endpoint | None, workload: Workload, *, new_vers
     return f"keep {name}{rules}: a version that it has gets no traffic by this"
 
 
-def plan_for(workload: Workload) -> FleetPlan:
-    """Return what the supervisor is to keep running for a workload."""
+def plan_for(platform: Platform, workload: Workload, folder: Path) -> FleetPlan:
+    """Return what the supervisor is to keep running for the workload in a folder.
+
+    Raises: HostnameInvalidError.
+    """
     serving, records = workload.serving, workload.records
     return FleetPlan(
         host=serving.host,
         port=serving.port,
         workers=serving.workers,
         drain_s=serving.drain_s,
+        lame_duck_s=serving.lame_duck_s,
+        tls=tls_for(platform, serving, folder),
         retention_days=records.retention_days,
         record_bytes_max=records.bytes_max,
         telemetry=workload.telemetry,
     )
+
+
+def tls_for(platform: Platform, serving: Serving, folder: Path) -> TlsFiles | None:
+    """Return the files by which the workers speak TLS; None where they speak plain HTTP.
+
+    Raises: HostnameInvalidError.
+    """
+    tls = serving.tls
+    if tls.mode == "off":
+        return None
+    own = platform.certificates.own((serving.host, *(tls.hostnames or ())))
+    clients, authority = Clients(tls.clients), _path(folder, tls.client_ca)
+    if tls.mode == "self-made":
+        return replace(own, clients=clients, client_ca=authority)
+    return TlsFiles(
+        certificate=_path(folder, tls.certificate),
+        key=_path(folder, tls.key),
+        clients=clients,
+        client_ca=authority,
+        operator=own.operator,
+        operator_ca=own.operator_ca,
+    )
+
+
+def _path(folder: Path, written: str | None) -> str:
+    return "" if written is None else str((folder / written).absolute())
+
+
+def _protect(platform: Platform, plan: FleetPlan) -> None:
+    """Make the certificate of what is to be started, or examine it.
+
+    Raises: CertificateFaultsError, StorageError.
+    """
+    if plan.tls is not None and platform.fleet.state().supervisor is None:
+        platform.certificates.ensure(plan.tls)
 
 
 def policy_for(workload: Workload) -> EndpointPolicy:

@@ -19,6 +19,7 @@ QUARANTINE_EVERY_S: Final = 0.5
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
+RENEW_EVERY_S: Final = 3_600.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
 
@@ -30,6 +31,7 @@ def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
         _publish: PUBLISH_EVERY_S,
         _compact: COMPACT_EVERY_S,
         _sweep: SWEEP_EVERY_S,
+        _renew: RENEW_EVERY_S,
     }
     due = dict.fromkeys(duties, 0.0)
     while not stopping():
@@ -72,3 +74,8 @@ def _sweep(platform: Platform) -> None:
             retention_days=plan.retention_days,
             bytes_max=plan.record_bytes_max,
         )
+
+
+def _renew(platform: Platform) -> None:
+    """Renew the home's own certificate in time; workers take it up by themselves."""
+    platform.certificates.renew()

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from servewell.ports.blobs import Blobs
+from servewell.ports.certificates import Certificates
 from servewell.ports.clock import Clock
 from servewell.ports.datasets import Datasets
 from servewell.ports.door import Door
@@ -13,6 +14,7 @@ from servewell.ports.fleet import Fleet
 from servewell.ports.history import History
 from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
+from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.optimiser import Optimiser
 from servewell.ports.records import Records
@@ -75,6 +77,10 @@ class Platform(Protocol):
     def errands(self) -> Errands: ...
     @property
     def fleet(self) -> Fleet: ...
+    @property
+    def certificates(self) -> Certificates: ...
+    @property
+    def load_generator(self) -> LoadGenerator: ...
     @property
     def machine(self) -> Machine: ...
     @property

@@ -43,6 +43,12 @@ class AnswerInvalidError(ServewellError):
     code = "SW-332"
 
 
+class CertificateNotTrustedError(ServewellError):
+    """What answers at the address shows a certificate that is not believed here."""
+
+    code = "SW-132"
+
+
 class AddressInvalidError(ServewellError):
     """The address of an endpoint is not a URL that can be used."""
 
@@ -72,18 +78,23 @@ class Door(Protocol):
     def metadata(self, endpoint: str, *, deployment: str | None = None) -> dict[str, Any]:
         """Return the model metadata of an endpoint, or of the `deployment` that is named.
 
-        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError,
+        CertificateNotTrustedError.
         """
         ...
 
     def ready(self, endpoint: str) -> bool:
-        """Whether the endpoint says that it is ready; False where nothing answers."""
+        """Whether the endpoint says that it is ready; False where nothing answers.
+
+        Raises: CertificateNotTrustedError.
+        """
         ...
 
     def metrics(self) -> dict[str, float]:
         """Return what the workers count, by series as Prometheus writes it.
 
-        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError,
+        CertificateNotTrustedError.
         """
         ...
 
@@ -92,6 +103,7 @@ class Door(Protocol):
     ) -> Answer:
         """Send rows, given as columns; `deployment` pins one.
 
-        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError.
+        Raises: RequestRefusedError, DoorClosedError, AnswerInvalidError,
+        CertificateNotTrustedError.
         """
         ...

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
 from servewell.errors import ServewellError
+
+# Addresses that stand for every address of the machine, and one of them to call.
+HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 class PortTakenError(ServewellError):
@@ -40,6 +43,13 @@ class FleetPlan:
     retention_days: int
     record_bytes_max: int
     telemetry: Telemetry = field(default_factory=Telemetry)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port by which a program of this machine reaches what is served."""
+        host = HERE.get(self.host, self.host)
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,7 @@ def _context(files: TlsFiles, now: float) -> ssl.SSLContext:
         made.load_cert_chain(files.certificate, files.key)
         if files.clients is not Clients.NONE:
             made.load_verify_locations(files.client_ca)
+            made.load_verify_locations(files.operator_ca or files.client_ca)
     except OSError as error:  # an SSLError too
         reason = getattr(error, "reason", None) or error.strerror or error
         raise _unusable(f"{error.filename or 'OpenSSL'}: {reason}") from error

@@ -83,23 +83,39 @@ def make_authority(names: Iterable[str], now: float) -> Pair:
 
 def make_certificate(names: Iterable[str], authority: Pair, now: float) -> Pair:
     """Return a new certificate of a server of these names."""
+    alternatives = x509.SubjectAlternativeName([_general(one) for one in names])
+    return _signed("Servewell", authority, now, use=SERVER, names=alternatives)
+
+
+def make_caller(common: str, authority: Pair, now: float) -> Pair:
+    """Return a new certificate of a caller."""
+    return _signed(common, authority, now, use=ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def _signed(
+    common: str,
+    authority: Pair,
+    now: float,
+    *,
+    use: x509.ObjectIdentifier,
+    names: x509.SubjectAlternativeName | None = None,
+) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     above = authority.certificate
     identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-    server = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (
-        _unsigned(_name("Servewell"), key, now, LASTS)
+        _unsigned(_name(common), key, now, LASTS)
         .issuer_name(above.subject)
-        .add_extension(
-            x509.SubjectAlternativeName([_general(one) for one in names]), critical=False
-        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_uses("digital_signature"), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([SERVER]), critical=False)
-        .add_extension(server, critical=False)
+        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .add_extension(own, critical=False)
         .add_extension(signed_by, critical=False)
     )
+    if names is not None:
+        builder = builder.add_extension(names, critical=False)
     return Pair(certificate=builder.sign(authority.key, hashes.SHA256()), key=key)
 
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from servewell.adapters.embedded.certificate_making import (
     Pair,
     is_good,
     make_authority,
+    make_caller,
     make_certificate,
     may_sign,
     pair_in,
@@ -39,6 +41,7 @@ from servewell.ports.clock import Clock
 
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - left out, as it is nobody's name
+OPERATOR: Final = "servewell-operator"
 HOST: Final = re.compile(r"(?=.{1,253}$)(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
@@ -54,6 +57,7 @@ class FileCertificates:
         self._server = folder / "server.pem"  # certificate, authority, key
         self._authority = folder / "authority.pem"  # certificate and key
         self._public = folder / "ca.pem"  # what callers trust
+        self._operator = folder / "operator.pem"  # certificate and key of the command line
 
     def own(self, names: tuple[str, ...]) -> TlsFiles:
         """See `Certificates.own`."""
@@ -63,20 +67,28 @@ class FileCertificates:
             key=str(self._server),
             authority=str(self._public),
             names=tuple(one for one in wanted if one not in EVERY_ADDRESS),
+            operator=str(self._operator),
+            operator_ca=str(self._public),
         )
 
     def ensure(self, files: TlsFiles) -> None:
         """See `Certificates.ensure`."""
         if files.authority:
-            self._keep(files.names)
+            self._keep(self._server, files.names)
+        if files.clients is not Clients.NONE:
+            self._keep(self._operator, ())
         faults = (*self._own_faults(files), *self._client_faults(files))
         if faults:
             raise _unusable(faults)
 
     def renew(self) -> bool:
         """See `Certificates.renew`."""
-        pair = _pair(self._server)
-        return pair is not None and self._keep(names_in(pair.certificate))
+        made = [
+            self._keep(place, names_in(pair.certificate))
+            for place in (self._server, self._operator)
+            if (pair := _pair(place)) is not None
+        ]
+        return any(made)
 
     def shown(self, files: TlsFiles) -> Shown:
         """See `Certificates.shown`."""
@@ -90,22 +102,30 @@ class FileCertificates:
             not_after=ends_at(found[0]),
         )
 
-    def _keep(self, names: tuple[str, ...]) -> bool:
-        """Make what is not there or not good; whether anything was."""
+    def _keep(self, place: Path, names: tuple[str, ...]) -> bool:
+        """Make a server's certificate, or one of a caller without names, where it is not good.
+
+        Return whether it was made.
+        """
         now = self._clock.now()
         with storage_faults(self._folder), self._locked():
-            authority, made = _pair(self._authority), False
-            if authority is None or not may_sign(authority.certificate, names, now):
-                authority = make_authority(names, now)
-                write_atomically(self._authority, authority.public + authority.private)
-            if not self._public.exists() or self._public.read_bytes() != authority.public:
-                write_atomically(self._public, authority.public, mode=0o644)
-            server = _pair(self._server)
-            if server is None or not is_good(server.certificate, names, authority.certificate, now):
-                server, made = make_certificate(names, authority, now), True
-                whole = server.public + authority.public + server.private
-                write_atomically(self._server, whole)
-        return made
+            authority = self._kept_authority(names, now)
+            pair = _pair(place)
+            if pair and is_good(pair.certificate, names, authority.certificate, now):
+                return False
+            make = partial(make_certificate, names) if names else partial(make_caller, OPERATOR)
+            made = make(authority, now)
+            write_atomically(place, made.public + authority.public + made.private)
+            return True
+
+    def _kept_authority(self, names: tuple[str, ...], now: float) -> Pair:
+        authority = _pair(self._authority)
+        if authority is None or not may_sign(authority.certificate, names, now):
+            authority = make_authority(dict.fromkeys((*ALWAYS, *names)), now)
+            write_atomically(self._authority, authority.public + authority.private)
+        if not self._public.exists() or self._public.read_bytes() != authority.public:
+            write_atomically(self._public, authority.public, mode=0o644)
+        return authority
 
     def _own_faults(self, files: TlsFiles) -> Iterator[str]:
         if files.authority:

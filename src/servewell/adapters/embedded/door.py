@@ -3,6 +3,7 @@
 import http.client
 import math
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from servewell.ports.door import (
     AddressInvalidError,
     Answer,
     AnswerInvalidError,
+    CertificateNotTrustedError,
     DoorClosedError,
     RequestRefusedError,
 )
@@ -94,11 +96,10 @@ class HttpDoor:
         port: int,
         key: str,
         *,
-        tls: bool = False,
+        tls: ssl.SSLContext | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection
-        self._connection = kind(host, port, timeout=TIMEOUT_S)
+        self._connection = _connection(host, port, tls)
         self._address = f"{host}:{port}"
         self._headers = {
             "Authorization": f"Bearer {key}",
@@ -253,7 +254,11 @@ class HttpDoor:
             faults=tuple(_row_fault(one) for one in refusal.faults),
         )
 
-    def _closed(self, error: Exception) -> DoorClosedError | AnswerInvalidError:
+    def _closed(
+        self, error: Exception
+    ) -> DoorClosedError | AnswerInvalidError | CertificateNotTrustedError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return self._not_trusted(error)
         if isinstance(error, http.client.HTTPException) and not isinstance(error, HALF_AN_ANSWER):
             return self._strange("it does not speak HTTP")
         why = next((words for kind, words in WHY_CLOSED.items() if isinstance(error, kind)), "")
@@ -261,6 +266,14 @@ class HttpDoor:
             f"No answer comes from {self._address}.",
             why=why or f"the operating system says: {error}",
             fix="`servewell status` shows what serves; `servewell up FOLDER` starts it",
+        )
+
+    def _not_trusted(self, error: ssl.SSLCertVerificationError) -> CertificateNotTrustedError:
+        return CertificateNotTrustedError(
+            f"The certificate of {self._address} is not to be trusted.",
+            why=error.verify_message,
+            fix="bring `ca.pem` from the folder `tls` of the home that serves there, and name it "
+            "in the environment variable SSL_CERT_FILE; check the address",
         )
 
     def _strange(self, why: str) -> AnswerInvalidError:
@@ -271,8 +284,10 @@ class HttpDoor:
         )
 
 
-def door_at(url: str, key: str) -> HttpDoor:
+def door_at(url: str, key: str, *, trust: ssl.SSLContext | None = None) -> HttpDoor:
     """Return the door at a URL like `https://HOST:PORT`; a path of the protocol may follow.
+
+    `trust` says which certificates are believed; None stands for those that this machine believes.
 
     Raises: AddressInvalidError.
     """
@@ -285,15 +300,22 @@ def door_at(url: str, key: str) -> HttpDoor:
         raise _unusable(url, "it is not `http://` or `https://` with a host, and a port if need be")
     if parts.path not in ("", "/") and not parts.path.startswith("/v2"):
         raise _unusable(url, f"endpoints stand under `/v2`, not under `{parts.path}`")
-    tls = parts.scheme == "https"
-    return HttpDoor(parts.hostname, port or (443 if tls else 80), key, tls=tls)
+    if parts.scheme == "http":
+        return HttpDoor(parts.hostname, port or 80, key)
+    return HttpDoor(parts.hostname, port or 443, key, tls=trust or ssl.create_default_context())
+
+
+def _connection(host: str, port: int, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if tls is None:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=tls)
 
 
 def _unusable(url: str, why: str) -> AddressInvalidError:
     return AddressInvalidError(
         f"`{url}` is not the address of an endpoint.",
         why=why,
-        fix="write it like `http://127.0.0.1:8080`",
+        fix="write it like `https://127.0.0.1:8080`",
     )
 
 

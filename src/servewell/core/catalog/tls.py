@@ -23,6 +23,8 @@ class TlsFiles:
     clients: Clients = Clients.NONE
     authority: str = ""  # PEM: what callers are to trust, where we signed; empty where others did
     names: tuple[str, ...] = ()  # that the certificate is to be good for, where we signed
+    operator: str = ""  # PEM, with its key: what the command line of this home shows as a caller
+    operator_ca: str = ""  # PEM: who signed that; trusted beside `client_ca`
 
 
 def is_loopback(host: str) -> bool:
