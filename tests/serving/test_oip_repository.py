@@ -1,9 +1,13 @@
 """The model repository: what is there, and loading and unloading it."""
 
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import tritonclient.http as triton
@@ -15,6 +19,7 @@ from servewell.core.catalog.key import Role
 from servewell.ports.errands import Report
 from serving.home import Home, flight_model, request
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "open-inference-protocol.md"
 LOAD, UNLOAD = (f"/v2/repository/models/flights/{one}" for one in ("load", "unload"))
 
 
@@ -177,3 +182,18 @@ def test_nvidias_client_loads_and_unloads(repository: Repository) -> None:
         assert client.is_model_ready("flights", headers=dict(headers))
         with pytest.raises(triton.InferenceServerException, match="sent along"):
             client.load_model("flights", headers=dict(headers), config="{}")
+
+
+def test_the_guide_holds(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the guide shows in Python runs as it stands, at another address."""
+    monkeypatch.setenv("SERVEWELL_KEY", repository.operator)
+    monkeypatch.setenv("ADMINISTRATOR_KEY", repository.administrator)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    address = f"127.0.0.1:{repository.home.port}"
+    program = "\n".join(blocks).replace("127.0.0.1:8080", address)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[205.]" in done.stdout
+    assert "READY" in done.stdout
