@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "down": "down",
     "status": "status",
     "predict": "predict",
+    "load-test": "load_test",
     "models": "models",
     "endpoints": "endpoints",
     "deploy": "release",
@@ -46,7 +47,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"servewell.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

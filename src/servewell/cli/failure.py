@@ -19,6 +19,7 @@ EXIT_CODES: Final = {
     5: "request refused (SW-3xx)",
     6: "training or model failed (SW-4xx)",
     7: "this machine (SW-5xx)",
+    8: "objective missed, in a load test",
     130: "interrupted",
 }
 FIRST_FAMILY_EXIT: Final = 2  # family 1 exits with 3, family 2 with 4, …

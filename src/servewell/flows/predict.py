@@ -9,7 +9,7 @@ from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY
 from servewell.flows.platform import Platform
 from servewell.ports.door import Answer, RequestRefusedError
-from servewell.ports.fleet import NotServingError
+from servewell.ports.fleet import FleetPlan, NotServingError
 from servewell.ports.tables import Row
 
 
@@ -95,20 +95,21 @@ def predict(  # noqa: PLR0913 - the words of the command
         first += len(batch)
 
 
-def require_serving(platform: Platform) -> None:
-    """Refuse to call what this home serves when it serves nothing.
+def require_serving(platform: Platform) -> FleetPlan:
+    """Return how this home serves; refuse to call it when it serves nothing.
 
     Another program may have its port by now, and would be sent the key.
 
     Raises: NotServingError.
     """
     state = platform.fleet.state()
-    if state.supervisor is None and not state.workers:
+    if state.plan is None or (state.supervisor is None and not state.workers):
         raise NotServingError(
             "Nothing serves from this home.",
             why="it was never brought up, or it was brought down",
             fix="`servewell up FOLDER` starts it; `--url` names what serves elsewhere",
         )
+    return state.plan
 
 
 def _in_the_file(error: RequestRefusedError, first: int, rows: int) -> RequestRefusedError:

@@ -21,7 +21,12 @@ class HomeProcess:
 
 def command_line(role: str, home: Path, *arguments: str) -> list[str]:
     """Return the command that starts one of our processes; it holds no secret."""
-    return [sys.executable, "-P", "-m", "servewell", role, str(home), *arguments]
+    return process_command(role, str(home), *arguments)
+
+
+def process_command(role: str, *arguments: str) -> list[str]:
+    """Return the command that starts a process of ours that belongs to no home."""
+    return [sys.executable, "-P", "-m", "servewell", role, *arguments]
 
 
 def processes_of(home: Path) -> tuple[HomeProcess, ...]:
