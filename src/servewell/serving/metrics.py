@@ -308,12 +308,12 @@ class DeploymentMeter:
         values[self._waits.sum] += queue
         stages = (read, authenticate, decode, queue, infer, encode, count * record_ns)
         for slot, total_ns in zip(self._stages, stages, strict=True):
-            values[slot] += total_ns
+            values[slot] += max(0, total_ns)  # one that was refused early has read nothing
 
     def _status(self, status: tuple[str, int]) -> int:
         """Return the slot of a protocol and class of status, which are begun together."""
-        protocol, _ = status
-        for digit in (2, 3, 4, 5):
+        protocol, own = status
+        for digit in sorted({2, 4, 5, own}):
             named = {**self._labels, "protocol": protocol, "status": f"{digit}xx"}
             self._statuses[protocol, digit] = self._counters.slot(
                 series("servewell_requests_total", **named)

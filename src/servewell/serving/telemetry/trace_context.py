@@ -5,6 +5,7 @@ Source: W3C Trace Context Level 1, section 3.2 (`traceparent`); Level 2 draft, `
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 PARENT: Final = b"traceparent"
@@ -27,6 +28,7 @@ class Parent(NamedTuple):
     sampled: bool  # whether the caller keeps the trace
 
 
+@lru_cache(maxsize=256)  # each is asked for once by the record, by the answer and by the span
 def parent_of(header: bytes) -> Parent | None:
     """Return what a `traceparent` says, or None where it is not valid."""
     found = _PARENT.fullmatch(header)
