@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "up": "up",
     "down": "down",
     "status": "status",
+    "scale": "scale",
     "predict": "predict",
     "load-test": "load_test",
     "models": "models",

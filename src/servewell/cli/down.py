@@ -11,10 +11,18 @@ MARGIN_S: Final = 15.0
 
 
 @click.command
-@click.option("--timeout", type=float, help="Seconds to wait; default: the drain time and 15 more.")
+@click.option(
+    "--timeout", type=float, help="Seconds to wait; default: what the rules allow and 15 more."
+)
+@click.option(
+    "--lame-duck",
+    is_flag=True,
+    help="Take requests for `serving.lame_duck_s` more, saying not ready, so that a load balancer "
+    "can go elsewhere first.",
+)
 @dry_run
 @command
-def down(session: Session, *, timeout: float | None, dry_run: bool) -> int:
+def down(session: Session, *, timeout: float | None, lame_duck: bool, dry_run: bool) -> int:
     """Drain and stop everything that serves from this home.
 
     Requests in flight are answered; nothing is lost, and `servewell up` goes on from there.
@@ -28,8 +36,10 @@ def down(session: Session, *, timeout: float | None, dry_run: bool) -> int:
         words = f"would drain and stop {len(pids)} processes" if pids else "nothing runs"
         _say(session, stopped=False, words=words)
         return 0
-    drain_s = state.plan.drain_s if state.plan else 0.0
-    stopped = fleet.stop(drain_s + MARGIN_S if timeout is None else timeout)
+    plan = state.plan
+    needs_s = plan.drain_s + lame_duck * plan.lame_duck_s if plan else 0.0
+    timeout_s = needs_s + MARGIN_S if timeout is None else timeout
+    stopped = fleet.stop(timeout_s, lame_duck=lame_duck)
     _say(session, stopped=stopped, words="stopped" if stopped else "nothing was running")
     return 0
 

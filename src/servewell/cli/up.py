@@ -168,7 +168,10 @@ def _stay(platform: Platform, workload: Workload) -> int:
         time.sleep(LOOK_AGAIN_S)
     if told:
         click.echo("\ndraining …", err=True)
-        platform.fleet.stop(workload.serving.drain_s + STOP_MARGIN_S)
+        serving = workload.serving
+        lame_duck = signal.SIGTERM in told  # whoever sends it may have to be told that we go
+        timeout_s = serving.drain_s + lame_duck * serving.lame_duck_s + STOP_MARGIN_S
+        platform.fleet.stop(timeout_s, lame_duck=lame_duck)
     elif platform.fleet.state().workers:
         raise NotServingError(
             "The supervisor has died; its workers serve on.",

@@ -83,8 +83,20 @@ class Fleet(Protocol):
         """Return what is running now."""
         ...
 
-    def stop(self, timeout_s: float) -> bool:
+    def scale(self, workers: int) -> None:
+        """Keep so many workers running from now on, also after the supervisor was replaced.
+
+        Returns at once. Workers come one by one; those that go answer what they began.
+
+        Raises: NotServingError where no supervisor runs, StorageError.
+        """
+        ...
+
+    def stop(self, timeout_s: float, *, lame_duck: bool = False) -> bool:
         """Drain and stop everything; whether anything ran.
+
+        As a lame duck, workers say for the time of the plan that they are not ready, and still
+        take requests, before they close their door.
 
         Raises: NotServingError where something still runs after the time.
         """

@@ -6,11 +6,15 @@ from servewell.core.catalog.change import Change
 
 
 class History(Protocol):
-    """Reads the changes that the other ports kept. Append-only: no change is altered or removed.
+    """The changes that this and the other ports kept. Append-only: none is altered or removed.
 
     Every implementation passes tests/ports/test_history.py. All methods raise
     StateUnavailableError.
     """
+
+    def keep(self, change: Change) -> int:
+        """Keep a change that leaves no trace in the state but this; return its revision."""
+        ...
 
     def changes(
         self, subject: str | None = None, *, until: float | None = None

@@ -3,10 +3,12 @@
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final, TypeVar
@@ -85,9 +87,29 @@ class FleetFiles:
         Raises: OSError.
         """
         path = self.logs / f"{name}.log"
-        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.rename(self.logs / f"{name}.log.1")
+        if path.exists():
+            put_aside(path)
         return path.open("ab")
+
+    def bound_logs(self) -> None:
+        """Put aside what the processes have written, where it has grown large.
+
+        Raises: OSError.
+        """
+        for path in self.logs.glob("*.log"):
+            put_aside(path)
+
+
+def put_aside(log: Path) -> None:
+    """Keep a large log as the one before, and begin it anew under the hands of its writers.
+
+    They append, so each goes on at the new end. What is written between copy and cut is lost.
+
+    Raises: OSError.
+    """
+    if log.stat().st_size > LOG_BYTES_MAX:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
 
 
 class ProcessFleet:
@@ -128,12 +150,26 @@ class ProcessFleet:
             started_at=own.started_at if own and supervisor else None,
         )
 
-    def stop(self, timeout_s: float) -> bool:
+    def scale(self, workers: int) -> None:
+        """See `Fleet.scale`."""
+        planned = self._files.planned()
+        if planned is None or self.state().supervisor is None:
+            raise NotServingError(
+                "Nothing keeps workers running in this home.",
+                why="no supervisor runs, and it is what starts and ends workers",
+                fix="`servewell up FOLDER` starts one",
+            )
+        with storage_faults(self._files.plan):
+            content = msgspec.json.encode(replace(planned, workers=workers))
+            write_atomically(self._files.plan, content)
+
+    def stop(self, timeout_s: float, *, lame_duck: bool = False) -> bool:
         """See `Fleet.stop`."""
         self._reap()
         running = processes_of(self._files.home)
+        word = signal.SIGTERM if lame_duck else signal.SIGINT
         for one in [one for one in running if one.role == "supervisor"] or running:
-            _signal(one.pid, signal.SIGTERM)
+            _signal(one.pid, word)
         end = self._clock.now() + timeout_s
         left = running
         while left := self._left(left):
@@ -201,9 +237,13 @@ class ProcessFleet:
 
 @contextmanager
 def only_supervisor(files: FleetFiles) -> Iterator[bool]:
-    """Hold the lock that makes a process the supervisor of its home; False where another is."""
-    files.run.mkdir(parents=True, exist_ok=True)
-    handle = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lock that makes a process the supervisor of its home; False where another is.
+
+    Raises: StorageError.
+    """
+    with storage_faults(files.lock):
+        files.run.mkdir(parents=True, exist_ok=True)
+        handle = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -18,6 +18,11 @@ class SqlHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def keep(self, change: Change) -> int:
+        """See `History.keep`."""
+        with self._database.writing() as connection:
+            return keep_change(connection, change)
+
     def changes(
         self, subject: str | None = None, *, until: float | None = None
     ) -> tuple[Change, ...]:

@@ -7,6 +7,7 @@ the same port, and ends them once its own are ready.
 A disk that is full, or a machine out of files, does not end it: it says so and tries again.
 """
 
+import itertools
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,7 @@ from servewell.ports.snapshots import Snapshots
 from servewell.ports.storage import StorageError
 
 TICK_S: Final = 0.25
+LOGS_EVERY_S: Final = 5.0
 STEADY_S: Final = 5.0  # a process that lived so long starts again at once
 RESTART_DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 KILL_AFTER_S: Final = 5.0  # beyond the drain
@@ -70,11 +72,14 @@ class Supervisor:
     snapshots: Snapshots
     listener: socket.socket
     orphans: tuple[HomeProcess, ...]  # workers of a supervisor that died
+    leaving: list[Child] = field(default_factory=list)  # workers that were told to go
     started_at: float  # seconds since the epoch, UTC
     relieved_at: float | None = None  # monotonic seconds; when the orphans were told to drain
     workers: dict[int, Child] = field(default_factory=dict)
     control: Child | None = None
-    stopping: bool = False
+    word: signal.Signals | None = None  # by which it was told to stop
+    plan_stamp: tuple[int, int] | None = None  # of the plan that was read last
+    logs_at: float = 0.0  # monotonic seconds; when the logs are looked at next
     written: bool = False  # whether the file about this supervisor is on the disk
     troubles: tuple[str, ...] = ()  # of the last tick, as they were said
     lacking: str = ""  # why the orphans are kept, as it was said
@@ -83,16 +88,22 @@ class Supervisor:
         """Keep everything running until a signal says stop; then drain and stop it."""
         wake = _wake_on_signals(self)
         self._plan_children()
-        while not self.stopping:
+        while self.word is None:
             self.tick()
-            select.select([wake], [], [], TICK_S)
-            _drain(wake)
-        self._stop()
+            _sleep(wake)
+        self._stop(wake)
 
     def tick(self) -> None:
         """Do what is due now; what the machine refuses is said, and due again at the next tick."""
         revivals = [partial(self._revive, child) for child in self._children()]
-        steps: list[Callable[[], None]] = [*revivals, self._write, self._relieve]
+        steps: list[Callable[[], None]] = [
+            self._adopt,
+            *revivals,
+            self._write,
+            self._relieve,
+            self._see_off,
+            self._bound_logs,
+        ]
         troubles = tuple(_trouble(step) for step in steps)
         for trouble in dict.fromkeys(troubles):
             if trouble and trouble not in self.troubles:
@@ -100,20 +111,62 @@ class Supervisor:
         self.troubles = troubles
 
     def _plan_children(self) -> None:
-        taken = {orphan.index for orphan in self.orphans}
-        candidates = range(len(taken) + self.plan.workers)
-        free = [index for index in candidates if index not in taken]
-        for index in free[: self.plan.workers]:
-            self.workers[index] = Child(
-                role="worker",
-                name=f"worker-{index}",
-                arguments=(
-                    str(index),
-                    str(self.listener.fileno()),
-                    msgspec.json.encode(self.plan).decode(),
-                ),
-            )
+        self._plan_workers()
         self.control = Child(role="control", name="control")
+
+    def _plan_workers(self) -> None:
+        """Plan a worker for each that lacks; tell those to go that are too many."""
+        taken = {orphan.index for orphan in self.orphans} | {*self.workers}
+        taken |= {int(one.arguments[0]) for one in self.leaving}
+        free = (index for index in itertools.count() if index not in taken)
+        while len(self.workers) < self.plan.workers:
+            index = next(free)
+            self.workers[index] = self._worker(index)
+        while len(self.workers) > self.plan.workers:
+            self._send_off(self.workers.pop(max(self.workers)))
+
+    def _worker(self, index: int) -> Child:
+        plan = msgspec.json.encode(self.plan).decode()
+        arguments = (str(index), str(self.listener.fileno()), plan)
+        return Child(role="worker", name=f"worker-{index}", arguments=arguments)
+
+    def _adopt(self) -> None:
+        """Keep as many workers as the plan on the disk says by now."""
+        found = self.files.plan.stat()
+        stamp = (found.st_ino, found.st_mtime_ns)
+        if stamp == self.plan_stamp:
+            return
+        self.plan_stamp = stamp
+        planned = self.files.planned()
+        if planned is None or planned.workers == self.plan.workers:
+            return
+        say(f"{planned.workers} workers from now on, {self.plan.workers} before")
+        self.plan = replace(self.plan, workers=planned.workers)
+        self._plan_workers()
+        self.written = False
+
+    def _send_off(self, child: Child) -> None:
+        """Tell a worker to close its door, which others keep open, and to end what it began."""
+        if child.process is not None:
+            _kill(child.process.pid, signal.SIGINT)
+            child.restart_at = time.monotonic() + self.plan.drain_s + KILL_AFTER_S
+            self.leaving.append(child)
+
+    def _see_off(self) -> None:
+        """Let go of workers that have gone, and end those that do not go in time."""
+        for child in tuple(self.leaving):
+            assert child.process is not None  # noqa: S101 - only who ran can leave
+            if child.process.poll() is not None:
+                say(f"{child.name} {child.process.pid} has gone")
+                self.leaving.remove(child)
+            elif time.monotonic() > child.restart_at:
+                child.process.kill()
+
+    def _bound_logs(self) -> None:
+        now = time.monotonic()
+        if now >= self.logs_at:
+            self.logs_at = now + LOGS_EVERY_S
+            self.files.bound_logs()
 
     def _children(self) -> list[Child]:
         return [*self.workers.values(), *([self.control] if self.control else [])]
@@ -164,7 +217,7 @@ class Supervisor:
         lacking = self._lacking()
         if not lacking:
             say(f"{len(self.orphans)} workers of the supervisor before drain")
-            self._signal_orphans(signal.SIGTERM)
+            self._signal_orphans(signal.SIGINT)
             self.relieved_at = now
         elif lacking != self.lacking:
             say(f"{len(self.orphans)} workers of the supervisor before serve on, for {lacking}")
@@ -177,21 +230,28 @@ class Supervisor:
         for orphan in self.orphans:
             _kill(orphan.pid, number)
 
-    def _stop(self) -> None:
+    def _stop(self, wake: int) -> None:
+        """Pass on the word by which we were told to stop, and another if one comes; wait."""
         self.listener.close()
-        say("stopping: workers drain")
-        children = [child.process for child in self._children() if child.process is not None]
-        self._signal_orphans(signal.SIGTERM)
-        for process in children:
-            _kill(process.pid, signal.SIGTERM)
-        end = time.monotonic() + self.plan.drain_s + KILL_AFTER_S
-        for process in children:
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                say(f"process {process.pid} did not end in time and is killed")
-                process.kill()
-                process.wait()
+        children = [*self._children(), *self.leaving]
+        left = [child.process for child in children if child.process is not None]
+        passed_on: signal.Signals | None = None
+        end = 0.0
+        while left := [one for one in left if one.poll() is None]:
+            now = time.monotonic()
+            if self.word is not None and self.word is not passed_on:
+                passed_on = self.word
+                lame_duck_s = self.plan.lame_duck_s if passed_on is signal.SIGTERM else 0.0
+                end = now + lame_duck_s + self.plan.drain_s + KILL_AFTER_S
+                say(f"stopping by {passed_on.name}: workers drain")
+                self._signal_orphans(passed_on)
+                for process in left:
+                    _kill(process.pid, passed_on)
+            elif now > end:
+                for process in left:
+                    say(f"process {process.pid} did not end in time and is killed")
+                    process.kill()
+            _sleep(wake)
         with suppress(OSError):  # what is left of it names no process that lives
             self.files.state.unlink(missing_ok=True)
         say("stopped")
@@ -207,33 +267,45 @@ def supervise(home: Path, snapshots: Snapshots) -> int:
     """Run the supervisor of a home by the plan that was written for it; return the exit code."""
     started_at = time.time()
     files = FleetFiles(home)
-    with only_supervisor(files) as alone:
-        if not alone:
-            say("another supervisor runs in this home")
-            return 1
-        plan = msgspec.json.decode(files.plan.read_bytes(), type=FleetPlan)
-        orphans = processes_of(home)
-        for one in orphans:
-            if one.role == "control":
-                _kill(one.pid, signal.SIGTERM)
-        try:
-            refuse_taken_port(files, plan)
-            listener = _listen(plan)
-        except ServewellError as error:
-            say(str(error))
-            fault = f"{error.what} {error.why}"
-            with suppress(StorageError):  # it stands in the log
-                files.write(_about(plan, started_at=started_at, fault=fault))
-            return 1
-        say(f"serving on {plan.host}:{plan.port} with {plan.workers} workers")
-        Supervisor(
-            files=files,
-            plan=plan,
-            snapshots=snapshots,
-            listener=listener,
-            orphans=tuple(one for one in orphans if one.role == "worker"),
-            started_at=started_at,
-        ).run()
+    try:
+        with only_supervisor(files) as alone:
+            if alone:
+                return _supervise_alone(files, snapshots, started_at)
+    except StorageError as error:
+        say(str(error))
+        return 1
+    say("another supervisor runs in this home")
+    return 1
+
+
+def _supervise_alone(files: FleetFiles, snapshots: Snapshots, started_at: float) -> int:
+    home = files.home
+    plan = files.planned()
+    if plan is None:
+        say(f"there is no plan in `{files.plan}` that can be read; `servewell up FOLDER` writes it")
+        return 1
+    orphans = processes_of(home)
+    for one in orphans:
+        if one.role == "control":
+            _kill(one.pid, signal.SIGTERM)
+    try:
+        refuse_taken_port(files, plan)
+        listener = _listen(plan)
+    except ServewellError as error:
+        say(str(error))
+        fault = f"{error.what} {error.why}"
+        with suppress(StorageError):  # it stands in the log
+            files.write(_about(plan, started_at=started_at, fault=fault))
+        return 1
+    say(f"serving on {plan.origin} with {plan.workers} workers")
+    Supervisor(
+        files=files,
+        plan=plan,
+        snapshots=snapshots,
+        listener=listener,
+        orphans=tuple(one for one in orphans if one.role == "worker"),
+        started_at=started_at,
+    ).run()
     return 0
 
 
@@ -282,14 +354,19 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
+def _sleep(wake: int) -> None:
+    select.select([wake], [], [], TICK_S)
+    _drain(wake)
+
+
 def _wake_on_signals(supervisor: Supervisor) -> int:
     """Return a descriptor that becomes readable at each signal that matters."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write)
 
     def stop(number: int, frame: object) -> None:
-        del number, frame
-        supervisor.stopping = True
+        del frame
+        supervisor.word = signal.Signals(number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

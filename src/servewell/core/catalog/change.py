@@ -15,6 +15,7 @@ class ChangeKind(StrEnum):
     POLICY_SET = "policy-set"
     LOADED = "loaded"
     UNLOADED = "unloaded"
+    SCALED = "scaled"
     KEY_CREATED = "key-created"
     KEY_ROTATED = "key-rotated"
     KEY_REVOKED = "key-revoked"
@@ -28,7 +29,7 @@ class Change:
     at: float  # seconds since the epoch, UTC
     principal: str  # who
     kind: ChangeKind
-    subject: str  # endpoint or key id
+    subject: str  # endpoint, key id, or `workers`
     because: str  # the decision's sentence
     traffic: dict[str, int] | None = None  # of the endpoint after the change, in basis points
     versions: dict[str, str] = field(default_factory=dict)  # deployment -> `model:number` of it
