@@ -10,7 +10,7 @@ from servewell.cli import show
 from servewell.cli.context import Session, command, dry_run
 from servewell.cli.model_study import optimize, profile
 from servewell.cli.steps import Steps
-from servewell.core.catalog.model import Format, ModelVersion
+from servewell.core.catalog.model import Format, Manifest, ModelVersion
 from servewell.core.catalog.signature import Input, Output
 from servewell.core.catalog.workload import Artifact, Data, Model, Workload
 from servewell.flows.make_model import foresee_model, keep_dataset, make_model
@@ -95,7 +95,7 @@ def show_(session: Session, version: str) -> int:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice([one.value for one in Format]),
+    type=click.Choice([one.value for one in Format if one is not Format.PREDICTOR]),
     help="What it is; default: by its ending.",
 )
 @click.option(
@@ -188,12 +188,24 @@ def _show_lineage(found: ModelVersion) -> None:
         "data": f"{lineage.dataset} (sha256 {lineage.dataset_digest})" if lineage.dataset else "-",
         "commit": f"{commit}{', with changes' if lineage.dirty else ''}",
         "lock": f"sha256 {lineage.environment_digest[:DIGEST_SHOWN]}",
+        "runs": _runs(manifest),
         "proof": proven if proof.rows else "none: it came as ONNX",
         "parameters": ", ".join(f"{k}={v}" for k, v in lineage.parameters.items()) or "-",
         "metrics": ", ".join(f"{k} {v:.4g}" for k, v in manifest.metrics.items()) or "-",
     }
     for key, value in facts.items():
         click.echo(f"{key:<11} {value}")
+
+
+def _runs(manifest: Manifest) -> str:
+    code = manifest.predictor
+    if code is None:
+        return "as ONNX, in the workers"
+    own = f"its own environment {code.environment[:DIGEST_SHOWN]}" if code.environment else ""
+    return (
+        f"as Python, a process for each worker, in {own or 'the environment of Servewell'}, "
+        f"{code.timeout_s:g} s a call, {show.size(code.memory_bytes_max)}"
+    )
 
 
 def _input(one: Input) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ T = TypeVar("T")
 SECRETS: Final = ("signing", PEPPER, "redaction", OPERATOR_KEY)
 UNSERVABLE: Final = "SW-506"
 LOST: Final = "servewell_records_lost_total"
-FORMATS_WITHOUT_EXTRA: Final = ("onnx", "mlflow")
+FORMATS_WITHOUT_EXTRA: Final = ("onnx", "mlflow", "pyfunc")
 
 
 def examine(platform: Platform, path: Path | None = None) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from servewell.core.operations.traffic import (
     decide_rollback,
     decide_traffic,
 )
+from servewell.flows.environments import Progress, ensure_environment
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot, wait_acknowledged
 
@@ -34,15 +35,18 @@ def deploy(  # noqa: PLR0913 - the words of the command, each optional
     share_bp: int = BP_FULL,
     because: str = "",
     dry_run: bool = False,
+    progress: Progress = lambda words: None,  # noqa: ARG005 - nobody listens
 ) -> Released:
-    """Serve a model version under an endpoint.
+    """Serve a model version under an endpoint; its environment is made where it is missing.
 
     Raises: EndpointMissingError, ModelMissingError, DeploymentTakenError, TrafficInvalidError,
-    StateConflictError, StateUnavailableError, StorageError.
+    EnvironmentFailedError, StateConflictError, StateUnavailableError, StorageError.
     """
     before = platform.endpoints.get(endpoint)
     version = platform.registry.get(model, number)
     decision = decide_deploy(before, version, share_bp=share_bp, name=name)
+    if not dry_run:
+        ensure_environment(platform, version, progress)
     return carry_out(platform, before, decision, because=because, dry_run=dry_run)
 
 

@@ -24,6 +24,8 @@ class Pace:
 
     def __init__(self, policy: EndpointPolicy, package: Package) -> None:
         self.curve = LatencyCurve()
+        for rows, cost_ns in package.latencies:  # of its warm-up
+            self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._alone = not package.batches
         self._may_block = package.model.may_block
         self.adopt(policy)
