@@ -24,6 +24,7 @@ GOOD = Window(
     at=0,
     seconds=1,
     due=200,
+    open_s=1,
     statuses={"200": 200},
     latency_sum_s=2.0,
     good_within=200,

@@ -30,6 +30,7 @@ from servewell.ports.records import RecordQuery
 from servewell.ports.tables import Row
 
 ROWS_MAX: Final = 2_000  # different rows that are sent
+ROWS_ENOUGH: Final = 100  # different rows below which a kind of rows is not chosen unasked
 OK: Final = 200
 
 
@@ -183,8 +184,9 @@ def _rows(
         batches = platform.tables.read(options.input, batch=ROWS_MAX)
         return f"the file `{options.input}`", _some(batches, f"`{options.input}` has none")
     wanted = (options.source,) if options.source else tuple(RowSource)
-    for kind in wanted:
-        words, rows = SOURCES[kind](platform, endpoint, inputs)
+    enough = 1 if options.source else ROWS_ENOUGH
+    found = [SOURCES[kind](platform, endpoint, inputs) for kind in wanted]
+    for words, rows in sorted(found, key=lambda one: len(one[1]) < enough):
         if rows:
             return words, rows
     raise NoRowsError(

@@ -29,6 +29,7 @@ class Window:
     at: float  # since the start of the test
     seconds: float
     due: int = 0  # requests that became due
+    open_s: float = 0.0  # of `seconds`, those in which requests could become due
     statuses: dict[str, int] = field(default_factory=dict)  # HTTP status, or what went wrong
     latency_sum_s: float = 0.0  # of all that ended, whatever came of them
     good_within: int = 0  # answered with 200 within the objective
@@ -125,6 +126,7 @@ def together(windows: Sequence[Window]) -> Window:
         windows[0],
         seconds=sum(one.seconds for one in windows),
         due=sum(one.due for one in windows),
+        open_s=sum(one.open_s for one in windows),
         statuses=statuses,
         latency_sum_s=sum(one.latency_sum_s for one in windows),
         good_within=sum(one.good_within for one in windows),
@@ -185,7 +187,8 @@ def decide_stop(rule: StopRule, newest: Sequence[Window]) -> StopDecision:
 def _result(stage: Stage, whole: Window, objective_ms: float) -> StageResult:
     found = {f"p{one:g}": percentile_ms(whole.buckets, one) for one in PERCENTILES}
     percentiles = {name: value for name, value in found.items() if value is not None}
-    offered, answered = whole.due / whole.seconds, whole.answered / whole.seconds
+    offered = whole.due / max(whole.open_s, 1e-9)
+    answered = whole.answered / whole.seconds
     because = _not_carried(whole, percentiles.get("p99"), objective_ms)
     return StageResult(
         stage=stage.words,

@@ -6,6 +6,7 @@ can be checked on them.
 """
 
 import asyncio
+import math
 import random
 import ssl
 from collections import Counter, deque
@@ -25,6 +26,9 @@ from servewell.ports.load_generator import Load
 
 TICK_S: Final = 0.001
 WINDOW_S: Final = 1.0
+AHEAD_S: Final = 0.02  # of requests for which connections are open from the start
+FEWEST: Final = 4
+SLIVER_S: Final = 0.1  # of a window that is too short to tell of when nothing happened in it
 OK: Final = "200"
 TIMED_OUT: Final = "no answer in time"
 CLOSED: Final = "connection closed"
@@ -65,17 +69,15 @@ class Traffic:
         self._open = 0  # connections, those that are being opened too
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
-        self._last = self._began = self._loop.time()
-        self._counting = Counting(stage=0, began=self._began)
+        self._begin()
         self._over = False
 
     async def run(self) -> None:
         """Send everything, wait for the last answers, and tell every second."""
-        self._grow(min(self._load.connections_max, 8))
+        await self._open_ahead()
         schedule = arrivals(self._load.stages, _draws(self._load))
         upcoming = next(schedule, None)
-        end = self._began + sum(stage.duration_s for stage in self._load.stages)
-        while (upcoming or self._loop.time() < end) and not self._over:
+        while (upcoming or self._loop.time() < self._end) and not self._over:
             now = self._loop.time()
             while upcoming is not None and self._began + upcoming[1] <= now:
                 self._take(upcoming[0], self._began + upcoming[1])
@@ -84,6 +86,22 @@ class Traffic:
             self._tell_if_due(now)
             await asyncio.sleep(TICK_S)
         await self._finish()
+
+    async def _open_ahead(self) -> None:
+        """Open what the highest rate will need, before the clock starts, as callers have it open.
+
+        Whoever opens a hundred connections at once measures handshakes.
+        """
+        highest = max(max(stage.rate, stage.until) for stage in self._load.stages)
+        wanted = FEWEST + math.ceil(highest * AHEAD_S)
+        self._grow(min(self._load.connections_max, wanted))
+        await asyncio.wait(tuple(self._tasks), timeout=self._load.timeout_s)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._last = self._began = self._loop.time()
+        self._counting = Counting(stage=0, began=self._began)
+        self._end = self._began + sum(stage.duration_s for stage in self._load.stages)
 
     def note(self, due: float, status: str) -> None:
         """Count the end of a request."""
@@ -172,14 +190,17 @@ class Traffic:
 
     def _tell(self, now: float, stage: int) -> None:
         self._integrate(now)
-        counting, self._counting = self._counting, Counting(stage=stage, began=now)
-        if now <= counting.began:
+        counting = self._counting
+        if now - counting.began < SLIVER_S and not (counting.due or counting.statuses):
+            counting.stage = stage
             return
+        self._counting = Counting(stage=stage, began=now)
         window = Window(
             stage=counting.stage,
             at=counting.began - self._began,
             seconds=now - counting.began,
             due=counting.due,
+            open_s=max(0.0, min(now, self._end) - counting.began),
             statuses=dict(counting.statuses),
             latency_sum_s=counting.latency_sum_s,
             good_within=counting.good_within,
@@ -194,6 +215,7 @@ class Traffic:
         end = self._loop.time() + self._load.timeout_s
         while self._in_flight and self._loop.time() < end:
             self._serve(self._loop.time())
+            self._tell_if_due(self._loop.time())
             await asyncio.sleep(TICK_S)
         while self._due:
             self.note(self._due.popleft(), TIMED_OUT)
