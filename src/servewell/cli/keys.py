@@ -56,6 +56,12 @@ def keys() -> None:
     help="invoker: predictions and metadata; reader: metadata; operator: also metrics.",
 )
 @click.option("--expires", type=Duration(), metavar="TIME", help="Good for so long, like 90d.")
+@click.option(
+    "--certificate",
+    default="",
+    metavar="IDENTITY",
+    help="The identity in a client certificate stands for it: a URI, DNS name or common name.",
+)
 @dry_run
 @command
 def create(  # noqa: PLR0913 - the words of the command
@@ -66,15 +72,23 @@ def create(  # noqa: PLR0913 - the words of the command
     every_endpoint: bool,
     role: str,
     expires: float | None,
+    certificate: str,
     dry_run: bool,
 ) -> int:
     """Make a key for PRINCIPAL, the person or program that will hold it. It is shown once.
+
+    With --certificate there is no key to show: who connects with a client certificate of that
+    identity is PRINCIPAL.
 
     Example: servewell keys create booking-site --endpoint flight-delays --expires 90d
     """
     reached = (EVERY_ENDPOINT,) if every_endpoint else _reached(session, endpoints)
     request = KeyRequest(
-        principal=principal, role=Role(role), endpoints=reached, lifetime_s=expires
+        principal=principal,
+        role=Role(role),
+        endpoints=reached,
+        lifetime_s=expires,
+        certificate=certificate,
     )
     return _say_issued(session, create_key(session.platform, request, dry_run=dry_run), dry_run)
 
@@ -107,7 +121,7 @@ def list_(session: Session) -> int:
     rows = [
         (
             key.id,
-            key.principal,
+            f"{key.principal} ({key.certificate})" if key.certificate else key.principal,
             key.role,
             ", ".join(key.endpoints),
             show.moment(key.created_at),
@@ -158,7 +172,7 @@ def revoke(session: Session, key_id: str, *, dry_run: bool) -> int:
 
 
 def _say_issued(session: Session, issued: IssuedKey, dry_run: bool) -> int:
-    shown = None if dry_run else issued.key
+    shown = None if dry_run else issued.key or None
     if session.as_json:
         value = {
             "key": shown,
@@ -200,4 +214,5 @@ def _public(key: ApiKey) -> dict[str, object]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "replaced_by": key.replaced_by,
+        "certificate": key.certificate,
     }

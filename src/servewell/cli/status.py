@@ -8,6 +8,7 @@ from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
 from servewell.core.operations.traffic import describe
 from servewell.flows.platform import Platform
+from servewell.ports.certificates import CertificateFaultsError
 from servewell.ports.fleet import FleetState
 from servewell.ports.snapshots import WorkerReport
 
@@ -43,7 +44,23 @@ def status(session: Session) -> int:
     if fault:
         click.echo(f"{fault} What is shown below is the one before it.\n")
     _show_endpoints(state, snapshot)
+    _show_trust(platform, state)
     return 0
+
+
+def _show_trust(platform: Platform, state: FleetState) -> None:
+    """Say how a caller knows that it speaks to these workers."""
+    tls = state.plan.tls if state.plan else None
+    if tls is None:
+        return
+    click.echo(f"\ntrust     {tls.authority or tls.certificate}")
+    try:
+        found = platform.certificates.shown(tls)
+    except CertificateFaultsError as error:
+        click.echo(f"{error.what} Because: {error.why}.")
+        return
+    click.echo(f"sha256    {found.fingerprint}")
+    click.echo(f"good for  {', '.join(found.names)}, until {show.moment(found.not_after)}")
 
 
 def _snapshot(platform: Platform) -> tuple[Snapshot | None, str]:

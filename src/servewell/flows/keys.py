@@ -44,15 +44,18 @@ class IssuedKey:
 
 
 def create_key(platform: Platform, request: KeyRequest, *, dry_run: bool = False) -> IssuedKey:
-    """Make a key; it is good as soon as this returns.
+    """Make a key, good as soon as this returns; empty where a certificate stands for it.
 
-    Raises: StateUnavailableError, StorageError.
+    Raises: CertificateTakenError, StateUnavailableError, StorageError.
     """
     key, public, digest = _fresh(platform)
     now = platform.clock.now()
-    decision = decide_create(request, key_id=public, digest=digest, now=now)
+    decision = decide_create(
+        request, key_id=public, digest=digest, now=now, others=platform.keys.list()
+    )
     behind = _carry_out(platform, decision, subject=public, dry_run=dry_run)
-    return IssuedKey(key=key, kept=decision.keys[-1], decision=decision, behind=behind)
+    shown = "" if request.certificate else key
+    return IssuedKey(key=shown, kept=decision.keys[-1], decision=decision, behind=behind)
 
 
 def rotate_key(

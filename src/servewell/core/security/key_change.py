@@ -16,6 +16,18 @@ class KeyRetiredError(ServewellError):
     code = "SW-209"
 
 
+class NothingToRotateError(ServewellError):
+    """A certificate stands for the key: there is no secret that could be replaced."""
+
+    code = "SW-133"
+
+
+class CertificateTakenError(ServewellError):
+    """The identity has rights already."""
+
+    code = "SW-134"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:
     """What a new key is to be."""
@@ -24,6 +36,7 @@ class KeyRequest:
     role: Role = Role.INVOKER
     endpoints: tuple[str, ...] = (EVERY_ENDPOINT,)
     lifetime_s: float | None = None  # None for a key that does not expire
+    certificate: str = ""  # identity of a client certificate that stands for it; or empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +48,34 @@ class KeyDecision:
     because: str
 
 
-def decide_create(request: KeyRequest, *, key_id: str, digest: str, now: float) -> KeyDecision:
-    """Return the new key. Units: `now` in seconds since the epoch."""
+def decide_create(
+    request: KeyRequest,
+    *,
+    key_id: str,
+    digest: str,
+    now: float,
+    others: tuple[ApiKey, ...] = (),
+) -> KeyDecision:
+    """Return the new key. Where a certificate stands for it, it has no secret and so no digest.
+
+    Units:  `now` in seconds since the epoch.
+    Raises: CertificateTakenError where one of the `others` gives the identity rights.
+    """
+    _refuse_taken(request.certificate, others, now)
     expires_at = None if request.lifetime_s is None else now + request.lifetime_s
     key = ApiKey(
         id=key_id,
-        digest=digest,
+        digest="" if request.certificate else digest,
         principal=request.principal,
         role=request.role,
         endpoints=request.endpoints,
         created_at=now,
         expires_at=expires_at,
+        certificate=request.certificate,
     )
+    what = f"certificate `{key.certificate}`" if key.certificate else "key"
     reach = "every endpoint" if EVERY_ENDPOINT in key.endpoints else ", ".join(key.endpoints)
-    because = f"key for `{key.principal}` as {key.role} of {reach}"
+    because = f"{what} for `{key.principal}` as {key.role} of {reach}"
     return KeyDecision(keys=(key,), kind=ChangeKind.KEY_CREATED, because=because)
 
 
@@ -60,9 +87,15 @@ def decide_rotate(
     The overlap never prolongs the old key; the new one lives as long as the old one was to live.
     A key that was replaced already is not replaced again: its successor may be.
 
-    Raises: KeyRetiredError.
+    Raises: KeyRetiredError, NothingToRotateError.
     """
     _refuse_retired(old, now)
+    if old.certificate:
+        raise NothingToRotateError(
+            f"Key `{old.id}` has no secret to replace.",
+            why=f"the certificate `{old.certificate}` stands for it",
+            fix="renew the certificate where it was issued: the identity in it stays the same",
+        )
     if old.replaced_by is not None:
         raise _retired(old, f"replaced by `{old.replaced_by}`")
     ends = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
@@ -96,6 +129,17 @@ def is_good(key: ApiKey, now: float) -> bool:
     """Whether the key has neither been revoked nor replaced, nor has expired."""
     ended = key.expires_at is not None and key.expires_at <= now
     return key.revoked_at is None and key.replaced_by is None and not ended
+
+
+def _refuse_taken(identity: str, others: tuple[ApiKey, ...], now: float) -> None:
+    for one in others:
+        if identity and one.certificate == identity and is_good(one, now):
+            raise CertificateTakenError(
+                f"The certificate `{identity}` has rights already.",
+                why=f"key `{one.id}` of `{one.principal}` gives them, and two would contradict "
+                "each other",
+                fix=f"`servewell keys revoke {one.id}` ends those; then do the same again",
+            )
 
 
 def _refuse_retired(key: ApiKey, now: float) -> None:
