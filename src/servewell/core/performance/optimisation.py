@@ -256,7 +256,7 @@ def _no_gain(gate: Gate, variant: Variant, size_bytes: int) -> list[str]:
         return []
     if not speed.low >= 1 - gate.faster_min:  # what is no number is no proof
         return [f"may be slower: {_times(speed)}"]
-    if _saved(variant, size_bytes) >= gate.smaller_min:
+    if variant.cost.size_bytes <= size_bytes * (1 - gate.smaller_min):
         return []
     return [
         (
