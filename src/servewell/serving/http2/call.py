@@ -199,7 +199,7 @@ class GrpcCall(Stream):
         bytes_max = self.requests.body_bytes_max(exchange)
         if exchange.error is None and len(data) > bytes_max:
             exchange.error = body_too_large(bytes_max)
-        self.requests.submit(exchange, asked.page_body(message))
+        self.requests.submit(exchange, asked.body(message, data))
 
     def _refuse(self, error: RequestError) -> None:
         """End the call with an error, behind the answers that are due."""
@@ -231,7 +231,8 @@ class GrpcCall(Stream):
         if self._begun:
             self.carrier.finish(self.number, header_list(lines))
         elif failed:
-            self.carrier.begin(self.number, [*OPENING, *header_list(lines)], end=True)
+            self.carrier.begin(self.number, [*OPENING, *header_list(lines)])
+            self.carrier.finish(self.number)
         else:
             headers = [*OPENING, *self._writer.headers, *header_list(lines)]
             self.carrier.begin(self.number, headers)

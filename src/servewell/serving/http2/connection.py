@@ -48,6 +48,8 @@ SETTINGS: Final = {
 CONFIGURATION: Final = H2Configuration(
     client_side=False,
     header_encoding=None,
+    validate_inbound_headers=False,  # `read_head` does, for the stream alone
+    normalize_inbound_headers=False,
     validate_outbound_headers=False,  # they are ours
     normalize_outbound_headers=False,
 )
@@ -62,14 +64,20 @@ class _Http2(H2Connection):
 class _Outgoing:
     """What of one answer is not sent yet."""
 
-    __slots__ = ("done", "moved", "parts", "stuck_s", "trailers")
+    __slots__ = ("done", "heads", "moved", "parts", "stuck_s", "trailers")
 
     def __init__(self) -> None:
+        self.heads: deque[HeaderList] = deque()
         self.parts: deque[memoryview] = deque()
         self.trailers: HeaderList | None = None
         self.done = False  # nothing more comes
         self.moved = False  # in this second
         self.stuck_s = 0
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is nothing more but the trailers."""
+        return self.done and not self.parts and not self.heads
 
 
 class Http2Connection(asyncio.Protocol):
@@ -141,26 +149,18 @@ class Http2Connection(asyncio.Protocol):
             self._transport.resume_reading()
             self._write()
 
-    def begin(self, number: int, headers: HeaderList, *, end: bool = False) -> None:
+    def begin(self, number: int, headers: HeaderList) -> None:
         """See `Carrier.begin`."""
-        if number in self._streams:
-            self._h2.send_headers(number, headers, end_stream=end)
-            if end:
-                self._let_go(number)
-            self._write_soon()
+        self._outgoing_of(number).heads.append(headers)
 
     def send(self, number: int, data: bytes) -> None:
         """See `Carrier.send`."""
-        if number in self._streams:
-            self._outgoing.setdefault(number, _Outgoing()).parts.append(memoryview(data))
-            self._write_soon()
+        self._outgoing_of(number).parts.append(memoryview(data))
 
     def finish(self, number: int, trailers: HeaderList | None = None) -> None:
         """See `Carrier.finish`."""
-        if number in self._streams:
-            outgoing = self._outgoing.setdefault(number, _Outgoing())
-            outgoing.done, outgoing.trailers = True, trailers
-            self._write_soon()
+        outgoing = self._outgoing_of(number)
+        outgoing.done, outgoing.trailers = True, trailers
 
     def reset(self, number: int, code: ErrorCodes) -> None:
         """See `Carrier.reset`."""
@@ -211,8 +211,7 @@ class Http2Connection(asyncio.Protocol):
             return
         try:
             self._watch.feed(frames)
-            for event in self._h2.receive_data(data):
-                self._handle(event)
+            self._handle_all(self._h2.receive_data(data))
         except FloodError as error:
             self._end(error.code)
         except H2Error:  # `h2` has written what is wrong
@@ -222,6 +221,16 @@ class Http2Connection(asyncio.Protocol):
             self.abort()
         else:
             self._write()
+
+    def _handle_all(self, events: list[Event]) -> None:
+        """Handle what came at once; for `h2`, all of it has happened already."""
+        if any(isinstance(one, ConnectionTerminated) for one in events):
+            self._end(None)
+            return
+        gone = {one.stream_id for one in events if isinstance(one, StreamReset)}
+        for event in events:
+            if not (isinstance(event, RequestReceived) and event.stream_id in gone):
+                self._handle(event)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -237,8 +246,6 @@ class Http2Connection(asyncio.Protocol):
                 stream = self._forget(event.stream_id)
                 if stream is not None:
                     stream.leave()
-            case ConnectionTerminated():
-                self._end(None)
             case _:
                 pass  # `h2` has done what is to be done
 
@@ -260,6 +267,13 @@ class Http2Connection(asyncio.Protocol):
         else:
             stream.take(event.data, event.flow_controlled_length)
 
+    def _outgoing_of(self, number: int) -> _Outgoing:
+        """Return what is to be sent on a stream: of one that is over, nothing that is kept."""
+        if number not in self._streams:
+            return _Outgoing()
+        self._write_soon()
+        return self._outgoing.setdefault(number, _Outgoing())
+
     def _forget(self, number: int) -> Stream | None:
         self._outgoing.pop(number, None)
         return self._streams.pop(number, None)
@@ -279,12 +293,16 @@ class Http2Connection(asyncio.Protocol):
     def _write(self) -> None:
         """Write what the caller takes now."""
         self._armed = False
-        while self._stuck_s is None and not self._transport.is_closing():
-            self._pump()
-            data = self._h2.data_to_send()
-            if not data:
-                return
-            self._transport.write(data)
+        try:
+            while self._stuck_s is None and not self._transport.is_closing():
+                self._pump()
+                data = self._h2.data_to_send()
+                if not data:
+                    return
+                self._transport.write(data)
+        except H2Error as error:
+            log.fault("writing_failed", "An answer could not be written.", error)
+            self.abort()
 
     def _pump(self) -> None:
         """Make frames of what is to be sent, one of each stream by turns."""
@@ -292,31 +310,38 @@ class Http2Connection(asyncio.Protocol):
         while moved and left > 0:
             moved = False
             for number, outgoing in tuple(self._outgoing.items()):
-                size = self._send_frame(number, outgoing)
+                size = self._send_some(number, outgoing)
                 moved, left = moved or size > 0, left - size
 
-    def _send_frame(self, number: int, outgoing: _Outgoing) -> int:
-        """Send a frame of data, and the end where it is reached; return the bytes of data."""
-        parts, size = outgoing.parts, 0
-        if parts:
-            window = self._h2.local_flow_control_window(number)
-            room = max(0, min(window, self._h2.max_outbound_frame_size))
-            piece, rest = parts[0][:room], parts[0][room:]
-            size = len(piece)
-            if not size:
+    def _send_some(self, number: int, outgoing: _Outgoing) -> int:
+        """Send headers, one frame of data, and the end, as far as it goes; return the bytes."""
+        while outgoing.heads:
+            headers = outgoing.heads.popleft()
+            end = outgoing.is_sent and outgoing.trailers is None
+            self._h2.send_headers(number, headers, end_stream=end)
+            if end:
+                self._let_go(number)
                 return 0
-            parts.popleft()
-            if rest:
-                parts.appendleft(rest)
-            self._h2.send_data(number, piece)
-            outgoing.moved = True
-        if outgoing.done and not parts:
+        size = self._send_data(number, outgoing) if outgoing.parts else 0
+        if outgoing.is_sent:
             if outgoing.trailers is None:
                 self._h2.end_stream(number)
             else:
                 self._h2.send_headers(number, outgoing.trailers, end_stream=True)
             self._let_go(number)
         return size
+
+    def _send_data(self, number: int, outgoing: _Outgoing) -> int:
+        window = self._h2.local_flow_control_window(number)
+        room = max(0, min(window, self._h2.max_outbound_frame_size))
+        part = outgoing.parts.popleft()
+        piece, rest = part[:room], part[room:]
+        if rest:
+            outgoing.parts.appendleft(rest)
+        if piece:
+            self._h2.send_data(number, piece)
+            outgoing.moved = True
+        return len(piece)
 
     def _sweep_outgoing(self, number: int, outgoing: _Outgoing) -> None:
         """End a stream whose answer the caller does not take."""

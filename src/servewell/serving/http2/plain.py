@@ -76,18 +76,12 @@ class PlainRequest(Stream):
             return
         self._reply = None
         status, lines, body = reply
-        bodiless = exchange.method == "HEAD" or not body
-        self.carrier.begin(
-            self.number,
-            [
-                (b":status", b"%d" % status),
-                *header_list(b"%bcontent-length: %d\r\n" % (lines, len(body))),
-            ],
-            end=bodiless,
-        )
-        if not bodiless:
+        lines += b"content-length: %d\r\n" % len(body)
+        headers = [(b":status", b"%d" % status), *header_list(lines)]
+        self.carrier.begin(self.number, headers)
+        if body and exchange.method != "HEAD":
             self.carrier.send(self.number, body)
-            self.carrier.finish(self.number)
+        self.carrier.finish(self.number)
 
     def _refuse(self, error: RequestError) -> None:
         if self._exchange is not None:

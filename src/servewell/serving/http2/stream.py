@@ -16,6 +16,8 @@ HeaderList = list[tuple[bytes, bytes]]
 GRPC_TYPE: Final = b"application/grpc"
 GRPC_HEADERS: Final = frozenset({b"grpc-accept-encoding", b"grpc-encoding", b"grpc-timeout"})
 READ_HEADERS: Final = KNOWN_HEADERS | GRPC_HEADERS
+OF_CONNECTIONS: Final = frozenset({b"connection", b"transfer-encoding"})
+NOT_IN_VALUES: Final = (b"\r", b"\n", b"\0")
 # They differ from answer to answer, so a peer that kept them would keep them for nothing.
 OF_ONE_ANSWER: Final = frozenset({b"content-length", b"date", b"servewell-prediction-id"})
 
@@ -37,21 +39,37 @@ class Head(NamedTuple):
 
 
 def read_head(received: Iterable[tuple[bytes, bytes]]) -> Head:
-    """Return what the headers of a request say; `h2` has checked their form and order."""
+    """Return what the headers of a request say. Source: RFC 9113, sections 8.2 and 8.3."""
     headers: dict[bytes, bytes] = {}
     pseudo: dict[bytes, bytes] = {}
-    fault = None
+    why = ""
     for name, value in received:
-        if name in READ_HEADERS:
-            if name in headers:
-                fault = malformed("a header that may come once comes twice", version="2")
-            headers[name] = value
-        elif name[:1] == b":":
+        if name[:1] == b":":
+            if headers or name in pseudo:
+                why = f"`{name[:20]!r}` comes twice, or behind other headers"
             pseudo[name] = value
+        elif name in READ_HEADERS:
+            if name in headers:
+                why = "a header that may come once comes twice"
+            headers[name] = value.strip(b" \t")
         elif name in LIST_HEADERS:
             headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
-    method = pseudo.get(b":method", b"").decode("latin-1")
-    return Head(method, pseudo.get(b":path", b""), headers, fault)
+    path, method = pseudo.get(b":path", b""), pseudo.get(b":method", b"")
+    why = _fault(path, method, headers) or why
+    fault = malformed(why, version="2") if why else None
+    return Head(method.decode("latin-1"), path, headers, fault)
+
+
+def _fault(path: bytes, method: bytes, headers: dict[bytes, bytes]) -> str:
+    """Return what is wrong with the headers of a request, or nothing."""
+    if not (path and method.isalpha()):
+        return "it has no `:path` or no `:method`"
+    if not headers.keys().isdisjoint(OF_CONNECTIONS):
+        return "it has a header that is for connections of HTTP/1.1"
+    values = b"".join([path, *headers.values()])
+    if any(one in values for one in NOT_IN_VALUES):
+        return "a header holds a line break or a zero byte"
+    return ""
 
 
 def header_list(lines: bytes) -> HeaderList:
@@ -73,8 +91,8 @@ class Carrier(Protocol):
         """Who it is by the certificate of the connection."""
         ...
 
-    def begin(self, number: int, headers: HeaderList, *, end: bool = False) -> None:
-        """Send the headers of an answer; `end` where they are all of it."""
+    def begin(self, number: int, headers: HeaderList) -> None:
+        """Send the headers of an answer."""
         ...
 
     def send(self, number: int, data: bytes) -> None:

@@ -71,9 +71,9 @@ class Method:
         names = [getattr(message, field) for field in self.names]
         return self.path + "".join(f"/{quote(one, safe='')}" for one in names).encode()
 
-    def page_body(self, message: Message) -> bytes:
-        """Return what the page reads."""
-        return b"" if self.told is None else msgspec.json.encode(self.told(message))
+    def body(self, message: Message, data: bytes) -> bytes:
+        """Return what stands for the body: the bytes of the message, or what a page reads."""
+        return data if self.told is None else msgspec.json.encode(self.told(message))
 
 
 def _page(page: Page, response: str) -> Page:
