@@ -418,3 +418,28 @@ def test_a_binary_request_in_pieces_is_the_same(served: Served) -> None:
     connection.close()
     answer = triton.InferResult.from_response_body(content, header_length=int(header or 0))
     check(answer, columns)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_a_binary_request_is_recorded_like_its_twin(
+    served: Served, client: triton.InferenceServerClient, rows: int
+) -> None:
+    """What the record keeps of inputs and outputs does not show how they came."""
+    columns = columns_of(rows)
+    columns["fp32"][0, 0] = columns["fp64"][-1, 0] = np.nan
+    for binary in (True, False):
+        tensors = inputs_of(columns, binary=binary)
+        if not binary:  # this client writes NaN, which is no JSON
+            for one in tensors:
+                if one.name() in ("fp32", "fp64"):
+                    values = columns[one.name()].reshape(-1).tolist()
+                    one._data = [None if value != value else value for value in values]  # noqa: PLR0124, SLF001  (not-a-number is null)
+        client.infer(
+            "every", tensors, outputs=outputs_of(binary=binary), headers=dict(served.headers)
+        )
+    first, second = served.home.records()[-2:]
+    assert list(map(repr, first.inputs)) == list(map(repr, second.inputs))
+    for declared, kept, twin in zip(EVERY.outputs, first.outputs, second.outputs, strict=True):
+        if isinstance(kept, bytes):  # a long one, as the model gave it
+            kept = np.frombuffer(kept, DTYPES[declared.datatype]).tolist()  # noqa: PLW2901
+        assert repr(kept) == repr(twin)

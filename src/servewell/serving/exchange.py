@@ -154,7 +154,7 @@ class Exchange:
         if served is None or decoded is None:
             return []
         if not served.has_personal and decoded.rows == 1:
-            return [_kept(column) for column in decoded.columns]
+            return [_kept_input(column) for column in decoded.columns]
         return [
             [token(value, self.redaction_key) for value in _listed(column)]
             if personal
@@ -182,6 +182,13 @@ def _kept(column: Column | list[bool] | list[str] | list[float] | list[int]) -> 
     return column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
+def _kept_input(column: Column) -> object:
+    """Return a column of a request like `_kept`, with what is missing as in a JSON request."""
+    if not isinstance(column, np.ndarray):
+        return column
+    return _listed(column) if column.size <= LIST_VALUES_MAX else _kept(column)
+
+
 def _listed(column: Column) -> Sequence[str | float | None]:
     """Return a column as a list in which null is None, as a JSON request has it."""
     if not isinstance(column, np.ndarray):
@@ -193,7 +200,7 @@ def _listed(column: Column) -> Sequence[str | float | None]:
 def _stored(column: Column, declared: Input) -> object:
     text_like = declared.datatype in (Datatype.BYTES, Datatype.BOOL)
     if isinstance(column, np.ndarray):
-        return _kept(column)
+        return _kept_input(column)
     if text_like or len(column) <= LIST_VALUES_MAX:
         return column
     array: Array = np.array(column, dtype=DTYPES[declared.datatype])
