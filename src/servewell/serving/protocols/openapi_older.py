@@ -4,9 +4,15 @@ They know less than JSON Schema: what they cannot say is left out, never said wr
 Source: OpenAPI Specification 3.0.3 and 2.0.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 Json = Any  # a document has no static type
+
+LITERAL: Final = frozenset(
+    {"const", "default", "enum", "example", "examples"}
+)  # values, no schemas
+UNKNOWN_2_0: Final = frozenset({"anyOf", "oneOf", "nullable"})
 
 
 def as_3_0(document: Json) -> Json:
@@ -45,7 +51,7 @@ def _schemas_3_0(node: Json) -> Json:
         return [_schemas_3_0(one) for one in node]
     if not isinstance(node, dict):
         return node
-    made = {name: _schemas_3_0(one) for name, one in node.items()}
+    made = {name: _each(one, name, _schemas_3_0) for name, one in node.items()}
     if isinstance(made.get("type"), list):
         made["type"] = next(one for one in made["type"] if one != "null")
         made["nullable"] = True
@@ -61,6 +67,13 @@ def _schemas_3_0(node: Json) -> Json:
     return made
 
 
+def _each(node: Json, name: str, older: Callable[[Json], Json]) -> Json:
+    """Return a part in older words; names of properties are never taken for words of a schema."""
+    if name == "properties":
+        return {own: older(one) for own, one in node.items()}
+    return node if name in LITERAL else older(node)
+
+
 def _schema_2_0(node: Json) -> Json:
     if isinstance(node, list):
         return [_schema_2_0(one) for one in node]
@@ -69,8 +82,8 @@ def _schema_2_0(node: Json) -> Json:
     reference = node.get("$ref")
     if isinstance(reference, str):
         return {"$ref": reference.replace("#/components/schemas/", "#/definitions/")}
-    left_out = {"anyOf", "oneOf", "nullable"}
-    made = {name: _schema_2_0(one) for name, one in node.items() if name not in left_out}
+    known = {name: one for name, one in node.items() if name not in UNKNOWN_2_0}
+    made = {name: _each(one, name, _schema_2_0) for name, one in known.items()}
     if node.get("nullable"):
         made["x-nullable"] = True
         made.pop("enum", None)  # null would have to be one of its type

@@ -187,20 +187,11 @@ def _kserve(name: str, signature: Signature) -> dict[str, Item]:
         {"instances": ref("Rows"), "inputs": ref("Rows")},
         example={"instances": [example_row(signature)]},
     )
-    event = {
-        "type": "object",
-        "properties": {
-            "specversion": {"const": "1.0"},
-            "id": {"type": "string", "minLength": 1},
-            "source": {"type": "string", "minLength": 1},
-            "type": {"type": "string", "minLength": 1},
-            "data": body,
-        },
-        "required": ["specversion", "id", "source", "type"],
-    }
+    event = "application/cloudevents+json"
     predict = _infer("kserve", body, _named_predictions())
-    predict["requestBody"]["content"]["application/cloudevents+json"] = {"schema": event}
-    predict["responses"]["200"]["content"]["application/cloudevents+json"] = {"schema": event}
+    predict["requestBody"]["content"][event] = {"schema": _event(body)}
+    answer = predict["responses"]["200"]["content"]
+    answer[event] = {"schema": _event(_named_predictions())}
     explain = _page("kserve", "explain", "Not offered", {})
     del explain["responses"]["200"]
     models = {
@@ -321,6 +312,22 @@ def _named_predictions() -> Schema:
             "deployment": STRING,
         },
         "required": ["predictions", "prediction_id", "deployment"],
+    }
+
+
+def _event(data: Schema) -> Schema:
+    """Return the schema of a CloudEvent in JSON."""
+    text = {"type": "string", "minLength": 1}
+    return {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": text,
+            "source": text,
+            "type": text,
+            "data": data,
+        },
+        "required": ["specversion", "id", "source", "type"],
     }
 
 
