@@ -169,10 +169,10 @@ def test_a_full_queue_is_counted(tmp_path: Path) -> None:
     with collecting(hangs=True) as collector:
         exporter = Exporter(collector.url, meter=meter, worker=0)
         taken = 0
-        while exporter.has_room:
+        while exporter.admits():
             exporter.put(facts)
             taken += 1
-        assert not exporter.has_room
+        assert not exporter.admits()
         began = time.monotonic()
         exporter.close()
         assert time.monotonic() - began < 4

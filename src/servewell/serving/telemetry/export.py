@@ -46,8 +46,7 @@ class Exporter:
         self._thread = Thread(target=self._run, name="spans", daemon=True)
         self._thread.start()
 
-    @property
-    def has_room(self) -> bool:
+    def admits(self) -> bool:
         """Whether one more request can be told of; if not, it is counted as lost."""
         if len(self._queue) < QUEUED_MAX:
             return True

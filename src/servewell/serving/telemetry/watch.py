@@ -34,8 +34,7 @@ NEVER: Final = 1 << 62
 class Spans(Protocol):
     """Where the spans go."""
 
-    @property
-    def has_room(self) -> bool:
+    def admits(self) -> bool:
         """Whether one more request can be told of; if not, it is counted as lost."""
         ...
 
@@ -113,7 +112,7 @@ class Watch:
 
     def _tell(self, one: Watched, turn: Turn, *, slow: bool, failed: bool) -> None:
         self._exemplify(one, turn)
-        exported = self._spans is not None and self._spans.has_room
+        exported = self._spans is not None and self._spans.admits()
         event = "request_failed" if failed else "request_slow"
         code = one.error.code if one.error else ""
         left_out = log.due(event + code) if slow or failed else None
