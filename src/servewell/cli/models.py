@@ -10,7 +10,7 @@ from servewell.cli import show
 from servewell.cli.context import Session, command, dry_run
 from servewell.cli.model_study import optimize, profile
 from servewell.cli.steps import Steps
-from servewell.core.catalog.model import Format, Manifest, ModelVersion
+from servewell.core.catalog.model import Format, Manifest, ModelVersion, Optimised
 from servewell.core.catalog.signature import Input, Output
 from servewell.core.catalog.workload import Artifact, Data, Model, Workload
 from servewell.flows.make_model import foresee_model, keep_dataset, make_model
@@ -190,6 +190,7 @@ def _show_lineage(found: ModelVersion) -> None:
         "lock": f"sha256 {lineage.environment_digest[:DIGEST_SHOWN]}",
         "runs": _runs(manifest),
         "proof": proven if proof.rows else "none: it came as ONNX",
+        "optimised": _optimised(lineage.optimised) if lineage.optimised else "-",
         "parameters": ", ".join(f"{k}={v}" for k, v in lineage.parameters.items()) or "-",
         "metrics": ", ".join(f"{k} {v:.4g}" for k, v in manifest.metrics.items()) or "-",
     }
@@ -205,6 +206,15 @@ def _runs(manifest: Manifest) -> str:
     return (
         f"as Python, a process for each worker, in {own or 'the environment of Servewell'}, "
         f"{code.timeout_s:g} s a call, {show.size(code.memory_bytes_max)}"
+    )
+
+
+def _optimised(told: Optimised) -> str:
+    loss, speed = ([f"{one:.4g}" for one in three] for three in (told.loss, told.speedup))
+    return (
+        f"from {told.of} by {told.variant} ({told.about}); {told.metric} lost {loss[0]} "
+        f"({loss[1]} to {loss[2]}) of {told.loss_max:g} allowed; {speed[0]} times as fast "
+        f"({speed[1]} to {speed[2]}) by requests of {told.rows_per_request}"
     )
 
 
