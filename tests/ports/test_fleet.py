@@ -4,20 +4,28 @@ import math
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from servewell.adapters.embedded.clock import SystemClock
-from servewell.adapters.embedded.fleet import LOG_BYTES_MAX, FleetFiles, ProcessFleet
-from servewell.adapters.embedded.processes import is_ours, processes_of
+from servewell.adapters.embedded.fleet import (
+    LOG_BYTES_MAX,
+    FleetFiles,
+    ProcessFleet,
+    open_socket,
+)
+from servewell.adapters.embedded.processes import command_line, is_ours, processes_of
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
+from servewell.adapters.embedded.steering import steer_to_newest
 from servewell.adapters.embedded.supervisor import Child, Supervisor
-from servewell.ports.fleet import Fleet, FleetPlan, PortTakenError
+from servewell.ports.fleet import Fleet, FleetPlan, NotServingError, PortTakenError
 from servewell.ports.storage import StorageError
 
 pytestmark = pytest.mark.enable_socket
@@ -61,6 +69,12 @@ def supervisor(tmp_path: Path, plan: FleetPlan) -> Iterator[Supervisor]:
             orphans=(),
             started_at=1.0,
         )
+
+
+def reaches(plan: FleetPlan) -> bool:
+    """Whether anybody listens on the port of a plan."""
+    with socket.socket() as line:
+        return line.connect_ex((plan.host, plan.port)) == 0
 
 
 def wait(what: Callable[[], bool]) -> None:
@@ -129,6 +143,19 @@ def test_an_unwritable_home_is_refused(tmp_path: Path, plan: FleetPlan) -> None:
         ProcessFleet(tmp_path / "home", clock=SystemClock()).start(plan)
 
 
+def test_connections_are_steered_to_the_newest_listener(plan: FleetPlan) -> None:
+    """Of two listeners on a port, the old one gets none any more, before it closes and after."""
+    with open_socket(plan, shared=True) as old, open_socket(plan, shared=True) as new:
+        new.settimeout(5)
+        assert steer_to_newest(new)
+        for _ in range(20):
+            with socket.create_connection((plan.host, plan.port)):
+                new.accept()[0].close()
+        old.close()
+        with socket.create_connection((plan.host, plan.port)):
+            new.accept()[0].close()
+
+
 def test_a_stranger_is_not_ours(tmp_path: Path) -> None:
     """A process that got the number of one of ours is left alone."""
     assert not is_ours(os.getpid(), "worker", tmp_path)
@@ -179,6 +206,73 @@ def test_a_large_log_is_put_aside(fleet: Fleet, plan: FleetPlan, tmp_path: Path)
     assert {path.name for path in fleet.logs()} == {"control.log", "supervisor.log", "worker-0.log"}
 
 
+def test_the_number_of_workers_changes(fleet: Fleet, plan: FleetPlan) -> None:
+    """More come beside those that run, and of too many the last go; a new supervisor knows it."""
+    before = fleet.start(plan)
+    fleet.scale(3)
+    wait(lambda: set(fleet.state().workers) == {0, 1, 2})
+    assert fleet.state().workers[0] == before.workers[0]
+    assert fleet.state().supervisor == before.supervisor
+    wait(lambda: (now := fleet.state().plan) is not None and now.workers == 3)
+    fleet.scale(2)
+    wait(lambda: set(fleet.state().workers) == {0, 1})
+    assert before.supervisor is not None
+    os.kill(before.supervisor, signal.SIGKILL)
+    wait(lambda: fleet.state().supervisor is None)
+    with pytest.raises(NotServingError):
+        fleet.scale(1)
+
+
+def test_a_lame_duck_takes_its_time(fleet: Fleet, plan: FleetPlan, tmp_path: Path) -> None:
+    """The workers are there for the time of the plan, and then everything ends."""
+    fleet.start(replace(plan, lame_duck_s=1.0))
+    wait((tmp_path / "home" / "run" / "worker-0.json").exists)
+    started = time.monotonic()
+    assert fleet.stop(20.0, lame_duck=True)
+    assert time.monotonic() - started > 1.0
+    assert not reaches(plan)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"host": 1}', b"\xff"])
+def test_a_supervisor_without_a_plan_says_so(tmp_path: Path, content: bytes | None) -> None:
+    """One line that names the file and the way out, whatever is wrong with it."""
+    home = tmp_path / "home"
+    (home / "run").mkdir(parents=True)
+    if content is not None:
+        (home / "run" / "plan.json").write_bytes(content)
+    words = command_line("supervisor", home)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "plan.json" in done.stderr
+    assert "servewell up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_supervisor_without_its_lock_says_so(tmp_path: Path) -> None:
+    """A file where its folder has to be is the disk's fault, in words."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "run").write_text("a file")
+    words = command_line("supervisor", home)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "SW-501" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_is_bounded_while_it_grows(fleet: Fleet, plan: FleetPlan, tmp_path: Path) -> None:
+    """It is kept as the one before, and its writer goes on at the new beginning."""
+    fleet.start(plan)
+    log = tmp_path / "home" / "logs" / "supervisor.log"
+    with log.open("ab") as writer:
+        writer.write(b"x" * (LOG_BYTES_MAX + 1))
+        wait(lambda: log.stat().st_size < LOG_BYTES_MAX)
+        writer.write(b"after\n")
+    assert log.with_name("supervisor.log.1").stat().st_size > LOG_BYTES_MAX
+    assert log.read_bytes().count(b"after") == 1
+    assert log.stat().st_size < 1_000
+
+
 def test_what_the_disk_refuses_is_tried_again(
     supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,5 +314,9 @@ def test_workers_are_kept_until_others_are_ready(
     assert supervisor.relieved_at is None
     assert capfd.readouterr().err.count("worker-1 (not ready yet)") == 1
     supervisor.workers.clear()
-    supervisor.tick()
-    wait(lambda: fleet.state().workers == {})
+
+    def have_gone() -> bool:
+        supervisor.tick()
+        return fleet.state().workers == {}
+
+    wait(have_gone)

@@ -38,12 +38,14 @@ from servewell.adapters.embedded.processes import (
     is_ours,
     processes_of,
 )
+from servewell.adapters.embedded.steering import steer_to_newest
 from servewell.errors import ServewellError
 from servewell.ports.fleet import FleetPlan
 from servewell.ports.snapshots import Snapshots
 from servewell.ports.storage import StorageError
 
 TICK_S: Final = 0.25
+STEERED_S: Final = 0.5  # in which connections that are being opened come to the orphans
 LOGS_EVERY_S: Final = 5.0
 STEADY_S: Final = 5.0  # a process that lived so long starts again at once
 RESTART_DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -74,6 +76,7 @@ class Supervisor:
     orphans: tuple[HomeProcess, ...]  # workers of a supervisor that died
     leaving: list[Child] = field(default_factory=list)  # workers that were told to go
     started_at: float  # seconds since the epoch, UTC
+    steered_at: float | None = None  # monotonic seconds; when the orphans got no more connections
     relieved_at: float | None = None  # monotonic seconds; when the orphans were told to drain
     workers: dict[int, Child] = field(default_factory=dict)
     control: Child | None = None
@@ -215,11 +218,14 @@ class Supervisor:
 
     def _relieve_if_ready(self, now: float) -> None:
         lacking = self._lacking()
-        if not lacking:
+        if not lacking and self.steered_at is None:
+            self.steered_at = now
+            steer_to_newest(self.listener)
+        elif not lacking and self.steered_at is not None and now > self.steered_at + STEERED_S:
             say(f"{len(self.orphans)} workers of the supervisor before drain")
             self._signal_orphans(signal.SIGINT)
             self.relieved_at = now
-        elif lacking != self.lacking:
+        elif lacking and lacking != self.lacking:
             say(f"{len(self.orphans)} workers of the supervisor before serve on, for {lacking}")
         self.lacking = lacking
 
