@@ -1,5 +1,6 @@
 """A model that is loaded at its first request, and leaves memory when nobody asks it."""
 
+import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
@@ -57,6 +58,8 @@ class OnDemandModel:
             model, self.model = (self.model, None) if idle else (None, self.model)
         if model is not None:
             model.close()
+            del model
+            give_back_memory()
 
     def close(self) -> None:
         """See `Model.close`."""
@@ -84,3 +87,13 @@ class OnDemandModel:
             return self.model
         finally:
             self._loading.release()
+
+
+def give_back_memory() -> None:
+    """Give the system what was freed: the C library keeps it for the thread that had it.
+
+    Not every C library can; one that cannot keeps little.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
