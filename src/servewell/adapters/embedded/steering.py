@@ -31,7 +31,7 @@ def steer_to_newest(listener: socket.socket) -> bool:
     Source: Linux, socket(7), SO_ATTACH_REUSEPORT_CBPF.
     """
     with suppress(OSError, ValueError):
-        place = _listeners(listener) - 1
+        place = max(0, _listeners(listener) - 1)
         instruction = ctypes.create_string_buffer(struct.pack("HBBI", RETURN_CONSTANT, 0, 0, place))
         program = struct.pack("HP", 1, ctypes.addressof(instruction))
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
