@@ -53,32 +53,44 @@ class Built:
     answered: Answered
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Teller:
+    """Tells how far the work is, of a total that is known from the start."""
+
+    say: Say
+    total: int
+
+    def __call__(self, done: int, words: str) -> None:
+        self.say(done, self.total, words)
+
+
 def optimise(job: OptimiseJob, folder: Path, say: Say) -> Study:
     """Do an optimisation job; the variants are written into `folder`.
 
     Raises: StudyDataError, HeldOutRowsError, MetricUnfitError, OSError.
     """
     subject = job.subject
-    total = len(RECIPES) + job.effort.rounds
-    say(0, total, "reading the rows")
+    tell = _Teller(say=say, total=2 * len(RECIPES) + job.effort.rounds)
+    tell(0, "reading the rows")
     rows = study_rows(subject, seed=job.seed)
     output = judged_output(subject.signature)
     metric = _metric(job.metric, output, rows)
     judge = judge_of(metric, labels=rows.labels, classes=output.classes, seed=job.seed)
     original = _original(subject.model, output, rows.held_out)
     folder.mkdir(exist_ok=True)
-    built, unsuited = _build_all(subject.model, folder, output=output, rows=rows, say=say)
+    built, unsuited = _build_all(subject.model, folder, output=output, rows=rows, tell=tell)
     times = timing.measure(
         {ORIGINAL: original.session} | {name: one.session for name, one in built.items()},
         _requests(rows.held_out, job.seed),
         rounds=job.effort.rounds,
         slice_s=job.effort.slice_s,
-        done=lambda number: say(len(RECIPES) + number, total, "measuring speed"),
+        done=lambda number: tell(len(RECIPES) + number, "measuring speed"),
     )
-    variants = [
-        _variant(name, one, original=original, judge=judge, times=times)
-        for name, one in built.items()
-    ]
+    variants = []
+    for place, (name, one) in enumerate(built.items()):
+        tell(len(RECIPES) + job.effort.rounds + place, f"judging {name}")
+        variants.append(_variant(name, one, original=original, judge=judge, times=times))
+    tell(tell.total, "done")
     return Study(
         metric=metric,
         rows=count(rows.held_out),
@@ -130,14 +142,14 @@ def _original(path: Path, output: Output, held_out: Feed) -> Built:
 
 
 def _build_all(
-    source: Path, folder: Path, *, output: Output, rows: StudyRows, say: Say
+    source: Path, folder: Path, *, output: Output, rows: StudyRows, tell: "_Teller"
 ) -> tuple[dict[str, Built], tuple[Unsuited, ...]]:
     model = onnx.load(source)
     training = parts(rows.training, TRAINING_AT_ONCE)
     built: dict[str, Built] = {}
     unsuited = []
     for number, recipe in enumerate(RECIPES):
-        say(number, len(RECIPES), f"building {recipe.name}")
+        tell(number, f"building {recipe.name}")
         try:
             changed = build(recipe, model, training)
             built[recipe.name] = _tried(recipe, changed, folder, (output, rows.held_out))
