@@ -141,9 +141,8 @@ class Wire:
         self.await_that(lambda: False)
         return self.farewell
 
-    def _hear(self) -> None:
-        data = self._read()
-        self.lost = not data
+    def take(self, data: bytes) -> None:
+        """Take what has come."""
         self._rest += data
         while len(self._rest) >= HEAD and len(self._rest) >= (end := HEAD + _size(self._rest)):
             frame, self._rest = self._rest[:end], self._rest[end:]
@@ -153,6 +152,11 @@ class Wire:
             for event in self.h2.receive_data(frame):
                 self._take(event)
         self.flush()
+
+    def _hear(self) -> None:
+        data = self._read()
+        self.lost = not data
+        self.take(data)
 
     def _take(self, event: Event) -> None:  # noqa: C901  (one case for each event)
         if isinstance(event, PingAckReceived):
