@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
-from servewell.serving.protocols import azure, kserve_v1, mlflow
+from servewell.serving.protocols import azure, kserve_v1, mlflow, oip
 from servewell.serving.protocols.columns import Decoded, OutputTensor
 from servewell.serving.protocols.dialect import Dialect
 from servewell.serving.protocols.elements import Json
@@ -211,6 +211,24 @@ def test_takes_or_refuses_anything(dialect: Dialect, media: bytes, body: bytes) 
         return
     assert decoded.rows > 0
     assert all(len(column) == decoded.rows for column in decoded.columns)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        (mlflow.DIALECT, '{"instances": [{"delay": %s}]}'),
+        (azure.DIALECT, '{"data": [[2, "AA", 1, %s]]}'),
+        (kserve_v1.DIALECT, '{"inputs": {"delay": %s}}'),
+        (oip.DIALECT, '{"inputs": [{"name": "delay", "datatype": "FP32", "shape": %s}]}'),
+    ],
+)
+def test_refuses_lists_of_any_depth(dialect: Dialect, body: str) -> None:
+    """Lists that can just be read can be told of, and deeper ones are malformed."""
+    reader = dialect.reader(FLIGHT)
+    for depth in range(850, 1_010):
+        nested = body % ("[" * depth + "]" * depth)
+        with pytest.raises(RequestError):
+            reader.decode(nested.encode(), headers={}, rows_max=ROWS_MAX)
 
 
 def test_says_the_same_in_each_protocol() -> None:

@@ -118,7 +118,10 @@ def value_shown(value: Json) -> str:
         return kind_of(value)
     if isinstance(value, str):
         return f"the text {shown(value)}"
-    return shown(json.dumps(value, ensure_ascii=False))
+    try:
+        return shown(json.dumps(value, ensure_ascii=False))
+    except RecursionError:  # lists as deep as could just be read
+        return kind_of(value)
 
 
 def kind_of(value: Json) -> str:

@@ -19,7 +19,8 @@ from servewell.serving.refusals import ContentRefusedError, NotReadyError, Reque
 KEYS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 EXAMPLE: Final = '`{"dataframe_split": {"columns": ["…"], "data": [[0.5]]}}`'
 CSV: Final = b"text/csv"
-TYPES: Final = (b"", b"application/json", CSV)  # without a type it is taken to be JSON
+JSON_TYPE: Final = b"application/json"
+TYPES: Final = (b"", JSON_TYPE, CSV)  # without a type it is taken to be JSON
 HTTP_UNSUPPORTED: Final = 415
 # HTTP status -> what MLflow calls it. Source: mlflow/exceptions.py, ERROR_CODE_TO_HTTP_STATUS.
 ERROR_CODES: Final = {
@@ -100,6 +101,8 @@ def _media_type(content: bytes) -> bytes:
 
     Raises: ContentRefusedError where it, its charset or another parameter of it is none of ours.
     """
+    if content == JSON_TYPE:  # the usual case
+        return content
     media, _, rest = content.lower().partition(b";")
     parameters = [one.strip() for one in rest.split(b";") if one.strip()]
     utf_8 = (b"charset=utf-8", b'charset="utf-8"')

@@ -35,6 +35,8 @@ def faults_of(error: RequestError) -> dict[str, object]:
 
 def safe_id(value: bytes, *, length_max: int = ID_LENGTH_MAX) -> str:
     """Return the letters, digits, `-` and `_` of an id that came in a header, cut to a length."""
+    if not value:  # the usual case
+        return ""
     text = value.decode("latin-1")
     return "".join(one for one in text if one.isascii() and (one.isalnum() or one in "-_"))[
         :length_max
