@@ -275,8 +275,16 @@ def test_reads_words_of_csv_as_truth() -> None:
 
 def test_takes_not_a_number_as_null() -> None:
     """What pandas and NumPy write for a missing number is null; infinity is no number."""
-    assert parsed(b'{"a": [NaN, 1]}', example="") == {"a": [None, 1]}
-    for body in (b"[NaN, Infinity]", b"[NaN", b"[" * 100_000 + b"NaN"):
+    assert parsed(b'{"a NaN": [NaN, 1, "NaN \\" NaN"]}', example="") == {
+        "a NaN": [None, 1, 'NaN " NaN']
+    }
+    for body in (
+        b"[NaN, Infinity]",
+        b"[NaN",
+        b"[" * 100_000 + b"NaN",
+        b'["\\ud800", NaN]',
+        b'"' + b'\\"NaN' * 200_000,
+    ):
         with pytest.raises(BodyMalformedError):
             parsed(body, example="")
 

@@ -9,7 +9,7 @@ signature. What those do not take goes to `rows_examination`, which decides and 
 between the two: what this takes, that takes as well, with the same columns.
 """
 
-import json
+import re
 from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
@@ -27,6 +27,8 @@ from servewell.serving.protocols.rows_examination import examine_rows, examine_t
 from servewell.serving.refusals import BodyMalformedError
 
 TABLE_KEYS: Final = frozenset({"columns", "index", "data"})
+# A text, to its end or that of the body, or not-a-number outside of any.
+NAN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|\bNaN\b', re.DOTALL)
 
 _parse = msgspec.json.Decoder().decode
 
@@ -130,8 +132,9 @@ def parsed(body: bytes, *, example: str) -> Json:
     except UnicodeDecodeError as error:
         raise malformed(f"a text in it is not UTF-8 ({error.reason})", example=example) from None
     except (msgspec.MsgspecError, RecursionError) as error:
-        if b"NaN" in body:
-            return _with_nan(body, example)
+        plain = NAN.sub(_null, body) if b"NaN" in body else body
+        if plain != body:
+            return parsed(plain, example=example)
         raise malformed(str(error), example=example) from None
 
 
@@ -168,16 +171,9 @@ def malformed(why: str, *, example: str) -> BodyMalformedError:
     return BodyMalformedError("The body is no inference request.", why=why, fix=f"send {example}")
 
 
-def _with_nan(body: bytes, example: str) -> Json:
-    try:
-        return cast("Json", json.loads(body, parse_constant=_constant))
-    except (ValueError, RecursionError) as error:
-        raise malformed(f"it is no JSON ({error})", example=example) from None
-
-
-def _constant(name: str) -> None:
-    if name != "NaN":
-        raise ValueError(f"{name} is no number that a model takes")
+def _null(found: re.Match[bytes]) -> bytes:
+    """Return what stands in the place of a text, which stays, or of not-a-number."""
+    return b"null" if found[0] == b"NaN" else found[0]
 
 
 def _columns_type(inputs: tuple[Input, ...]) -> type[msgspec.Struct]:
