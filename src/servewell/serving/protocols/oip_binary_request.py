@@ -51,13 +51,6 @@ class _Tensor(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _shape = attrgetter("shape")
 
 
-class _Layout(NamedTuple):
-    """What the JSON of a request says: all of the request but its columns."""
-
-    of: Decoded
-    sizes: list[int]  # of each tensor, in bytes
-
-
 class _Numbers:
     """Inputs of one type and shape that stand behind one another in the signature."""
 
@@ -112,6 +105,15 @@ class _Texts:
         return [texts] if self._allowed is None or self._allowed.issuperset(texts) else None
 
 
+class _Layout(NamedTuple):
+    """What the JSON of a request says: all of the request but its columns."""
+
+    of: Decoded
+    sizes: list[int]  # of each tensor, in bytes
+    blocks: list[_Numbers | _Texts]  # in the order of the request
+    places: list[int] | None  # where each input stands; None for the order of the signature
+
+
 class BinaryRequestDecoder:
     """Decodes the binary requests of one signature."""
 
@@ -122,7 +124,11 @@ class BinaryRequestDecoder:
         self._wishes = Wishes(signature)
         self._shapes = RowShapes(signature)
         self._layouts: dict[bytes, _Layout] = {}
-        self._blocks = [] if self._shapes.open else _blocks(signature)
+        self._blocks: list[_Numbers | _Texts] = []
+        self._alone: list[_Numbers | _Texts] = []
+        if not self._shapes.open:
+            self._blocks = _blocks(signature.inputs)
+            self._alone = [block for one in signature.inputs for block in _blocks((one,))]
 
     def decode(self, body: bytes, *, headers: Headers, rows_max: int) -> Decoded:
         """Return the rows of a request.
@@ -142,7 +148,7 @@ class BinaryRequestDecoder:
         layout = self._layouts.get(text) or self._read(text)
         if layout is None or layout.of.rows > rows_max:
             return None
-        columns = self._columns(layout.sizes, raw, layout.of.rows)
+        columns = _columns(layout, raw)
         if columns is None:
             return None
         of = layout.of
@@ -159,17 +165,23 @@ class BinaryRequestDecoder:
             request: Request[_Tensor] = self._decoder.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        tensors = request.inputs
+        tensors, types = request.inputs, list(map(type, request.inputs))
         wanted = self._wishes.wanted(request.outputs)
-        if wanted is None or list(map(type, tensors)) != self._types:
+        if wanted is None or len(types) != len(self._types) or set(types) != set(self._types):
             return None
-        rows = tensors[0].shape[0]
-        if rows <= 0 or not self._shapes.fit(list(map(_shape, tensors)), rows):
+        blocks, places, shapes = self._blocks, None, list(map(_shape, tensors))
+        if types != self._types:
+            blocks = [self._alone[self._types.index(one)] for one in types]
+            places = [types.index(one) for one in self._types]
+            shapes = [shapes[place] for place in places]
+        rows = shapes[0][0]
+        if rows <= 0 or not self._shapes.fit(shapes, rows):
             return None
         of = Decoded(request.id, rows, [], wanted)
         if request.parameters or request.outputs:
             self._wishes.take(of, request)
-        layout = _Layout(of, [one.parameters.binary_data_size for one in tensors])
+        sizes = [one.parameters.binary_data_size for one in tensors]
+        layout = _Layout(of, sizes, blocks, places)
         if not request.id and len(text) <= LAYOUT_BYTES_MAX:
             self._keep(text, layout)
         return layout
@@ -178,22 +190,6 @@ class BinaryRequestDecoder:
         if len(self._layouts) >= LAYOUTS_MAX:
             self._layouts.clear()
         self._layouts[text] = layout
-
-    def _columns(self, sizes: list[int], raw: memoryview, rows: int) -> list[Column] | None:
-        """Return the columns; None where they are not as long as they have to be, or not taken."""
-        if sum(sizes) != len(raw):
-            return None
-        columns: list[Column] = []
-        place = 0
-        for block in self._blocks:
-            own = sizes[len(columns) : len(columns) + len(block.inputs)]
-            end = place + sum(own)
-            found = block.columns(raw[place:end], own, rows)
-            if found is None:
-                return None
-            columns += found
-            place = end
-        return columns
 
     def _decode_raw(self, raw: memoryview, rows_max: int) -> Decoded:
         """Take a body without JSON as one row of the one input of the model."""
@@ -220,6 +216,23 @@ class BinaryRequestDecoder:
         return examine(text, self._signature, rows_max=rows_max, tensors=raw)
 
 
+def _columns(layout: _Layout, raw: memoryview) -> list[Column] | None:
+    """Return the columns of a request; None where one has another length or is not taken."""
+    if sum(layout.sizes) != len(raw):
+        return None
+    columns: list[Column] = []
+    start = 0
+    for block in layout.blocks:
+        sizes = layout.sizes[len(columns) : len(columns) + len(block.inputs)]
+        end = start + sum(sizes)
+        found = block.columns(raw[start:end], sizes, layout.of.rows)
+        if found is None:
+            return None
+        columns += found
+        start = end
+    return columns if layout.places is None else [columns[place] for place in layout.places]
+
+
 def _raw_shape(declared: Input, size: int) -> list[int]:
     """Return the shape of one row that has so many bytes."""
     if declared.row_shape.count(-1) > 1:
@@ -232,9 +245,9 @@ def _raw_shape(declared: Input, size: int) -> list[int]:
     return [1, *(open_size if one == -1 else one for one in declared.row_shape)]
 
 
-def _blocks(signature: Signature) -> list["_Numbers | _Texts"]:
+def _blocks(declared: tuple[Input, ...]) -> list[_Numbers | _Texts]:
     blocks: list[_Numbers | _Texts] = []
-    alike = groupby(signature.inputs, key=lambda one: (one.datatype, one.row_shape))
+    alike = groupby(declared, key=lambda one: (one.datatype, one.row_shape))
     for (datatype, row_shape), group in alike:
         inputs = tuple(group)
         if datatype is Datatype.BYTES:
