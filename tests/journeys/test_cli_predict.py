@@ -158,7 +158,7 @@ def test_the_key_is_the_callers(
     """SERVEWELL_KEY comes before the operator's key, and is in no message."""
     made = served.json("keys", "create", "site", "--endpoint", "small")
     monkeypatch.setenv("SERVEWELL_KEY", made["key"])
-    assert call(served, "--row", ROW, "--url", f"http://127.0.0.1:{served.port}") == 0
+    assert call(served, "--row", ROW, "--url", f"https://127.0.0.1:{served.port}") == 0
     served.run("keys", "revoke", made["id"])
     assert call(served, "--row", ROW) == 5
     told = capsys.readouterr().err
@@ -173,7 +173,7 @@ def test_the_key_is_the_callers(
         pytest.param(["--row", ROW, "--input", "x.csv"], 2, "not both", id="both"),
         pytest.param(["--input", "missing.csv"], 3, "SW-120", id="file"),
         pytest.param(["--row", ROW, "--output", "x.xls"], 3, "SW-120", id="output"),
-        pytest.param(["--row", ROW, "--url", "http://127.0.0.1"], 3, "SW-123", id="key"),
+        pytest.param(["--row", ROW, "--url", "https://127.0.0.1"], 3, "SW-123", id="key"),
         pytest.param(["--row", ROW, "--deployment", "v9"], 5, "SW-330", id="deployment"),
         pytest.param(["--row", '{"x": "much"}'], 3, "SW-121", id="value"),
         pytest.param(["--row", '{"x": 1}'], 5, "SW-330", id="missing"),

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,9 +25,10 @@ class ScriptedServer:
     After an answer that says `connection: close`, is cut short, or is `DROP`, the connection ends.
     """
 
-    def __init__(self, script: Iterable[bytes]) -> None:
+    def __init__(self, script: Iterable[bytes], *, tls: ssl.SSLContext | None = None) -> None:
         self._script = list(script)
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._tls = tls
         self._thread = threading.Thread(target=self._serve)
         self.port: int = self._listener.getsockname()[1]
         self.requests: list[tuple[str, dict[str, str], Any]] = []  # first line, headers, JSON
@@ -56,6 +58,12 @@ class ScriptedServer:
             except OSError:
                 return
             self.connections += 1
+            if self._tls is not None:
+                try:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                except OSError:  # the caller did not believe us
+                    connection.close()
+                    continue
             self._connection = connection
             with connection, connection.makefile("rb") as stream:
                 while self._script and self._one(connection, stream):

@@ -1,22 +1,29 @@
 """The contract of `Door`: what is sent, what comes back, and what is sent a second time."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ports.scripted_server import DROP, ScriptedServer, reply
 from servewell.adapters.embedded.door import HttpDoor, door_at
+from servewell.adapters.embedded.trust import trust_elsewhere, trust_in_home
 from servewell.core.catalog.rows import RowFault
+from servewell.core.catalog.tls import TlsFiles
+from servewell.ports.certificates import CertificateFaultsError
 from servewell.ports.door import (
     AddressInvalidError,
     AnswerInvalidError,
+    CertificateNotTrustedError,
     Door,
     DoorClosedError,
     RequestRefusedError,
 )
+from serving.issued import Issued
 
 pytestmark = pytest.mark.enable_socket
 
@@ -285,6 +292,66 @@ def test_an_address_must_be_one(url: str) -> None:
     """What is no address of an endpoint is refused before anything is sent."""
     with pytest.raises(AddressInvalidError):
         door_at(url, KEY)
+
+
+@contextmanager
+def door_over_tls(tmp_path: Path, trust: ssl.SSLContext) -> Iterator[Door]:
+    """Give a door to a server that shows the certificate `server.pem`, and answers once."""
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    with ScriptedServer([KNOWN], tls=shown) as server:
+        yield door_at(f"https://127.0.0.1:{server.port}", KEY, trust=trust)
+
+
+def test_a_certificate_is_checked(tmp_path: Path) -> None:
+    """The door of a home believes its own authority alone; a stranger is sent no key."""
+    ours, strange = Issued.authority("ours"), Issued.authority("strange")
+    (tmp_path / "ca.pem").write_bytes(ours.pem)
+    files = TlsFiles(certificate="", key="", authority=str(tmp_path / "ca.pem"))
+    ours.server("127.0.0.1").write(tmp_path, "server")
+    with door_over_tls(tmp_path, trust_in_home(files)) as door:
+        assert door.metadata("flights") == METADATA
+    for bad in (strange.server("127.0.0.1"), ours.server("elsewhere.example")):
+        bad.write(tmp_path, "server")
+        with (
+            door_over_tls(tmp_path, trust_in_home(files)) as door,
+            pytest.raises(CertificateNotTrustedError, match="is not to be trusted"),
+        ):
+            door.metadata("flights")
+
+
+def test_a_given_certificate_is_known_by_itself(tmp_path: Path) -> None:
+    """By whatever name: just this one is believed, and no other of the same authority."""
+    authority = Issued.authority()
+    given = authority.server("models.example.org")
+    known, key = given.write(tmp_path, "given")
+    trust = trust_in_home(TlsFiles(certificate=known, key=key))
+    given.write(tmp_path, "server")
+    with door_over_tls(tmp_path, trust) as door:
+        assert door.metadata("flights") == METADATA
+    authority.server("models.example.org").write(tmp_path, "server")
+    with (
+        door_over_tls(tmp_path, trust) as door,
+        pytest.raises(CertificateNotTrustedError),
+    ):
+        door.metadata("flights")
+
+
+def test_a_home_without_its_certificate_says_so(tmp_path: Path) -> None:
+    """What the command line cannot read, it does not replace by believing anybody."""
+    for files in (
+        TlsFiles(certificate="", key="", authority=str(tmp_path / "missing.pem")),
+        TlsFiles(certificate=str(tmp_path / "missing.pem"), key=""),
+    ):
+        with pytest.raises(CertificateFaultsError, match=r"missing\.pem"):
+            trust_in_home(files)
+
+
+def test_other_authorities_are_believed_elsewhere(tmp_path: Path) -> None:
+    """Beside those of the machine, that of the own home, where there is one."""
+    (tmp_path / "ca.pem").write_bytes(Issued.authority().pem)
+    before = len(trust_elsewhere(tmp_path / "missing.pem").get_ca_certs())
+    assert len(trust_elsewhere(tmp_path / "ca.pem").get_ca_certs()) == before + 1
 
 
 def test_an_address_may_be_copied_from_the_screen() -> None:

@@ -5,7 +5,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable
-from io import SEEK_END
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from servewell.flows.platform import Platform
 from servewell.ports.runs import RunMissingError
 
 LOOK_AGAIN_S: Final = 0.2
+KNOWN_BYTES: Final = 256  # by which a log is known again
 STAMP: Final = re.compile(r'(?:\{"time": ")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 EVENT_HEAD: Final = ("time", "level", "message")  # what a line for people begins with
 UNTOLD: Final = ("event", "worker")  # the message and the name of the process say it
@@ -24,12 +24,17 @@ COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
 class LogFile:
-    """One log, read from where the last reading ended."""
+    """One log, read from where the last reading ended.
+
+    A log that has grown large is copied to `.1` and begun anew. That is seen by the bytes before
+    the place: they are other ones then.
+    """
 
     def __init__(self, path: Path, *, name: str) -> None:
         self.path = path
         self.name = name
         self._at = 0
+        self._before = b""  # the bytes that stand before that place
 
     def last(self, lines: int) -> list[str]:
         """Return the last so many lines, without holding more of the file."""
@@ -37,22 +42,40 @@ class LogFile:
             with self.path.open("rb") as file:
                 found = deque(file, maxlen=lines)
                 self._at = file.tell()
+                file.seek(max(0, self._at - KNOWN_BYTES))
+                self._before = file.read(KNOWN_BYTES)
         except OSError:
             return []
         return [_text(line) for line in found]
 
     def more(self) -> list[str]:
         """Return the lines that were finished since the last reading."""
+        missed = []
+        if not self._goes_on(self.path):
+            aside = self.path.with_name(f"{self.path.name}.1")
+            missed = self._read(aside) if self._goes_on(aside) else []
+            self._at, self._before = 0, b""
+        return missed + self._read(self.path)
+
+    def _goes_on(self, path: Path) -> bool:
+        """Whether this file is the one that was read, or a copy of it."""
         try:
-            with self.path.open("rb") as file:
-                if file.seek(0, SEEK_END) < self._at:
-                    self._at = 0  # it was begun anew
+            with path.open("rb") as file:
+                file.seek(self._at - len(self._before))
+                return file.read(len(self._before)) == self._before
+        except OSError:
+            return False
+
+    def _read(self, path: Path) -> list[str]:
+        try:
+            with path.open("rb") as file:
                 file.seek(self._at)
                 data = file.read()
         except OSError:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
+        self._before = (self._before + whole)[-KNOWN_BYTES:]
         return [_text(line) for line in whole.splitlines()]
 
 

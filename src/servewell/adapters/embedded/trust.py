@@ -18,17 +18,15 @@ def trust_in_home(files: TlsFiles) -> ssl.SSLContext:
 
     Raises: CertificateFaultsError.
     """
+    believed = files.authority or files.certificate
     try:
-        if files.authority:
-            made = ssl.create_default_context(cafile=files.authority)
-        else:
-            made = _pinned(files.certificate)
+        made = _signed_by(believed) if files.authority else _pinned(believed)
         if files.clients is not Clients.NONE:
             made.load_cert_chain(files.operator)
     except OSError as error:  # an SSLError too
         raise CertificateFaultsError(
             "The workers of this home cannot be told from others.",
-            why=f"{error.filename or 'the certificate'}: {error.strerror or error}",
+            why=f"`{error.filename or believed}`: {error.strerror or error}",
             fix="put the certificate that they use back in its place; `servewell down` and "
             "`servewell up FOLDER` make a home's own one anew",
         ) from error
@@ -41,6 +39,10 @@ def trust_elsewhere(own_authority: Path) -> ssl.SSLContext:
     if own_authority.is_file():
         made.load_verify_locations(own_authority)
     return made
+
+
+def _signed_by(authority: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority)
 
 
 def _pinned(certificate: str) -> ssl.SSLContext:
