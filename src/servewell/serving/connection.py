@@ -41,6 +41,7 @@ from servewell.serving.requests import (
 from servewell.serving.telemetry.logs import log
 
 PIPELINED_MAX: Final = 32
+HALF_OPEN_S: Final = 1  # a caller that sends no more is waited for; after that it has gone
 FRAMING_BYTES_PER_BODY_BYTE: Final = 8  # chunks of one byte take six
 
 
@@ -348,7 +349,7 @@ class Connection(asyncio.Protocol):
         if self._stuck_s is not None and self._stuck_s > STUCK_S:
             return True
         if self._exchanges:
-            return False
+            return self._ended and self._seconds > HALF_OPEN_S
         return self._seconds > (LINGER_S if self._phase is Phase.DEAF else IDLE_S)
 
     def _enter(self, phase: Phase) -> None:

@@ -15,11 +15,12 @@ from servewell.core.reliability.admission import SHARES, Load, retry_after_s, wa
 from servewell.serving.aside import Aside, Job
 from servewell.serving.calls import Outcome, answered
 from servewell.serving.exchange import Exchange
+from servewell.serving.loop_guard import LoopGuard
 from servewell.serving.model_failures import refusal_of
 from servewell.serving.pace import NS_PER_S, QUICK_S, Pace
 from servewell.serving.protections import caller_gone, deadline_passed, overloaded
 from servewell.serving.refusals import RequestError
-from servewell.serving.runtimes.model import Array, ModelRunError
+from servewell.serving.runtimes.model import Array, Call, Model, ModelRunError, Stoppable
 from servewell.serving.served import Served
 from servewell.serving.telemetry.logs import bare_name, log
 from servewell.serving.waiting import Waiting, decoded
@@ -40,6 +41,11 @@ class Desk:
     refuse: Callable[[list[Exchange]], None]  # they have an error
     drop: Callable[[list[Exchange], Exception], None]  # a fault of ours concerns them
     wake: Callable[["Lane"], None]  # the lane has something to do, or has handed something in
+    guard: LoopGuard
+
+
+class _OverranError(Exception):
+    """A call on the loop took too long, and was ended."""
 
 
 class Lane:
@@ -105,18 +111,30 @@ class Lane:
 
     def _run_here(self, batch: list[Exchange], started: int) -> None:
         package, calls = self._served.package, []
+        call = _call_of(package.model)
 
         def run(feed: Mapping[str, Array], wanted: Sequence[str], rows: int) -> list[Array]:
             calls.append(rows)
-            return package.model.run(feed, wanted)
+            try:
+                return call.run(feed, wanted)
+            except ModelRunError as error:
+                if call.stopped:
+                    raise _OverranError from error
+                raise
 
+        self._desk.guard.begin(call)
         try:
             outcomes = answered(package, [decoded(one) for one in batch], run)
             ended = perf_counter_ns()
             self._settle(batch, outcomes, started=started, ended=ended)
             self._learn(outcomes, calls, cost_ns=ended - started)
+        except _OverranError:  # it is begun again where it keeps nobody waiting
+            self.pace.relearn(calls[-1], perf_counter_ns() - started)
+            self._run_aside(batch)
         except Exception as error:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
             self._desk.drop(batch, error)
+        finally:
+            self._desk.guard.end()
 
     def _run_aside(self, batch: list[Exchange]) -> None:
         expected_s = self.pace.curve.predicted_s(sum(decoded(one).rows for one in batch))
@@ -233,6 +251,12 @@ class Lane:
 def key_of(served: Served) -> Key:
     """Return which deployment it is, whatever snapshot names it."""
     return served.endpoint, served.name, served.proof
+
+
+def _call_of(model: Model) -> Call:
+    if isinstance(model, Stoppable):
+        return model.call()
+    raise TypeError("only a call that can be ended may run on the loop")
 
 
 def _cost_ns(job: Job) -> int:

@@ -6,6 +6,7 @@ from servewell.core.catalog.endpoint import EndpointPolicy
 from servewell.core.performance.latency_curve import LatencyCurve
 from servewell.core.reliability.admission import SHARES, Load, wait_max_s
 from servewell.serving.package import Package
+from servewell.serving.runtimes.model import Stoppable
 
 QUICK_S: Final = 0.002  # that a call on the loop may be expected to take
 MODEL_SHARE: Final = 0.5  # of the latency objective that one call may take
@@ -18,7 +19,7 @@ class Pace:
     """What was learned of a model's time, and the bounds that it gives: worked out once a call."""
 
     __slots__ = (
-        "_alone", "_may_block", "_policy", "calm_ns", "curve", "free_requests", "free_rows",
+        "_alone", "_aside", "_policy", "calm_ns", "curve", "free_requests", "free_rows",
         "objective_s", "rows_together", "service_s",
     )  # fmt: skip
 
@@ -27,7 +28,8 @@ class Pace:
         for rows, cost_ns in package.latencies:  # of its warm-up
             self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._alone = not package.batches
-        self._may_block = package.model.may_block
+        # What waits for another process, or cannot be ended, never runs on the loop.
+        self._aside = package.model.may_block or not isinstance(package.model, Stoppable)
         self.adopt(policy)
 
     def adopt(self, policy: EndpointPolicy) -> None:
@@ -41,6 +43,11 @@ class Pace:
         self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._plan()
 
+    def relearn(self, rows: int, cost_ns: int) -> None:
+        """Forget what was known: a call took so much longer that it was ended."""
+        self.curve = LatencyCurve()
+        self.learn(rows, cost_ns)
+
     def separate(self) -> None:
         """Make no batches from now on: the model has shown that it takes none."""
         self._alone = True
@@ -49,7 +56,7 @@ class Pace:
     def is_quick(self, rows: int) -> bool:
         """Whether so many rows may run on the loop. What is not known yet may not."""
         curve = self.curve
-        return curve.known and not self._may_block and curve.predicted_s(rows) <= QUICK_S
+        return curve.known and not self._aside and curve.predicted_s(rows) <= QUICK_S
 
     def _plan(self) -> None:
         policy, curve = self._policy, self.curve

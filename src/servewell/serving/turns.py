@@ -13,6 +13,7 @@ from servewell.core.reliability.admission import retry_after_s
 from servewell.serving.answering import Answering
 from servewell.serving.exchange import Exchange
 from servewell.serving.lane import Desk, Lane, key_of
+from servewell.serving.loop_guard import LoopGuard
 from servewell.serving.protections import overloaded
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.served import Served
@@ -31,8 +32,14 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop, answering: Answering) -> None:
         self._loop = loop
         self._answering = answering
+        self._guard = LoopGuard()
         self._desk = Desk(
-            loop=loop, answer=self._answer, refuse=self._refuse, drop=self._drop, wake=self._wake
+            loop=loop,
+            answer=self._answer,
+            refuse=self._refuse,
+            drop=self._drop,
+            wake=self._wake,
+            guard=self._guard,
         )
         self._lanes: dict[Served, Lane] = {}
         self._busy: dict[Lane, None] = {}  # those that may begin a call
@@ -83,6 +90,7 @@ class Turns:
 
     def close(self) -> None:
         """End what still runs."""
+        self._guard.close()
         for lane in self._lanes.values():
             lane.close()
 

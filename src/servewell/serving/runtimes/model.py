@@ -88,6 +88,11 @@ class Model(Protocol):
 class Call(Protocol):
     """Calls of a model that can be ended from another thread."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was ended."""
+        ...
+
     def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
         """Return the wanted outputs, in that order.
 

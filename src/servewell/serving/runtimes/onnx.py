@@ -79,6 +79,11 @@ class OnnxCall:
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = FATAL
 
+    @property
+    def stopped(self) -> bool:
+        """See `Call.stopped`."""
+        return bool(self._options.terminate)
+
     def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
         """See `Call.run`."""
         return _run(self._session, feed, wanted, self._options)
