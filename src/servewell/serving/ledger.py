@@ -80,21 +80,23 @@ class Account:
     def look(self, at: float, day: int) -> int:
         """Return what the others have taken since the last look; to be done at `look_at`.
 
-        Of a worker that is new here, what it took before is none of that. `at` is in seconds.
+        What they took before the first look is none of that. `at` is in seconds.
         """
-        self.look_at, self._looked_on, self._today_of_others = at + LOOK_S, day, 0
+        first = self.look_at == float("-inf")
+        self.look_at = at if first else at + LOOK_S
+        self._looked_on, self._today_of_others = day, 0
         self._ledger.look(at)
-        return sum(self._news_of(one, day) for one in self._ledger.others)
+        news = sum(self._news_of(one, day) for one in self._ledger.others)
+        return 0 if first else news
 
     def _news_of(self, other: CountersView, day: int) -> int:
         taken, on, before = (other.slot(name) for name in self._names)
         if taken is None or on is None or before is None:
-            self._seen.setdefault(other, 0)
             return 0
         values = other.values
         now, today = values[taken], values[on]
         if today == day:
             self._today_of_others += max(now - values[before], 0)
-        last = self._seen.get(other, now)
+        last = self._seen.get(other, 0)
         self._seen[other] = now
         return max(now - last, 0)

@@ -162,7 +162,9 @@ class Limiter:
             called = f"{name}:{unit}"
             one = before.get(called)
             if one is None:
-                one = Allowance(Account(self._ledger, called), whose=whose, unit=unit)
+                account = Account(self._ledger, called)
+                account.look(at, 0)  # what is taken from now on counts
+                one = Allowance(account, whose=whose, unit=unit)
             one.allow(rate, per_day, at)
             self._allowances[called] = one
 
