@@ -65,6 +65,25 @@ def test_says_503_of_a_model_that_is_not_ready(home: Home) -> None:
     assert int(reply.headers["retry-after"]) > 0
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/endpoints/flights/v1/models/flights", 200),
+        ("/endpoints/flights/v2/models/flights", 200),
+        ("/endpoints/other/v1/models/flights", 404),
+        ("/endpoints/flights/v1/models", 404),
+        ("/endpoints/flights/v2/health/live", 404),
+        ("/endpoints/flights/endpoints/flights/ping", 404),
+        ("/endpoints/flights/metrics", 404),
+        ("/endpoints//ping", 404),
+        ("/endpoints/flights", 404),
+    ],
+)
+def test_stands_under_the_endpoint_too(running: Running, path: str, status: int) -> None:
+    """Paths of one endpoint stand under its own prefix, and those of the whole worker do not."""
+    assert running.home.send("GET", path, key=running.operator).status == status
+
+
 def test_offers_no_explanations(running: Running) -> None:
     """`:explain` is answered with 501 and what to do instead."""
     reply = predict(running, BODY, verb="explain")

@@ -38,11 +38,18 @@ VECTOR = Signature(
     inputs=(Input(name="x", datatype=Datatype.FP64, row_shape=(3,), example=0.5),),
     outputs=(Output(name="y", datatype=Datatype.FP64, row_shape=(3,), classes=("a", "b", "c")),),
 )
+MATRIX = Signature(
+    inputs=(
+        Input(name="m", datatype=Datatype.FP32, row_shape=(-1, 2)),
+        Input(name="n", datatype=Datatype.FP32, row_shape=(2, 1)),
+    ),
+    outputs=(Output(name="y", datatype=Datatype.FP32, row_shape=(-1, 2)),),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documented:
-    """A worker with the endpoints `flights` and `a vector`, and a key for both."""
+    """A worker with the endpoints `flights`, `a vector` and `matrix`, and a key for them."""
 
     home: Home
     key: str
@@ -57,11 +64,13 @@ class Documented:
 @pytest.fixture(scope="module")
 def _documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documented]:
     home = Home(tmp_path_factory.mktemp("documented"))
-    key, grant = home.key(Role.OPERATOR, endpoints=("flights", "a vector"))
+    key, grant = home.key(Role.OPERATOR, endpoints=("flights", "a vector", "matrix"))
     vector = onnx_bytes(VECTOR, [helper.make_node("Identity", ["x"], ["y"])], [])
+    matrix = onnx_bytes(MATRIX, [helper.make_node("Add", ["m", "n"], ["y"])], [])
     deployments = {
         "flights": home.deployment("blue", flight_model(2.0), signature=BOUNDED),
         "a vector": home.deployment("blue", vector, signature=VECTOR),
+        "matrix": home.deployment("blue", matrix, signature=MATRIX),
     }
     endpoints = tuple(
         Endpoint(name=name, workload="tests", deployments=(one,))
@@ -120,7 +129,7 @@ def exercise(documented: Documented, cases: SearchStrategy[Case]) -> None:
     run()
 
 
-@pytest.mark.parametrize("endpoint", ["flights", "a%20vector"])
+@pytest.mark.parametrize("endpoint", ["flights", "a%20vector", "matrix"])
 def test_shows_requests_that_are_answered(documented: Documented, endpoint: str) -> None:
     """Each example of a body keeps to its schema, and is answered with predictions."""
     document = documented.document(f"/endpoints/{endpoint}/openapi.json")

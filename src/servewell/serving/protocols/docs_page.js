@@ -14,7 +14,6 @@ function make(tag, properties, ...children) {
 
 function isWhole(type) { return /^U?INT/.test(type); }
 function isText(type) { return type === "BYTES"; }
-function count(one) { return one.row_shape.reduce((all, size) => all * Math.max(size, 1), 1); }
 function isScalar(one) { return one.row_shape.length === 0 || (one.row_shape.length === 1 && one.row_shape[0] === 1); }
 
 function control(one) {
@@ -87,16 +86,23 @@ function read({ one, input, empty }) {
   return [text.trim() === "" || !Number.isFinite(number) ? text : number];
 }
 
+/* The shape of one row: as declared, and where a dimension is open, as the value has it. */
+function shape({ one, input }) {
+  if (!one.row_shape.includes(-1)) return one.row_shape;
+  const found = [];
+  let value = null;
+  try { value = JSON.parse(input.value); } catch { /* the answer says why */ }
+  for (; Array.isArray(value) && found.length < one.row_shape.length; value = value[0]) found.push(value.length);
+  return one.row_shape.map((size, place) => (size < 0 ? found[place] || 1 : size));
+}
+
 function body() {
-  const inputs = fields.map((one) => ({
-    name: one.one.name,
-    shape: [1, ...one.one.row_shape.map((size) => Math.max(size, 1))],
-    datatype: one.one.datatype,
-    data: read(one),
+  const inputs = fields.map((field) => ({
+    name: field.one.name,
+    shape: [1, ...shape(field)],
+    datatype: field.one.datatype,
+    data: read(field),
   }));
-  for (const [number, one] of fields.entries()) {
-    if (one.one.row_shape.length === 1 && one.one.row_shape[0] < 0) inputs[number].shape = [1, inputs[number].data.length];
-  }
   return { inputs };
 }
 

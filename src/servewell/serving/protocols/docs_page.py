@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from servewell.core.catalog.signature import Input, Signature, example_row
+from servewell.core.catalog.signature import Input, Signature
 from servewell.serving.protocols.dialect import EndpointView, Reply, View
 from servewell.serving.protocols.elements import may_be_null
 from servewell.serving.protocols.openapi import described
+from servewell.serving.protocols.openapi_schemas import example_of
 
 PARTS: Final = files("servewell.serving.protocols")
 TEMPLATE: Final = PARTS.joinpath("docs_page.html").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def _filled(template: str, parts: Mapping[str, str]) -> str:
 
 
 def _told(endpoint: EndpointView, signature: Signature) -> dict[str, Any]:
-    example = example_row(signature)
+    example = example_of(signature)
     name = quote(endpoint.name, safe="")
     return {
         "name": endpoint.name,

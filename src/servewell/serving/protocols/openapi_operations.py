@@ -5,8 +5,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from servewell.core.catalog.signature import Signature, example_row
-from servewell.serving.protocols.openapi_schemas import Schema, ref, tensor_examples
+from servewell.core.catalog.signature import Signature
+from servewell.serving.protocols.openapi_schemas import Schema, example_of, ref, tensor_examples
 from servewell.serving.refusals import STATUS
 
 Item = dict[str, Any]
@@ -62,7 +62,7 @@ def paths(endpoint: str, versions: Iterable[str], signature: Signature) -> dict[
 
 def azure(prefix: str, signature: Signature) -> dict[str, Item]:
     """Return the paths of the scoring protocol of Azure Machine Learning."""
-    row = list(example_row(signature).values())
+    row = list(example_of(signature).values())
     names = [one.name for one in signature.inputs]
     either = {"anyOf": [ref("Table"), ref("Rows")]}
     body = _exactly_one(
@@ -159,7 +159,7 @@ def _open_inference(name: str, versions: list[str], signature: Signature) -> dic
 
 
 def _mlflow(prefix: str, signature: Signature) -> dict[str, Item]:
-    row = list(example_row(signature).values())
+    row = list(example_of(signature).values())
     names = [one.name for one in signature.inputs]
     body = _exactly_one(
         {
@@ -185,7 +185,7 @@ def _mlflow(prefix: str, signature: Signature) -> dict[str, Item]:
 def _kserve(name: str, signature: Signature) -> dict[str, Item]:
     body = _exactly_one(
         {"instances": ref("Rows"), "inputs": ref("Rows")},
-        example={"instances": [example_row(signature)]},
+        example={"instances": [example_of(signature)]},
     )
     event = "application/cloudevents+json"
     predict = _infer("kserve", body, _named_predictions())

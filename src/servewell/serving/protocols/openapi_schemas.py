@@ -69,7 +69,7 @@ def rows(signature: Signature) -> Schema:
     inputs = signature.inputs
     names = [one.name for one in inputs]
     values = {one.name: value(one) for one in inputs}
-    example = example_row(signature)
+    example = example_of(signature)
     record = {
         "type": "object",
         "properties": values,
@@ -107,7 +107,7 @@ def table(signature: Signature) -> Schema:
     numbered = {"enum": [list(range(width))]}
     in_any_order = [value(one) for one in inputs]
     row = _list_of({"anyOf": in_any_order}, len(names)) if len(inputs) > 1 else _row(inputs)
-    example = example_row(signature)
+    example = example_of(signature)
     return {
         "type": "object",
         "properties": {
@@ -119,6 +119,12 @@ def table(signature: Signature) -> Schema:
         "additionalProperties": False,
         "examples": [{"columns": names, "data": [list(example.values())]}],
     }
+
+
+def example_of(signature: Signature) -> dict[str, Any]:
+    """Return an example row, each value nested as its shape says; an open dimension has one."""
+    flat = example_row(signature)
+    return {one.name: _shaped(flat[one.name], one.row_shape) for one in signature.inputs}
 
 
 def tensors(signature: Signature) -> Schema:
@@ -246,6 +252,14 @@ def _list_of(one: Schema, size: int) -> Schema:
 
 def _some(one: Schema) -> Schema:
     return {"type": "array", "items": one, "minItems": 1}
+
+
+def _shaped(value: Any, row_shape: tuple[int, ...]) -> Any:  # noqa: ANN401  (any JSON)
+    for size in reversed(row_shape[1:]):
+        value = [
+            value[start : start + max(size, 1)] for start in range(0, len(value), max(size, 1))
+        ]
+    return value
 
 
 def _as_list(example: object) -> list[Any]:
