@@ -1,13 +1,15 @@
 """How the home's own certificates are made: a small authority, and the certificate it signs.
 
 The authority may sign for the names of the home alone (name constraints), so that whoever trusts
-it trusts it for these, and a thief of its key gains no other. Source: RFC 5280, section 4.2.1.10.
+it trusts it for these, and a thief of its key gains no other. Addresses are not constrained:
+BoringSSL, and with it every gRPC client of C++ and Python, refuses an authority where they are.
+Source: RFC 5280, section 4.2.1.10.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from cryptography import x509
@@ -69,7 +71,7 @@ def make_authority(names: Iterable[str], now: float) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     name = _name(f"Servewell {identifier.digest.hex()[:16]}")
-    permitted = [_subtree(one) for one in names]
+    permitted = _subtrees(names)
     builder = (
         _unsigned(name, key, now, AUTHORITY_LASTS)
         .issuer_name(name)
@@ -124,7 +126,7 @@ def may_sign(authority: x509.Certificate, names: Iterable[str], now: float) -> b
     constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     permitted = constraints.permitted_subtrees or []
     lasts = now + LASTS.total_seconds() < ends_at(authority)
-    return lasts and all(_subtree(one) in permitted for one in names)
+    return lasts and all(one in permitted for one in _subtrees(names))
 
 
 def is_good(
@@ -170,8 +172,5 @@ def _general(name: str) -> x509.GeneralName:
     return x509.DNSName(name) if address is None else x509.IPAddress(address)
 
 
-def _subtree(name: str) -> x509.GeneralName:
-    address = _address(name)
-    if address is None:
-        return x509.DNSName(name.removeprefix("*."))
-    return x509.IPAddress(ip_network(address))
+def _subtrees(names: Iterable[str]) -> list[x509.GeneralName]:
+    return [x509.DNSName(one.removeprefix("*.")) for one in names if _address(one) is None]
