@@ -152,7 +152,7 @@ def ask_over(
         {"name": "colour", "shape": [1, 1], "datatype": "BYTES", "data": ["red"]},
     ]
     body = json.dumps({"inputs": inputs})
-    sent = {"Authorization": f"Bearer {key}", **headers}
+    sent = {"Authorization": f"Bearer {key}", **headers} if key else headers
     connection.request("POST", "/v2/models/small/infer", body, sent)
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from journeys.house import House, eventually, free_port, kill, stop_everything, write_ready_made
 from servewell.cli.app import run
+from servewell.cli.logs import LogFile
 from servewell.wiring import open_platform
 
 pytestmark = pytest.mark.enable_socket
@@ -174,6 +176,20 @@ def test_logs_are_shown_by_process(terminal: Terminal) -> None:
     assert (code, "worker-1" in told) == (2, True)
     code, _, told = terminal.run("logs", "--run", "unheard-of")
     assert (code, "SW-203" in told) == (4, True)
+
+
+def test_a_log_that_is_put_aside_is_followed(tmp_path: Path) -> None:
+    """What nobody had read of it is shown first, however much the new one has grown since."""
+    log = tmp_path / "cook.log"
+    log.write_text("".join(f"{one} of many\n" for one in range(100)))
+    reading = LogFile(log, name="cook")
+    assert reading.last(1) == ["99 of many"]
+    with log.open("a") as file:
+        file.write("the last\n")
+    shutil.copyfile(log, tmp_path / "cook.log.1")
+    log.write_text("".join(f"{one} of more\n" for one in range(200)))
+    assert reading.more() == ["the last", *(f"{one} of more" for one in range(200))]
+    assert reading.more() == []
 
 
 def test_logs_are_followed(lived: Lived) -> None:

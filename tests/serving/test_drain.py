@@ -61,13 +61,18 @@ class Site:
         return read_answer(line)
 
 
-@pytest.fixture(params=["tls", "plain"])
-def site(request: pytest.FixtureRequest, home: Home) -> Site:
-    """A home with one endpoint, over TLS and in plain HTTP."""
+@pytest.fixture
+def site(home: Home) -> Site:
+    """A home with one endpoint, over TLS."""
+    return made_site(home, encrypted=True)
+
+
+def made_site(home: Home, *, encrypted: bool) -> Site:
+    """Publish one endpoint."""
     key, grant = home.key()
     home.publish(home.deployment("blue", flight_model(2.0)), grants=(grant,))
     files = None
-    if request.param == "tls":
+    if encrypted:
         made = FileCertificates(home.folder / "tls", clock=SystemClock())
         files = made.own(())
         made.ensure(files)
@@ -89,8 +94,10 @@ def read_answer(line: socket.socket) -> tuple[int, dict[str, str]]:
     return int(first.split()[1]), headers
 
 
-def test_a_lame_duck_serves_and_says_that_it_goes(site: Site) -> None:
+@pytest.mark.parametrize("encrypted", ["tls", ""])
+def test_a_lame_duck_serves_and_says_that_it_goes(home: Home, encrypted: str) -> None:
     """Not ready at once, it answers old callers and new ones, tells each to close, then ends."""
+    site = made_site(home, encrypted=bool(encrypted))
     body = json.dumps(request()).encode()
     with (
         real_worker(site.home, tls=site.tls, lame_duck_s=LAME_DUCK_S) as process,
