@@ -100,7 +100,8 @@ class ProcessHost:
             self.kill()
             raise not_started(f"it does not load: {error}") from error
         except PredictorLostError as error:
-            raise not_started(f"its process ended while it loaded: {error}") from error
+            words = f"; it last wrote: {process.last_words}" if process.last_words else ""
+            raise not_started(f"while it loaded, {error}{words}") from error
         except PredictorSlowError as error:
             self.kill()
             raise not_started(f"it had not loaded after {within_s:.0f} s") from error

@@ -13,7 +13,7 @@ from typing import Final
 
 from servewell.adapters.embedded.predictor import host
 from servewell.adapters.embedded.predictor.host import Frames, RubbishError, framed
-from servewell.adapters.embedded.predictor.log import follow
+from servewell.adapters.embedded.predictor.log import Prints
 from servewell.core.catalog.model import Predictor
 from servewell.ports.predictors import (
     Array,
@@ -60,7 +60,7 @@ class Process:
         self._frames = Frames(ours)
         self._number = 0
         self._ending = Lock()
-        follow(output, log)
+        self._prints = Prints(output, log)
 
     def take(self, *, within_s: float) -> dict[str, Array]:
         """Return the columns of the next answer.
@@ -95,6 +95,11 @@ class Process:
             self.kill()
             raise PredictorLostError("it took no request") from error
         return self.take(within_s=end - time.monotonic())
+
+    @property
+    def last_words(self) -> str:
+        """What it printed last, once it has ended."""
+        return self._prints.last_words
 
     @property
     def memory_bytes(self) -> int:
