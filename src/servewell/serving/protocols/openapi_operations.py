@@ -13,12 +13,18 @@ Item = dict[str, Any]
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
+BINARY: Final = "application/octet-stream"
 # What is not answered where no model is asked.
 OF_MODELS: Final = frozenset({500, 502, 504})
 GONE: Final = 499  # nobody is there to read it
 AZURE: Final = {500: 424, 502: 424, 504: 408}
 ANY_JSON: Final[Schema] = {}
 STRING: Final[Schema] = {"type": "string"}
+BYTES: Final[Schema] = {
+    "type": "string",
+    "format": "binary",
+    "description": "JSON, then tensors in binary; `Inference-Header-Content-Length` parts them.",
+}
 READY: Final[Schema] = {
     "type": "object",
     "properties": {"name": STRING, "ready": {"type": "boolean"}},
@@ -130,6 +136,13 @@ def _open_inference(name: str, versions: list[str], signature: Signature) -> dic
             "get": _page("oip", "live", "Is this worker alive? Needs no key", {JSON: ANY_JSON})
             | {"security": []}
         },
+        "/v2/repository/index": {"post": _page("oip", "index", "The models", {JSON: ANY_JSON})},
+        f"/v2/repository/models/{name}/load": {
+            "post": _page("oip", "load", "Load its models", {JSON: ANY_JSON})
+        },
+        f"/v2/repository/models/{name}/unload": {
+            "post": _page("oip", "unload", "Unload its models", {JSON: ANY_JSON})
+        },
         "/v2/health/ready": {
             "get": _or_not(_page("oip", "ready", "Is this worker ready?", {JSON: READY}))
         },
@@ -138,6 +151,8 @@ def _open_inference(name: str, versions: list[str], signature: Signature) -> dic
         suffix = "_version" if place else ""
         path = f"/v2/models/{name}{place}"
         one = _infer("oip", infer, answer, suffix=suffix, parameters=parameters)
+        for content in (one["requestBody"]["content"], one["responses"]["200"]["content"]):
+            content[BINARY] = {"schema": BYTES}
         found |= {
             path: {
                 "get": _page(
@@ -151,6 +166,12 @@ def _open_inference(name: str, versions: list[str], signature: Signature) -> dic
                         "oip", f"model_ready{suffix}", "Is the endpoint ready?", {JSON: READY},
                         parameters=parameters,
                     )
+                )
+            },
+            f"{path}/config": {
+                "get": _page(
+                    "oip", f"config{suffix}", "Its configuration, in Triton's words",
+                    {JSON: ANY_JSON}, parameters=parameters,
                 )
             },
             f"{path}/infer": {"post": one},

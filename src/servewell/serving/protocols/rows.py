@@ -61,7 +61,7 @@ class RowReader:
     def table(self, value: Json, *, place: str, rows_max: int) -> Decoded:
         """Return rows that came as a table, an object with `data` and maybe `columns`, `index`.
 
-        Raises: BodyMalformedError, SignatureError.
+        Raises: SignatureError.
         """
         if isinstance(value, dict) and value.get("columns") == self._names:
             columns = self._columns_of_lists(value.get("data"))
