@@ -23,6 +23,7 @@ SUFFIXES: Final = {
     ".ubj": Format.XGBOOST,
     ".json": Format.XGBOOST,
     ".txt": Format.LIGHTGBM,
+    ".pt2": Format.TORCH,
 }
 DIGEST_SHOWN: Final = 12
 
@@ -116,8 +117,9 @@ def import_(  # noqa: PLR0913 - the words of the command
     label: str | None,
     dry_run: bool,
 ) -> int:
-    """Register the model in PATH: an ONNX, scikit-learn, XGBoost or LightGBM file or MLflow folder.
+    """Register the model in PATH: a file of ONNX or of a library of models, or an MLflow folder.
 
+    The libraries are scikit-learn, XGBoost, LightGBM and PyTorch (a program of `torch.export`).
     PATH may also be a servewell.yaml, or its folder, that names the file under `artifact`. That is
     the only way to let a pickle be loaded: `artifact.allow_pickle: true`.
 

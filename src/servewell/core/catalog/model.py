@@ -20,6 +20,7 @@ class Format(StrEnum):
     SKLEARN = "sklearn"
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
+    TORCH = "torch"
     MLFLOW = "mlflow"
     PYFUNC = "pyfunc"
     PREDICTOR = "predictor"

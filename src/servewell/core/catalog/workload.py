@@ -148,7 +148,7 @@ class Artifact:
         ),
     ]
     format: Annotated[
-        Literal["onnx", "sklearn", "xgboost", "lightgbm", "mlflow", "pyfunc"],
+        Literal["onnx", "sklearn", "xgboost", "lightgbm", "torch", "mlflow", "pyfunc"],
         Meta(
             description="What the file is. `mlflow` and `pyfunc` are folders of MLflow: of the "
             "first the model is converted, the second is run as Python in a process of its own.",

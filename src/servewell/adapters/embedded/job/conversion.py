@@ -66,7 +66,9 @@ def convert(trained: Trained, inputs: Sequence[Input], layout: Layout) -> onnx.M
     _check_names(trained, inputs)
     try:
         with redirect_stdout(sys.stderr):
-            if trained.library == "sklearn":
+            if trained.library == "torch":
+                inner = _convert_torch(trained, _width(inputs), layout)
+            elif trained.library == "sklearn":
                 inner = _convert_sklearn(trained, inputs, layout)
             else:
                 inner = _convert_booster(trained, _width(inputs), layout)
@@ -206,6 +208,21 @@ def _convert_booster(trained: Trained, width: int, layout: Layout) -> onnx.Model
             _without_names(trained), initial_types=types, target_opset=BOOSTER_OPSET
         )
     return converted
+
+
+def _convert_torch(trained: Trained, width: int, layout: Layout) -> onnx.ModelProto:
+    from servewell.adapters.embedded.job.torch_program import (  # noqa: PLC0415  # heavy
+        TorchModel,
+        convert_torch,
+    )
+
+    if layout is not Layout.MATRIX or not isinstance(trained, TorchModel):
+        raise ConversionFailedError(
+            "A PyTorch module takes numbers alone.",
+            why="one of its columns holds text",
+            fix="encode the texts as numbers before, in the data",
+        )
+    return convert_torch(trained, width)
 
 
 def _without_names(trained: Trained) -> Any:  # noqa: ANN401  # untyped library

@@ -11,7 +11,12 @@ from servewell.adapters.embedded.job.exchange import Result, RunFiles
 from servewell.adapters.embedded.job.packaging import Loaded, package
 from servewell.adapters.embedded.job.unpickling import load_pickle
 from servewell.core.catalog.model import Format
-from servewell.ports.trainer import ConversionFailedError, Job, TrainingFailedError
+from servewell.ports.trainer import (
+    ConversionFailedError,
+    Job,
+    PickleRefusedError,
+    TrainingFailedError,
+)
 
 
 def import_model(job: Job, files: RunFiles, say: Callable[[str], None]) -> Result:
@@ -79,11 +84,24 @@ def _lightgbm(path: Path, *, allow_pickle: bool) -> object:
         raise _unreadable(path, "a LightGBM model (.txt)", error) from error
 
 
+def _torch(path: Path, **_: bool) -> object:
+    """Load a program of `torch.export.save`; nothing in it is unpickled."""
+    from servewell.adapters.embedded.job.torch_program import load_program  # noqa: PLC0415  # heavy
+
+    try:
+        return load_program(path)
+    except PickleRefusedError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, "a program of `torch.export.save` (.pt2)", error) from error
+
+
 LOADERS: Final[Mapping[Format, Any]] = {
     Format.ONNX: _onnx,
     Format.SKLEARN: _sklearn,
     Format.XGBOOST: _xgboost,
     Format.LIGHTGBM: _lightgbm,
+    Format.TORCH: _torch,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import onnx
 import onnxruntime
@@ -27,6 +28,10 @@ from servewell.errors import ServewellError
 from servewell.ports.trainer import ConversionFailedError, Job, NotEquivalentError
 
 Say = Callable[[str], None]
+
+TORCH_KINDS: Final = frozenset(
+    {"torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ def package(loaded: Loaded, job: Job, files: RunFiles, *, say: Say) -> Result:
     """
     if isinstance(loaded.model, onnx.ModelProto):
         return package_onnx(loaded.model, job, files, say=say, metrics=loaded.metrics)
-    trained = recognise(loaded.model)
+    trained = _recognised(loaded.model)
     say("inferring the signature")
     known = _known(trained, job, loaded.described)
     inputs = apply_rules(known.inputs, job.inputs)
@@ -140,6 +145,15 @@ class Conversion:
                 why=" ".join(str(error).split())[:400],
                 fix="export the model to ONNX yourself and name it as `artifact`",
             ) from error
+
+
+def _recognised(model: object) -> Trained:
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(model).__mro__}
+    if not kinds & TORCH_KINDS:
+        return recognise(model)
+    from servewell.adapters.embedded.job.torch_program import TorchModel  # noqa: PLC0415 - heavy
+
+    return TorchModel(model)
 
 
 def _known(trained: Trained, job: Job, described: Described) -> Known:

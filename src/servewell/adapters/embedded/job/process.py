@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-EXTRAS: Final = {"xgboost": "xgboost", "lightgbm": "lightgbm"}  # the rest comes with `sklearn`
+EXTRAS: Final = {
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "torch": "torch",
+    "onnxscript": "torch",
+}  # the rest comes with `sklearn`
 
 
 def main(folder: Path, time_stages: "TimeStages") -> int:

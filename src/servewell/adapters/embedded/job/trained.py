@@ -157,8 +157,8 @@ def recognise(model: object) -> Trained:
             return SklearnModel(model, library)
     raise ConversionFailedError(
         f"What came back is no model: {_described(model)}.",
-        why="it is neither a scikit-learn estimator, an XGBoost or LightGBM model, nor an ONNX "
-        "model",
+        why="it is neither a scikit-learn estimator, an XGBoost or LightGBM model, a PyTorch "
+        "module, nor an ONNX model",
         fix="return the fitted model; a pipeline is returned whole",
     )
 
