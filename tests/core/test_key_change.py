@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servewell.core.catalog.key import ApiKey, Role
+from servewell.core.catalog.limits import Limits, Priority
 from servewell.core.security.access import grants_at
 from servewell.core.security.key_change import (
     KeyRequest,
@@ -33,6 +34,16 @@ def test_a_lifetime_becomes_an_end() -> None:
     assert made.expires_at == 1_060.0
     endless = decide_create(replace(request, lifetime_s=None), key_id="a", digest="d", now=1_000.0)
     assert endless.keys[0].expires_at is None
+
+
+def test_a_key_carries_its_limits_into_every_grant() -> None:
+    """What is asked for when a key is made holds for it, and for the one that replaces it."""
+    limits = Limits(requests_per_s=5.0, rows_per_day=1_000)
+    request = KeyRequest(principal="site", priority=Priority.LOW, limits=limits)
+    made = decide_create(request, key_id="a", digest="d", now=1_000.0).keys[0]
+    keys = decide_rotate(made, key_id="b", digest="e", now=1_001.0, overlap_s=60.0).keys
+    grants = grants_at(keys, 1_002.0)
+    assert [(one.priority, one.limits) for one in grants] == [(Priority.LOW, limits)] * 2
 
 
 @given(

@@ -1,6 +1,7 @@
 """`servewell keys`: who may call."""
 
 import re
+from dataclasses import asdict
 from typing import Final
 
 import click
@@ -9,10 +10,13 @@ from servewell.cli import show
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
 from servewell.core.catalog.key import EVERY_ENDPOINT, ApiKey, Role
+from servewell.core.catalog.limits import Limits, Priority
 from servewell.core.security.key_change import OVERLAP_S, KeyDecision, KeyRequest
 from servewell.flows.keys import IssuedKey, create_key, revoke_key, rotate_key
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+RATE: Final = click.FloatRange(min=0, min_open=True, max=1e9)
+QUOTA: Final = click.IntRange(min=1, max=10**12)
 DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
 
 
@@ -62,6 +66,17 @@ def keys() -> None:
     metavar="IDENTITY",
     help="The identity in a client certificate stands for it: a URI, DNS name or common name.",
 )
+@click.option(
+    "--priority",
+    type=click.Choice([one.value for one in Priority]),
+    default=Priority.NORMAL.value,
+    show_default=True,
+    help="The highest that its requests may have where there is more to do than can be done.",
+)
+@click.option("--requests-per-s", type=RATE, metavar="N", help="Requests a second, at most.")
+@click.option("--rows-per-s", type=RATE, metavar="N", help="Rows a second, at most.")
+@click.option("--requests-per-day", type=QUOTA, metavar="N", help="Requests a day of UTC.")
+@click.option("--rows-per-day", type=QUOTA, metavar="N", help="Rows a day of UTC.")
 @dry_run
 @command
 def create(  # noqa: PLR0913 - the words of the command
@@ -73,6 +88,11 @@ def create(  # noqa: PLR0913 - the words of the command
     role: str,
     expires: float | None,
     certificate: str,
+    priority: str,
+    requests_per_s: float | None,
+    rows_per_s: float | None,
+    requests_per_day: int | None,
+    rows_per_day: int | None,
     dry_run: bool,
 ) -> int:
     """Make a key for PRINCIPAL, the person or program that will hold it. It is shown once.
@@ -89,6 +109,13 @@ def create(  # noqa: PLR0913 - the words of the command
         endpoints=reached,
         lifetime_s=expires,
         certificate=certificate,
+        priority=Priority(priority),
+        limits=Limits(
+            requests_per_s=requests_per_s,
+            rows_per_s=rows_per_s,
+            requests_per_day=requests_per_day,
+            rows_per_day=rows_per_day,
+        ),
     )
     return _say_issued(session, create_key(session.platform, request, dry_run=dry_run), dry_run)
 
@@ -215,4 +242,6 @@ def _public(key: ApiKey) -> dict[str, object]:
         "revoked_at": key.revoked_at,
         "replaced_by": key.replaced_by,
         "certificate": key.certificate,
+        "priority": key.priority,
+        "limits": {name: value for name, value in asdict(key.limits).items() if value is not None},
     }

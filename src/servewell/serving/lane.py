@@ -105,6 +105,20 @@ class Lane:
             self._run_aside(batch)
         return waiting.requests > 0
 
+    def tell(self, worker: str) -> None:
+        """Note in the metrics what waits and what was learned."""
+        curve = self.pace.curve
+        self._served.meter.looked_at(
+            waiting=self._waiting.requests,
+            fixed_s=curve.fixed_s,
+            row_s=curve.row_s,
+            worker=worker,
+        )
+
+    def leave(self) -> None:
+        """Take what waits out of the metrics: nothing is told of it any more."""
+        self._served.meter.queue_left()
+
     def close(self) -> None:
         """End what runs."""
         self._aside.close()

@@ -116,6 +116,20 @@ METRICS: Final = (
         labels=OF_DEPLOYMENT,
     ),
     Metric(
+        name="servewell_queue_requests",
+        kind="gauge",
+        about="Requests that wait for the model of a deployment, looked at once a second.",
+        labels=OF_DEPLOYMENT,
+    ),
+    Metric(
+        name="servewell_model_call_seconds",
+        kind="gauge",
+        about="What a worker has learned of the time of one call of the model: `fixed`, whatever "
+        "its rows, and for each `row`.",
+        labels=(*OF_DEPLOYMENT, "worker", "part"),
+        scale=NANOSECONDS,
+    ),
+    Metric(
         name="servewell_deployment_workers",
         kind="gauge",
         about="Workers that have a version of a deployment loaded.",
@@ -270,6 +284,7 @@ class DeploymentMeter:
         ]
         self._rows = slot(series("servewell_rows_total", **labels))
         self._batches = slot(series("servewell_batches_total", **labels))
+        self._queue = slot(series("servewell_queue_requests", **labels))
         self._exemplar_due = [0] * (len(TIMES_NS) + 1)
 
     def batch(self, rows: int) -> None:
@@ -279,6 +294,17 @@ class DeploymentMeter:
         values[self._batches] += 1
         values[sizes.buckets[bisect_left(sizes.bounds, rows)]] += 1
         values[sizes.sum] += rows
+
+    def looked_at(self, *, waiting: int, fixed_s: float, row_s: float, worker: str) -> None:
+        """Note how many requests wait, and what was learned of the model's time."""
+        self._values[self._queue] = waiting
+        for part, seconds in (("fixed", fixed_s), ("row", row_s)):
+            name = series("servewell_model_call_seconds", **self._labels, worker=worker, part=part)
+            self._values[self._counters.slot(name)] = max(int(seconds * NANOSECONDS), 0)
+
+    def queue_left(self) -> None:
+        """Note that no requests of it are looked at any more."""
+        self._values[self._queue] = 0
 
     def answered(self, answers: Iterable[Answered], *, now: int, record_ns: int) -> None:
         """Count the answers of one turn, which were sent `now`.

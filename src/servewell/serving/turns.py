@@ -55,8 +55,10 @@ class Turns:
         known = {key_of(served): lane for served, lane in self._lanes.items()}
         self._lanes = {}
         for one in deployments:
-            self._lanes[one] = lane = known.get(key_of(one)) or Lane(one, self._desk)
+            self._lanes[one] = lane = known.pop(key_of(one), None) or Lane(one, self._desk)
             lane.adopt(one)
+        for gone in known.values():
+            gone.leave()
 
     def check(self, exchange: Exchange, served: Served) -> None:
         """Refuse a request that could not be answered in time, before its body is read.
@@ -87,6 +89,11 @@ class Turns:
         self.in_flight += 1
         self._finished.append(exchange)
         self._arm()
+
+    def tell(self, worker: str) -> None:
+        """Note in the metrics what waits and what was learned, of each deployment."""
+        for lane in self._lanes.values():
+            lane.tell(worker)
 
     def close(self) -> None:
         """End what still runs."""

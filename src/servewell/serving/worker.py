@@ -293,6 +293,7 @@ class Worker:
     def _beat(self) -> None:
         now = self._parts.clock.now()
         self._meter.beat(now=now, in_flight=self._turns.in_flight)
+        self._turns.tell(str(self._parts.index))
         self._answering.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
     async def drain(self) -> None:

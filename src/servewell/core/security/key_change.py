@@ -5,6 +5,7 @@ from typing import Final
 
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.key import EVERY_ENDPOINT, ApiKey, Role
+from servewell.core.catalog.limits import NO_LIMITS, Limits, Priority
 from servewell.errors import ServewellError
 
 OVERLAP_S: Final = 86_400.0  # a day for the callers to change over
@@ -36,6 +37,8 @@ class KeyRequest:
     role: Role = Role.INVOKER
     endpoints: tuple[str, ...] = (EVERY_ENDPOINT,)
     lifetime_s: float | None = None  # None for a key that does not expire
+    priority: Priority = Priority.NORMAL  # the highest that its requests may have
+    limits: Limits = NO_LIMITS
     certificate: str = ""  # identity of a client certificate that stands for it; or empty
 
 
@@ -72,6 +75,8 @@ def decide_create(
         created_at=now,
         expires_at=expires_at,
         certificate=request.certificate,
+        priority=request.priority,
+        limits=request.limits,
     )
     what = f"certificate `{key.certificate}`" if key.certificate else "key"
     reach = "every endpoint" if EVERY_ENDPOINT in key.endpoints else ", ".join(key.endpoints)
