@@ -41,6 +41,14 @@ def keep(database: Database, *changes: Change) -> None:
             keep_change(connection, change)
 
 
+def test_a_change_may_stand_alone(history: History) -> None:
+    """One that leaves no trace in the state is numbered like all others."""
+    scaled = replace(CHANGE, kind=ChangeKind.SCALED, subject="workers", traffic=None, versions={})
+    assert [history.keep(CHANGE), history.keep(scaled)] == [1, 2]
+    assert history.revision() == 2
+    assert history.changes("workers") == (replace(scaled, revision=2),)
+
+
 def test_nothing_ever_changed(history: History) -> None:
     """A new home is at revision 0."""
     assert history.changes() == ()
