@@ -150,7 +150,7 @@ def test_tells_what_is_wrong(value: Json, told: str) -> None:
         ({"columns": "abcd", "data": []}, "found `columns` that are no names"),
         ({"data": [], "more": 1}, "found also `more`"),
         ({"columns": ["delay"] * 4, "data": [[1, 2, 3, 4]]}, "Input `delay`: found it twice"),
-        ({"columns": list(ROW), "data": [[1]]}, "row 0: found 1 values"),
+        ({"columns": list(ROW), "data": [[1]]}, "row 0: found 1 value;"),
         ({"columns": list(ROW), "data": [ROW]}, "row 0: found an object"),
     ],
 )

@@ -178,7 +178,8 @@ class _Examination:
             self.wrong_type(self._place, kind_of(row), allowed, number)
             return
         if len(row) != len(names):
-            self._add(FaultKind.WRONG_COUNT, self._place, f"{len(row)} values", allowed, number)
+            found = "1 value" if len(row) == 1 else f"{len(row)} values"
+            self._add(FaultKind.WRONG_COUNT, self._place, found, allowed, number)
             return
         for name, value in zip(names, row, strict=True):
             self._value(self._known[name], number, value)
