@@ -1,5 +1,6 @@
 """Requests that come together share a run of the model, and nothing else."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -7,6 +8,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
@@ -15,6 +17,7 @@ from servewell.core.catalog.signature import Datatype, Input, Output, Signature
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.tensors import Gatherer, scatter
 from serving.conftest import Running
+from serving.crowd import Answer, Crowd
 from serving.home import POISON, Home, onnx_bytes, request
 
 INFER = "/v2/models/flights/infer"
@@ -179,3 +182,68 @@ def test_gathering_and_scattering_gives_each_its_own(
     for rows, [(numbers, shape), (texts, _)] in zip(requests, parts, strict=True):
         assert shape == (len(rows), 1)
         assert list(zip(numbers, texts, strict=True)) == rows
+
+
+def test_every_caller_gets_its_own_rows_whatever_comes_together(running: Running) -> None:
+    """Forty connections, random sizes and wishes, some rows that fail: nobody gets another's."""
+
+    async def call(crowd: Crowd, draw: np.random.Generator, number: int) -> None:
+        rows = int(draw.choice((1, 1, 1, 2, 3, 17, 200)))
+        delays = [float(number * 256 + place) / 256 for place in range(rows)]
+        seats = draw.integers(50, size=rows).tolist()
+        poisoned = int(draw.integers(rows)) if draw.random() < 0.1 else None
+        if poisoned is not None:
+            seats[poisoned] = POISON
+        body = request(rows, delay=delays, seats=seats)
+        if draw.random() < 0.2:
+            body["outputs"] = [{"name": "late"}]
+        answer = await crowd.send(body)
+        if poisoned is None:
+            expected = [2 * one + seat for one, seat in zip(delays, seats, strict=True)]
+            assert (answer.status, answer.output("late")) == (200, expected)
+        else:
+            assert (answer.status, answer.body["code"]) == (500, "SW-316")
+            assert rows == 1 or f"row {poisoned}," in answer.body["error"]
+
+    async def everybody() -> None:
+        crowd, draw = Crowd(running.home, running.operator), np.random.default_rng(7)
+        try:
+            for turn in range(10):
+                numbers = range(turn * 40, turn * 40 + 40)
+                await asyncio.gather(*(call(crowd, draw, number) for number in numbers))
+        finally:
+            crowd.close()
+
+    asyncio.run(everybody())
+
+
+def test_a_lone_request_waits_for_nobody(running: Running) -> None:
+    """One caller at a time: each request is a call of the model, at once."""
+
+    async def one_by_one() -> list[Answer]:
+        crowd = Crowd(running.home, running.operator)
+        try:
+            return [await crowd.send(request()) for _ in range(200)]
+        finally:
+            crowd.close()
+
+    before = _batches(running)
+    took = sorted(one.took_s for one in asyncio.run(one_by_one()))
+    assert _batches(running) - before == 200
+    assert took[20] < 0.005  # a timer would add itself to each
+
+
+def test_one_bad_request_among_many_costs_few_calls(running: Running) -> None:
+    """Thirty-two requests in one turn, one of them poison: found by halving."""
+    running.infer()  # the model is known to be quick
+    before = _batches(running)
+    bodies = [request(seats=[POISON if place == 21 else place]) for place in range(32)]
+    statuses = [status for status, _ in pipelined(running, bodies)]
+    assert statuses == [500 if place == 21 else 200 for place in range(32)]
+    assert _batches(running) - before <= 1 + 2 * 5 + 1 + 4  # and what came in another turn
+
+
+def _batches(running: Running) -> float:
+    text = running.home.send("GET", "/metrics", key=running.operator).body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("servewell_batches_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
