@@ -26,6 +26,7 @@ from servewell.flows.optimise_model import (
 )
 from servewell.flows.platform import Platform
 from servewell.ports.optimiser import Effort, Step, StudyFailedError
+from servewell.serving.runtimes.onnx import OnnxModel
 from servewell.wiring import open_platform
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, about each other
@@ -102,6 +103,7 @@ def test_a_chosen_variant_becomes_a_signed_version(
     assert new.manifest.equivalence.largest_difference == variant.largest_difference > 0
     artifact = platform.blobs.path(new.manifest.artifact)
     assert artifact.stat().st_size == new.manifest.artifact_bytes < version.manifest.artifact_bytes
+    OnnxModel(artifact.read_bytes(), new.manifest.signature).close()  # a worker takes it
     assert platform.blobs.read(new.manifest.files["report.html"]) == b"report"
     assert platform.runs.get(new.manifest.lineage.run).model_version == "tried:2"
     assert platform.endpoints.list() == ()
