@@ -77,7 +77,7 @@ def test_one_poison_row_fails_alone(running: Running) -> None:
     poisoned = answers[3][1]
     assert poisoned["code"] == "SW-316"
     assert "Traceback" not in poisoned["error"]
-    assert str(POISON) not in poisoned["error"]
+    assert str(POISON) not in re.sub("`[0-9a-f]{32}`", "", poisoned["error"])  # its id may hold it
 
 
 def test_requests_of_one_turn_share_a_run(running: Running) -> None:
