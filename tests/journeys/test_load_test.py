@@ -60,6 +60,8 @@ def test_what_cannot_be_carried_out_is_said(served: House, tmp_path: Path) -> No
     """A plan, a file and an endpoint that are wrong, and nothing that serves: words, no trace."""
     empty = tmp_path / "empty.csv"
     empty.write_text("x,y,colour\n")
+    dry = served.run("load-test", "small", "--plan", "10@3s,10..30@1m", "--dry-run")
+    assert dry.stdout == "would send about 1,230 requests in 63 s: 10@3s, then 10..30@60s\n"
     never = House(home=tmp_path / "never", folder=served.folder, port=served.port)
     nothing = never.run("load-test", "small", check=False)
     assert (nothing.returncode, "SW-123" in nothing.stderr) == (3, True)

@@ -12,7 +12,7 @@ import msgspec
 
 from servewell.cli import load_report, show
 from servewell.cli.completion import endpoint_names
-from servewell.cli.context import Session, command
+from servewell.cli.context import Session, command, dry_run
 from servewell.cli.load_view import LoadView
 from servewell.cli.predict import KEY_VARIABLE
 from servewell.core.performance.load_plan import Arrivals, Stage, StopRule, parse_stages
@@ -77,6 +77,7 @@ DEFAULT_PLAN: Final = "50@10s,100@10s,200@10s,400@10s,800@10s"
 )
 @click.option("--seed", type=int, default=0, help="Of when requests come.")
 @click.option("--url", default="", help="Where to send, if not to what this home serves.")
+@dry_run
 @command
 def load_test(  # noqa: PLR0913 - the words of the command
     session: Session,
@@ -94,6 +95,7 @@ def load_test(  # noqa: PLR0913 - the words of the command
     report: Path | None,
     seed: int,
     url: str,
+    dry_run: bool,
 ) -> int:
     """Send rows to ENDPOINT at a rate, and say how much it carries.
 
@@ -117,6 +119,9 @@ def load_test(  # noqa: PLR0913 - the words of the command
         stop=None if no_early_stop else StopRule(),
         seed=seed,
     )
+    if dry_run:
+        _foretell(session, options.stages)
+        return 0
     key = caller_key(session.platform, os.environ.get(KEY_VARIABLE, ""), url=url)
     with _seen(session, options.stages, objective_ms) as observe:
         found = flow.load_test(
@@ -125,6 +130,17 @@ def load_test(  # noqa: PLR0913 - the words of the command
     files = load_report.write(found, report or Path(f"load-test-{endpoint}"))
     _tell(session, found, files)
     return 0 if found.capacity_per_s is not None else OBJECTIVE_MISSED
+
+
+def _foretell(session: Session, stages: tuple[Stage, ...]) -> None:
+    """Say what the plan would send, and send nothing."""
+    requests = round(sum(stage.requests for stage in stages))
+    seconds = sum(stage.duration_s for stage in stages)
+    if session.as_json:
+        show.as_json({"stages": stages, "requests": requests, "seconds": seconds})
+        return
+    words = ", then ".join(stage.words for stage in stages)
+    click.echo(f"would send about {requests:,} requests in {seconds:,.0f} s: {words}")
 
 
 @contextmanager
