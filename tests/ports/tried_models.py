@@ -1,5 +1,7 @@
 """Small models to try variants of: real ones, trained and turned into ONNX as a job does."""
 
+import atexit
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -55,6 +57,7 @@ MODELS: dict[str, tuple[str, Callable[[], Any]]] = {
 def folder_of_data() -> Path:
     """Return a folder with `rows.parquet`: four columns, and a label of each kind."""
     folder = Path(mkdtemp(prefix="servewell-tried-"))
+    atexit.register(shutil.rmtree, folder)
     draw = np.random.default_rng(3)
     values = draw.normal(size=(ROWS, len(COLUMNS))).astype("float32")
     said = values[:, 0] + values[:, 1] * values[:, 2] + 0.4 * draw.normal(size=ROWS)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -22,8 +23,8 @@ from servewell.flows.optimise_model import (
 from servewell.flows.profile_model import Profiled, profile_model
 from servewell.ports.optimiser import Effort
 
-ROUNDS_MIN = 6  # fewer give no 95 % interval
-ROWS_MAX = 10_000
+ROUNDS_MIN: Final = 6  # fewer give no 95 % interval
+ROWS_MAX: Final = 10_000
 
 
 @click.command
