@@ -13,18 +13,21 @@ MODEL_SHARE: Final = 0.5  # of the latency objective that one call may take
 NS_PER_S: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
 LASTING: Final = float("inf")
+WELL: Final = 64  # calls after which a model is known well,
+EVERY: Final = 8  # and one of so many is learned from
+SURPRISE: Final = 4  # times what was expected
 
 
 class Pace:
     """What was learned of a model's time, and the bounds that it gives: worked out once a call."""
 
     __slots__ = (
-        "_alone", "_aside", "_policy", "calm_ns", "curve", "free_requests", "free_rows",
+        "_alone", "_aside", "_calls", "_policy", "calm_ns", "curve", "free_requests", "free_rows",
         "objective_s", "rows_together", "service_s",
     )  # fmt: skip
 
     def __init__(self, policy: EndpointPolicy, package: Package) -> None:
-        self.curve = LatencyCurve()
+        self.curve, self._calls = LatencyCurve(), 0
         for rows, cost_ns in package.latencies:  # of its warm-up
             self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._alone = not package.batches
@@ -39,13 +42,20 @@ class Pace:
         self._plan()
 
     def learn(self, rows: int, cost_ns: int) -> None:
-        """Take into account what a call of the model took."""
+        """Take into account what a call of the model took.
+
+        Of a model that is known well, each eighth call, and whatever took far longer than it did.
+        """
+        self._calls += 1
+        known = self._calls > WELL and self._calls % EVERY
+        if known and cost_ns < SURPRISE * self.curve.predicted_s(rows) * NS_PER_S:
+            return
         self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._plan()
 
     def relearn(self, rows: int, cost_ns: int) -> None:
         """Forget what was known: a call took so much longer that it was ended."""
-        self.curve = LatencyCurve()
+        self.curve, self._calls = LatencyCurve(), 0
         self.learn(rows, cost_ns)
 
     def separate(self) -> None:
