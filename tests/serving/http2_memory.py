@@ -17,6 +17,9 @@ ANSWER: Final = b"a" * 70_000
 class Answers:
     """`Requests` that let everybody in, and answer with `ANSWER` in the next turn."""
 
+    def __init__(self) -> None:
+        self.submitted = 0
+
     def open(self, exchange: Exchange) -> None:
         """Let everything in."""
 
@@ -35,6 +38,7 @@ class Answers:
     def submit(self, exchange: Exchange, body: bytes) -> None:
         """Answer in the next turn."""
         del body
+        self.submitted += 1
         asyncio.get_running_loop().call_soon(self._answer, exchange)
 
     def _answer(self, exchange: Exchange) -> None:
@@ -67,7 +71,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.line = Dropped()
-        self.connection = Connection(Answers(), Heads(), ended=lambda _: None)
+        self.answers = Answers()
+        self.connection = Connection(self.answers, Heads(), ended=lambda _: None)
         self.connection.connection_made(self.line)
         self.line.set_protocol(self.connection)
         self.wire = Wire(self.hear, lambda: b"")

@@ -289,9 +289,11 @@ def test_a_stream_ends_when_its_caller_does(running: Running) -> None:
         assert answer.trailers == {"grpc-status": "0"}
         one = len(framed(answer.body[5 : 5 + int.from_bytes(answer.body[1:5], "big")]))
         assert len(answer.body) == 300 * one
-        cut = wire.call(STREAM, running.operator)
-        wire.give(cut, framed(message()) + b"\x00")
-        assert wire.await_answer(cut).grpc_status == 3
+        for bad in (b"\x00", framed(b"\xff\xff\xff"), framed(message(), 7)):
+            cut = wire.call(STREAM, running.operator)
+            wire.give(cut, framed(message()) * 2 + bad)
+            assert wire.await_answer(cut).grpc_status == 3
+            assert len(wire.streams[cut].body) == 2 * one
 
 
 def test_a_worker_that_ends_finishes_calls(home: Home) -> None:
@@ -313,3 +315,25 @@ def test_a_worker_that_ends_finishes_calls(home: Home) -> None:
             assert wire.await_answer(late).reset == ErrorCodes.REFUSED_STREAM
             wire.await_end()
         assert process.wait(timeout=20) == 0
+
+
+def test_one_connection_holds_only_so_much(home: Home) -> None:
+    """Requests that are begun and not ended take no more memory than one connection may."""
+    key, grant = home.key()
+    size = 16 << 20
+    home.publish(
+        home.deployment("blue", flight_model(2.0)),
+        policy=EndpointPolicy(body_bytes_max=size),
+        grants=(grant,),
+    )
+    with home.process():
+        home.wait_for_snapshot()
+        with wired(home.port) as wire:
+            calls = [wire.call(INFER, key) for _ in range(3)]
+            for one in calls:
+                wire.give(one, framed(bytes(size))[: size - 1], end=False)
+            refused = wire.await_that(lambda: wire.streams[calls[2]].over, calls[2])
+            assert refused.headers["servewell-code"] == "SW-352"
+            assert refused.grpc_status == 8
+            wire.h2.reset_stream(calls[0])
+            assert answered(wire, framed(message()), key) == (0, "")

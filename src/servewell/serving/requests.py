@@ -5,6 +5,7 @@ from typing import Final, Protocol
 from servewell.serving.exchange import Exchange
 from servewell.serving.refusals import (
     BodyTooLargeError,
+    ConnectionFullError,
     HeadTooLargeError,
     MalformedHttpError,
     RequestTooSlowError,
@@ -81,6 +82,15 @@ def body_too_large(bytes_max: int) -> BodyTooLargeError:
         "The body is too large.",
         why=f"the endpoint takes at most {bytes_max} bytes",
         fix="send fewer rows at a time, or raise `endpoint.body_bytes_max` in the workload",
+    )
+
+
+def connection_full() -> ConnectionFullError:
+    """Return the error of a connection that holds more than a worker keeps for one."""
+    return ConnectionFullError(
+        "The connection holds too much that is not whole.",
+        why="the requests on it were begun faster than they are sent",
+        fix="send fewer large requests at a time, or open another connection",
     )
 
 

@@ -9,6 +9,8 @@ Source: grpc, doc/PROTOCOL-HTTP2.md.
 from collections import deque
 from typing import Final
 
+from google.protobuf.message import Message
+
 from servewell.serving.exchange import Exchange
 from servewell.serving.http2.messages import (
     PLAIN,
@@ -22,8 +24,8 @@ from servewell.serving.http2.stream import Carrier, Head, Stream, header_list
 from servewell.serving.protocols import grpc
 from servewell.serving.protocols.dialect import Reply
 from servewell.serving.protocols.grpc_methods import CALLED, OPEN, Method, method_for
-from servewell.serving.refusals import ConnectionFullError, PathUnknownError, RequestError
-from servewell.serving.requests import BODY_S, Requests, body_too_large, too_slow
+from servewell.serving.refusals import PathUnknownError, RequestError
+from servewell.serving.requests import BODY_S, Requests, body_too_large, connection_full, too_slow
 
 OPEN_BYTES_MAX: Final = 4_096  # of a message that may come without a key
 AHEAD_MAX: Final = 16  # messages of one call that wait for their answers
@@ -52,12 +54,21 @@ class GrpcCall(Stream):
         self._held = 0  # bytes, as the connection counts them
         self._owed = 0  # bytes of the caller's window that are not given back yet
 
+    @property
+    def _streams(self) -> bool:
+        return self._method is not None and self._method.streams
+
+    @property
+    def _may_read(self) -> bool:
+        """Whether the answers of what was read come along."""
+        return len(self._waiting) < AHEAD_MAX and self.carrier.has_room(self.number)
+
     def begin(self, head: Head) -> None:
         """See `Stream.begin`."""
         headers = {one: value for one, value in head.headers.items() if one not in NOT_OF_A_CALL}
         self._headers = headers
         self._exchange = exchange = self._exchange_of(head.path)
-        self._method = method = CALLED.get(head.path)
+        self._method = CALLED.get(head.path)
         try:
             self._check(head, exchange)
         except RequestError as error:
@@ -67,7 +78,7 @@ class GrpcCall(Stream):
         bytes_max = OPEN_BYTES_MAX if is_open else self.requests.body_bytes_most()
         self._reader = MessageReader(coding_of(headers), bytes_max=bytes_max)
         self._writer = MessageWriter(headers)
-        if method is not None and method.streams:
+        if self._streams:
             self._begun = True
             self.carrier.begin(self.number, [*OPENING, *self._writer.headers])
 
@@ -75,7 +86,7 @@ class GrpcCall(Stream):
         """See `Stream.take`."""
         self._owed += credit
         if not self._closed:
-            if not self._reader.held:
+            if self._streams and data and not self._reader.held:
                 self.seconds = 0
             self._reader.feed(data)
             self._read()
@@ -101,9 +112,8 @@ class GrpcCall(Stream):
         self.seconds += 1
         if self._closed:
             return
-        streams = self._method is not None and self._method.streams
-        if self._reader.held >= 1 or not streams:
-            if self.seconds > BODY_S and len(self._waiting) < AHEAD_MAX:
+        if self._reader.held or not self._streams:
+            if self.seconds > BODY_S and self._may_read:
                 self._refuse(too_slow("message", BODY_S))
         elif self.seconds > SILENT_S and not self._waiting:
             self._refuse(too_slow("next message", SILENT_S))
@@ -153,29 +163,30 @@ class GrpcCall(Stream):
         """Take the messages that are here, as far as they may be taken now."""
         try:
             self._take_messages()
-            if self.whole and not self._closed and len(self._waiting) < AHEAD_MAX:
+            if self.whole and not self._closed and self._may_read:
                 self._end()
         except RequestError as error:
             self._refuse(error)
 
     def _take_messages(self) -> None:
         method = self._method
-        while method is not None and not self._closed and len(self._waiting) < AHEAD_MAX:
-            message = self._reader.next()
-            if message is None:
+        while method is not None and not self._closed and self._may_read:
+            data = self._reader.next()
+            if data is None:
                 return
             self.seconds = 0
             if method.streams:
+                message = method.read(data)
                 exchange = self._exchange_of(method.path)
                 self._waiting.append(exchange)
-                self._submit(exchange, method, message)
+                self._submit(exchange, method, message, data)
             elif self._message is None:
-                self._message = message
+                self._message = data
             else:
                 raise framing_fault("the method takes one message, and there are more")
 
     def _end(self) -> None:
-        method, exchange, message = self._method, self._exchange, self._message
+        method, exchange, data = self._method, self._exchange, self._message
         if self._reader.held:
             raise framing_fault("the last message is cut off")
         if method is None or exchange is None:
@@ -185,13 +196,12 @@ class GrpcCall(Stream):
                 self._close()
                 self.carrier.finish(self.number, OK)
             return
-        if message is None:
+        if data is None:
             raise framing_fault("there is no message")
-        self._submit(exchange, method, message)
+        self._submit(exchange, method, method.read(data), data)
         self._close()
 
-    def _submit(self, exchange: Exchange, method: Method, data: bytes) -> None:
-        message = method.read(data)
+    def _submit(self, exchange: Exchange, method: Method, message: Message, data: bytes) -> None:
         asked = method_for(method, message)
         exchange.url = asked.url(message)
         exchange.message = message
@@ -220,8 +230,8 @@ class GrpcCall(Stream):
         held = self._reader.held + len(self._message or b"")
         change, self._held = held - self._held, held
         if not self.carrier.hold(change) and change > 0:
-            self._refuse(_connection_full())
-        if self._owed and (self._closed or len(self._waiting) < AHEAD_MAX):
+            self._refuse(connection_full())
+        if self._owed and (self._closed or self._may_read):
             owed, self._owed = self._owed, 0
             self.carrier.credit(self.number, owed)
 
@@ -246,12 +256,4 @@ def _method_unknown() -> PathUnknownError:
         why="it is none of those of `inference.GRPCInferenceService` and `grpc.health.v1.Health` "
         "that are offered",
         fix="`ServerMetadata` lists the extensions that are; send predictions to `ModelInfer`",
-    )
-
-
-def _connection_full() -> ConnectionFullError:
-    return ConnectionFullError(
-        "The connection holds too much that is not whole.",
-        why="the requests on it were begun faster than they are sent",
-        fix="send fewer large requests at a time, or open another connection",
     )

@@ -9,7 +9,7 @@ Source: RFC 9113.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -24,6 +24,7 @@ from h2.events import (
 )
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
+from hpack import Encoder
 from hyperframe.frame import GoAwayFrame
 
 from servewell.serving.http2.call import GrpcCall
@@ -39,6 +40,7 @@ STREAM_WINDOW_BYTES: Final = 1 << 20
 DEFAULT_WINDOW_BYTES: Final = 65_535  # RFC 9113, section 6.9.2
 WINDOW_BYTES: Final = 4 << 20  # of all streams of a connection together
 HELD_BYTES_MAX: Final = 32 << 20  # of requests that are not whole, or of one of the largest size
+WAITING_BYTES_MAX: Final = 256 << 10  # of one stream, before no more of it is read
 PUMP_BYTES: Final = 256 << 10  # handed to the transport at a time
 SETTINGS: Final = {
     SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS_MAX,
@@ -61,14 +63,23 @@ class _Http2(H2Connection):
     MAX_CLOSED_STREAMS = 1_024
 
 
+class _PlainEncoder(Encoder):
+    """Without Huffman's code, which saves few bytes and takes longer than all the rest."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:  # noqa: ANN401, FBT001, FBT002  (hpack says so)
+        """See `Encoder.encode`."""
+        return super().encode(headers, huffman)
+
+
 class _Outgoing:
     """What of one answer is not sent yet."""
 
-    __slots__ = ("done", "heads", "moved", "parts", "stuck_s", "trailers")
+    __slots__ = ("done", "heads", "moved", "parts", "size", "stuck_s", "trailers")
 
     def __init__(self) -> None:
         self.heads: deque[HeaderList] = deque()
         self.parts: deque[memoryview] = deque()
+        self.size = 0  # bytes of the parts
         self.trailers: HeaderList | None = None
         self.done = False  # nothing more comes
         self.moved = False  # in this second
@@ -97,6 +108,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._h2 = _Http2(CONFIGURATION)
         self._h2.local_settings = Settings(client=False, initial_values=SETTINGS)
+        self._h2.encoder = _PlainEncoder()
         self._h2.decoder.max_header_list_size = HEAD_BYTES_MAX
         self._watch = FrameWatch()
         self._streams: dict[int, Stream] = {}
@@ -155,7 +167,14 @@ class Http2Connection(asyncio.Protocol):
 
     def send(self, number: int, data: bytes) -> None:
         """See `Carrier.send`."""
-        self._outgoing_of(number).parts.append(memoryview(data))
+        outgoing = self._outgoing_of(number)
+        outgoing.parts.append(memoryview(data))
+        outgoing.size += len(data)
+
+    def has_room(self, number: int) -> bool:
+        """See `Carrier.has_room`."""
+        outgoing = self._outgoing.get(number)
+        return outgoing is None or outgoing.size < WAITING_BYTES_MAX
 
     def finish(self, number: int, trailers: HeaderList | None = None) -> None:
         """See `Carrier.finish`."""
@@ -341,6 +360,10 @@ class Http2Connection(asyncio.Protocol):
         if piece:
             self._h2.send_data(number, piece)
             outgoing.moved = True
+            had_room = self.has_room(number)
+            outgoing.size -= len(piece)
+            if not had_room and self.has_room(number):
+                self._streams[number].flush()
         return len(piece)
 
     def _sweep_outgoing(self, number: int, outgoing: _Outgoing) -> None:

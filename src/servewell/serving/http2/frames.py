@@ -47,11 +47,6 @@ class FrameWatch:
         self._left = 0  # bytes of the frame that are still to come
         self._counts: dict[int, int] = {}
 
-    @property
-    def within(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return self._left > 0 or bool(self._head)
-
     def second(self) -> None:
         """Let one second pass."""
         self._counts.clear()

@@ -4,7 +4,7 @@ from servewell.serving.exchange import Exchange
 from servewell.serving.http2.stream import Carrier, Head, Stream, header_list
 from servewell.serving.protocols.dialect import Reply
 from servewell.serving.refusals import RequestError
-from servewell.serving.requests import BODY_S, Requests, body_too_large, too_slow
+from servewell.serving.requests import BODY_S, Requests, body_too_large, connection_full, too_slow
 
 
 class PlainRequest(Stream):
@@ -41,7 +41,9 @@ class PlainRequest(Stream):
             return
         self._size += len(data)
         self._pieces.append(data)
-        if not self.carrier.hold(len(data)) or self._size > self._size_max:
+        if not self.carrier.hold(len(data)):
+            self._refuse(connection_full())
+        elif self._size > self._size_max:
             self._refuse(body_too_large(self._size_max))
 
     def end(self) -> None:

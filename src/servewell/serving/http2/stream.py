@@ -99,6 +99,10 @@ class Carrier(Protocol):
         """Send data, as fast as the caller takes it."""
         ...
 
+    def has_room(self, number: int) -> bool:
+        """Whether little waits to be taken; when it is so again, the stream is flushed."""
+        ...
+
     def finish(self, number: int, trailers: HeaderList | None = None) -> None:
         """End the answer when all of it is sent."""
         ...
@@ -149,6 +153,10 @@ class Stream:
 
     def sweep(self) -> None:
         """Let one second pass."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """See `Caller.flush`."""
         raise NotImplementedError
 
     def is_last(self, exchange: Exchange) -> bool:
