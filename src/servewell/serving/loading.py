@@ -95,6 +95,8 @@ class Loader:
     def _load_endpoint(self, endpoint: Endpoint, serving: Table, attempt: _Attempt) -> None:
         served, lacking = [], False
         for deployment in endpoint.deployments if endpoint.loaded else ():
+            if deployment.quarantined and not deployment.share_bp:
+                continue
             try:
                 package = self._package(deployment, endpoint.policy.idle_s, attempt)
             except ModelUnusableError as error:
