@@ -199,7 +199,7 @@ def policy_for(workload: Workload) -> EndpointPolicy:
         body_bytes_max=rules.body_bytes_max,
         rows_max=rules.rows_max,
         personal=tuple(name for name, rule in workload.inputs.items() if rule.personal),
-        idle_s=workload.endpoint.idle_s if workload.endpoint.load == "on-demand" else None,
+        idle_s=workload.endpoint.unload_after_s if workload.endpoint.load == "on-demand" else None,
         refuse_unrecorded=workload.records.when_full == "refuse",
         latency_objective_ms=rules.latency_objective_ms,
         timeout_ms=rules.timeout_ms,

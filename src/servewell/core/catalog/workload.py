@@ -459,11 +459,11 @@ class EndpointRules:
         Literal["always", "on-demand"],
         Meta(
             description="When workers hold the models in memory: `always`, or `on-demand` from "
-            "the first request, which waits for it, until nobody has asked for `idle_s`.",
+            "the first request, which waits for it, until nobody has asked for `unload_after_s`.",
             examples=["on-demand"],
         ),
     ] = "always"
-    idle_s: Annotated[
+    unload_after_s: Annotated[
         float,
         Meta(
             ge=1,

@@ -54,8 +54,10 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     Source: Ratcliff and Obershelp's likeness, as `difflib` computes it.
     """
     folded = {_folded(one)[:SHOWN_MAX]: one for one in candidates}
-    best = get_close_matches(_folded(name)[:SHOWN_MAX], folded, n=1, cutoff=LIKENESS_MIN)
-    return folded[best[0]] if best else None
+    typed = _folded(name)[:SHOWN_MAX]
+    close = get_close_matches(typed, folded, cutoff=LIKENESS_MIN)
+    close.sort(key=lambda one: sorted(one) != sorted(typed))  # letters swapped are the surer slip
+    return folded[close[0]] if close else None
 
 
 def _folded(name: str) -> str:
