@@ -17,6 +17,7 @@ from servewell.core.performance.optimisation import (
     GateInvalidError,
     Metric,
     MetricUnfitError,
+    OutputChange,
     Variant,
     choose,
     gate_of,
@@ -59,17 +60,24 @@ gates = st.builds(
 )
 
 
-def variant(name: str, *, loss: Estimate, speed: Estimate, size: int = SIZE) -> Variant:
+def variant(
+    name: str,
+    *,
+    loss: Estimate,
+    speed: Estimate,
+    size: int = SIZE,
+    changes: tuple[OutputChange, ...] = (),
+) -> Variant:
     """Return a variant with one speed for requests of all sizes."""
     cost = Cost(
-        latency_us_p50=1.0, latency_us_p99=2.0, rows_per_s={}, memory_bytes=0, size_bytes=size
+        latency_us_p50=1.0, latency_us_p99=2.0, rows_per_s={}, memory_bytes=None, size_bytes=size
     )
     return Variant(
         name=name,
         about="",
         quality=0.7,
         loss=loss,
-        largest_difference=0.0,
+        changes=changes,
         cost=cost,
         speedup=dict.fromkeys(BATCHES, speed),
     )
@@ -133,7 +141,9 @@ def test_each_rule_holds_at_its_boundary(
     loss: float, speed: float, size: int, *, passes: bool, words: str
 ) -> None:
     """A variant passes at a limit and fails beyond it; what is no number proves nothing."""
-    gate = gate_of(Metric.AUC, loss_max=None, faster_min=0.05, smaller_min=0.1, rows=1)
+    gate = gate_of(
+        Metric.AUC, loss_max=None, faster_min=0.05, smaller_min=0.1, rows=1, tolerance=1e-4
+    )
     verdict = judge(
         gate, variant("v", loss=exactly(loss), speed=exactly(speed), size=size), size_bytes=SIZE
     )
@@ -141,9 +151,38 @@ def test_each_rule_holds_at_its_boundary(
     assert words in verdict.because
 
 
+@pytest.mark.parametrize(
+    ("metric", "judged", "numbers", "largest", "passes", "words"),
+    [
+        (Metric.AUC, True, True, 5.0, True, ""),
+        (Metric.AUC, False, True, 1e-4, True, ""),
+        (Metric.AUC, False, True, 2e-4, False, "`other`, which is not judged: a number is 0.0002"),
+        (Metric.AUC, False, False, 0.01, True, ""),
+        (Metric.AUC, False, False, 0.02, False, "a share of 0.02 of its labels is another"),
+        (Metric.DIFFERENCE, False, True, 0.01, True, ""),
+        (Metric.DIFFERENCE, False, True, 0.02, False, "more than the 0.01 allowed"),
+        (Metric.AUC, False, True, math.nan, False, "nan off"),
+    ],
+)
+def test_outputs_that_are_not_judged_stay_what_they_were(  # noqa: PLR0913  (what a case says)
+    metric: Metric, *, judged: bool, numbers: bool, largest: float, passes: bool, words: str
+) -> None:
+    """Numbers keep to the tolerance, labels to what may be lost; what is judged has its metric."""
+    gate = gate_of(metric, loss_max=0.01, faster_min=0.05, smaller_min=0.1, rows=1, tolerance=1e-4)
+    change = OutputChange(output="other", judged=judged, numbers=numbers, largest=largest)
+    fast = variant("v", loss=exactly(0.0), speed=exactly(2.0), changes=(change,))
+    verdict = judge(gate, fast, size_bytes=SIZE)
+    assert verdict.passed is passes
+    assert words in verdict.because
+    told = (fast.largest_difference, fast.labels_changed)
+    assert told == pytest.approx((largest, 0.0) if numbers else (0.0, largest), nan_ok=True)
+
+
 def test_without_a_variant_that_passes_the_original_is_kept() -> None:
     """Keeping the original is an answer, with its reason."""
-    gate = gate_of(Metric.RMSE, loss_max=0.01, faster_min=0.05, smaller_min=0.1, rows=32)
+    gate = gate_of(
+        Metric.RMSE, loss_max=0.01, faster_min=0.05, smaller_min=0.1, rows=32, tolerance=1e-4
+    )
     assert (
         choose(gate, [], size_bytes=SIZE).because == "keep the original: no variant could be built"
     )

@@ -6,14 +6,26 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 from ports.tried_models import ROWS, subject
+from servewell.adapters.embedded.job.study.memory import memory_bytes
+from servewell.adapters.embedded.job.study.trial import judged_output
 from servewell.adapters.embedded.optimiser import ProcessOptimiser
 from servewell.adapters.embedded.trainer import ProcessTrainer
-from servewell.core.performance.optimisation import BATCHES, Metric, MetricUnfitError
+from servewell.core.catalog.signature import Datatype, Output
+from servewell.core.performance.optimisation import (
+    BATCHES,
+    Gate,
+    Metric,
+    MetricUnfitError,
+    judge,
+)
 from servewell.errors import ServewellError
 from servewell.ports.optimiser import (
     Effort,
@@ -60,7 +72,7 @@ def test_variants_of_a_network_are_measured(optimiser: Optimiser) -> None:
         assert one.quality == pytest.approx(study.quality - one.loss.value)
         assert set(one.speedup) == set(one.cost.rows_per_s) == set(BATCHES)
         assert 0 < one.cost.latency_us_p50 <= one.cost.latency_us_p99
-        assert one.cost.memory_bytes > 0
+        assert one.cost.memory_bytes
         assert optimiser.artifact("study-network", one.name).stat().st_size == one.cost.size_bytes
     half = next(one for one in study.variants if one.name == "float16")
     assert half.cost.size_bytes < study.cost.size_bytes
@@ -69,6 +81,38 @@ def test_variants_of_a_network_are_measured(optimiser: Optimiser) -> None:
     assert {one.words for one in steps} >= {"building fused", "measuring speed"}
     assert optimiser.log("study-network").exists()
     assert "onnxruntime==" in optimiser.lock("study-network").read_text()
+
+
+def test_every_output_is_compared(optimiser: Optimiser, tmp_path: Path) -> None:
+    """A head that quality does not look at, ruined by half precision, keeps a variant out."""
+    tried = subject("network")
+    model, name = onnx.load(tried.model), judged_output(tried.signature).name
+    model.graph.initializer.append(helper.make_tensor("large", onnx.TensorProto.FLOAT, [], [3e4]))
+    model.graph.node.append(helper.make_node("Mul", [name, "large"], ["scaled"]))
+    model.graph.output.append(
+        helper.make_tensor_value_info("scaled", onnx.TensorProto.FLOAT, [None, 2])
+    )
+    onnx.save(model, path := tmp_path / "two-heads.onnx")
+    head = Output(name="scaled", datatype=Datatype.FP32, row_shape=(2,))
+    signature = replace(tried.signature, outputs=(*tried.signature.outputs, head))
+    study, _ = studied(optimiser, replace(tried, model=path, signature=signature))
+    half = next(one for one in study.variants if one.name == "float16")
+    changed = {one.output: one for one in half.changes}
+    assert set(changed) == {one.name for one in signature.outputs}
+    assert [one.output for one in half.changes if one.judged] == [name]
+    assert changed["scaled"].largest == half.largest_difference > 0.1 > changed[name].largest
+    gate = Gate(metric=study.metric, loss_max=1.0, faster_min=9.0, smaller_min=0, tolerance=0.01)
+    verdict = judge(gate, half, size_bytes=study.cost.size_bytes)
+    assert not verdict.passed
+    assert "changes the output `scaled`" in verdict.because
+
+
+def test_memory_that_cannot_be_measured_is_unknown(tmp_path: Path) -> None:
+    """Neither a model that takes too long nor one that cannot be read counts as one of 0 bytes."""
+    assert memory_bytes(subject("logistic").model, within_s=1e-3) is None
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    assert memory_bytes(broken) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from servewell.adapters.embedded.job.study.quality import Answered, judge_of, largest_difference
+from servewell.adapters.embedded.job.study.quality import (
+    Answered,
+    change,
+    is_comparable,
+    judge_of,
+    largest_difference,
+)
 from servewell.adapters.embedded.job.study.timing import Times, speedup
 from servewell.core.performance.optimisation import Metric
 from servewell.ports.optimiser import StudyDataError
@@ -119,6 +125,18 @@ def test_labels_alone_are_compared_as_texts() -> None:
     assert (judge.quality(right), judge.quality(wrong)) == (1.0, 0.75)
     assert judge.loss(right, wrong).value == 0.25
     assert (largest_difference(right, right), largest_difference(right, wrong)) == (0.0, 1.0)
+    assert (change(right, right), change(right, wrong)) == (0.0, 0.25)
+
+
+def test_what_is_no_number_has_to_be_none_in_both() -> None:
+    """A row without a number may stay one; a number may not become none, nor the reverse."""
+    plain, holed, endless = (
+        Answered(numbers=np.array([[one], [2.0]]), labels=None) for one in (1.0, np.nan, np.inf)
+    )
+    assert is_comparable(holed, holed)
+    assert change(holed, holed) == 0.0
+    assert not is_comparable(plain, holed)
+    assert not is_comparable(holed, endless)
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,8 @@ def _show_lineage(found: ModelVersion) -> None:
     manifest, lineage = found.manifest, found.manifest.lineage
     proof = manifest.equivalence
     proven = f"{proof.rows:,} rows, largest difference {proof.largest_difference:.1e}"
+    if proof.labels_changed:
+        proven += f", {proof.labels_changed:.2%} of labels changed"
     commit = lineage.commit or "no repository"
     facts = {
         "version": found.name,

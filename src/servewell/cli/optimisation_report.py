@@ -13,6 +13,7 @@ from servewell.core.performance.optimisation import (
     SCALES,
     Cost,
     Estimate,
+    Gate,
     Metric,
     Variant,
 )
@@ -33,14 +34,18 @@ TITLES: Final = {
 def summary(done: Optimisation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return heads and rows of the table that compares the variants in a terminal."""
     study, rows = done.study, done.gate.rows
-    heads = ("variant", str(study.metric), "lost (95 %)", "speed (95 %)", "p50 / p99 us", "size")
+    heads = (
+        "variant", str(study.metric), "lost (95 %)", "largest difference", "speed (95 %)",
+        "p50 / p99 us", "size",
+    )  # fmt: skip
     verdicts = {one.name: one.passed for one in done.choice.verdicts}
-    told = [("original", f"{study.quality:.4f}", "-", "-", *_latency_and_size(study.cost), "")]
+    told = [("original", f"{study.quality:.4f}", "-", "-", "-", *_latency_and_size(study.cost), "")]
     told += [
         (
             one.name,
             f"{one.quality:.4f}",
             _interval(one.loss, ".4f"),
+            _apart(one),
             _interval(one.speedup[rows], ".2f"),
             *_latency_and_size(one.cost),
             "chosen" if one.name == done.choice.name else "pass" if verdicts[one.name] else "fail",
@@ -203,7 +208,7 @@ def _figures(done: Optimisation) -> str:
             one.name,
             f"{one.quality:.4f}",
             _interval(one.loss, ".4f"),
-            f"{one.largest_difference:.2g}",
+            _apart(one),
             *_costs(one.cost),
         )
         for one in study.variants
@@ -235,7 +240,22 @@ def _facts(done: Optimisation) -> Iterator[str]:
     yield paragraph(
         f"The gate: at most {gate.loss_max:g} of {TITLES[study.metric]} lost at the upper end of "
         f"the interval, and {gate.faster_min:.0%} faster at the lower end, or "
-        f"{gate.smaller_min:.0%} smaller and not slower."
+        f"{gate.smaller_min:.0%} smaller and not slower. Of outputs that the metric does not look "
+        f"at, {_others(gate)}."
+    )
+
+
+def _apart(one: Variant) -> str:
+    """Return how far the answers are from the original's, over every output."""
+    labels = f", {one.labels_changed:.2%} of labels" if one.labels_changed else ""
+    return f"{one.largest_difference:.2g}{labels}"
+
+
+def _others(gate: Gate) -> str:
+    numbers = gate.loss_max if gate.metric is Metric.DIFFERENCE else gate.tolerance
+    return (
+        f"no number may differ by more than {numbers:g}, and no larger share of labels than "
+        f"{gate.loss_max:g}"
     )
 
 
@@ -244,7 +264,7 @@ def _costs(cost: Cost) -> tuple[str, ...]:
         *(f"{cost.rows_per_s[rows]:,.0f}" for rows in BATCHES),
         f"{cost.latency_us_p50:.1f}",
         f"{cost.latency_us_p99:.1f}",
-        show.size(cost.memory_bytes),
+        "not measured" if cost.memory_bytes is None else show.size(cost.memory_bytes),
         show.size(cost.size_bytes),
     )
 

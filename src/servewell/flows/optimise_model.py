@@ -118,7 +118,7 @@ def optimise_model(
             OptimiseJob(subject=plan.subject, metric=metric, seed=SEED, effort=wish.effort),
             progress,
         )
-        gate = _gate(plan.rules, study.metric, wish.loss_max)
+        gate = _gate(plan, study.metric, wish.loss_max)
         choice = choose(gate, study.variants, size_bytes=study.cost.size_bytes)
         done = Optimisation(plan=plan, study=study, gate=gate, choice=choice)
         report = platform.optimiser.keep(run.id, REPORT, draw(done))
@@ -155,6 +155,7 @@ def register_variant(platform: Platform, done: Optimisation, variant: Variant) -
             rows=done.study.rows,
             largest_difference=variant.largest_difference,
             tolerance=original.equivalence.tolerance,
+            labels_changed=variant.labels_changed,
         ),
         metrics={done.study.metric.value: variant.quality},
         files={
@@ -244,13 +245,15 @@ def _ended(platform: Platform, run: Run, error: BaseException | None) -> Run:
     )
 
 
-def _gate(rules: Optimize, metric: Metric, loss_max: float | None) -> Gate:
+def _gate(plan: Plan, metric: Metric, loss_max: float | None) -> Gate:
+    rules = plan.rules
     return gate_of(
         metric,
         loss_max=rules.loss_max if loss_max is None else loss_max,
         faster_min=rules.faster_min,
         smaller_min=rules.smaller_min,
         rows=rules.rows,
+        tolerance=plan.version.manifest.equivalence.tolerance,
     )
 
 

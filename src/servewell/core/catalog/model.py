@@ -35,8 +35,9 @@ class Equivalence:
     """
 
     rows: int  # held-out rows compared; 0 where a model came as ONNX and nothing was converted
-    largest_difference: float  # of any output number, absolute
+    largest_difference: float  # of any number of any output, absolute
     tolerance: float
+    labels_changed: float = 0.0  # share of the labels of the output where most are others, 0..1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

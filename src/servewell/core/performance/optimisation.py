@@ -86,6 +86,7 @@ class Gate:
     faster_min: float = 0.05  # share of the original's speed to be won, 0 or more
     smaller_min: float = 0.1  # share of the original's size to be saved, 0..1
     rows: int = 1  # of the request that speed is judged by, one of `BATCHES`
+    tolerance: float = 0.0  # by which numbers of an output that is not judged may differ, absolute
 
     def __post_init__(self) -> None:
         """Raise GateInvalidError where a limit is out of its range."""
@@ -104,8 +105,14 @@ class Gate:
             )
 
 
-def gate_of(
-    metric: Metric, *, loss_max: float | None, faster_min: float, smaller_min: float, rows: int
+def gate_of(  # noqa: PLR0913  (what a gate has one of)
+    metric: Metric,
+    *,
+    loss_max: float | None,
+    faster_min: float,
+    smaller_min: float,
+    rows: int,
+    tolerance: float,
 ) -> Gate:
     """Return the gate for a metric, with the metric's own limit where none is given.
 
@@ -118,6 +125,7 @@ def gate_of(
         faster_min=faster_min,
         smaller_min=smaller_min,
         rows=rows,
+        tolerance=tolerance,
     )
 
 
@@ -168,8 +176,18 @@ class Cost:
     latency_us_p50: float  # of one row, warm, in ONNX Runtime alone
     latency_us_p99: float
     rows_per_s: Mapping[int, float]  # by the rows of a request
-    memory_bytes: int  # by which a process grows that loads it and runs a batch
+    memory_bytes: int | None  # growth of a process that loads it and runs a batch; None: unknown
     size_bytes: int  # on disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChange:
+    """How far an output of a variant is from the original's, over all rows."""
+
+    output: str
+    judged: bool  # whether the metric looks at it
+    numbers: bool  # otherwise labels
+    largest: float  # difference of any number, absolute; of labels the share that is another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +198,19 @@ class Variant:
     about: str
     quality: float  # the metric on the held-out rows
     loss: Estimate  # above 0: worse than the original
-    largest_difference: float  # of any output number, absolute
+    changes: tuple[OutputChange, ...]  # one of each output
     cost: Cost
     speedup: Mapping[int, Estimate]  # by rows of a request; 2: twice as fast as the original
+
+    @property
+    def largest_difference(self) -> float:
+        """The largest difference of any number, over every output."""
+        return max((one.largest for one in self.changes if one.numbers), default=0.0)
+
+    @property
+    def labels_changed(self) -> float:
+        """The largest share of labels that are others, over every output."""
+        return max((one.largest for one in self.changes if not one.numbers), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +263,11 @@ def choose(gate: Gate, variants: Sequence[Variant], *, size_bytes: int) -> Choic
 
 def judge(gate: Gate, variant: Variant, *, size_bytes: int) -> Verdict:
     """Return whether a variant passes, with every reason against it."""
-    against = (*_too_bad(gate, variant), *_no_gain(gate, variant, size_bytes))
+    against = (
+        *_too_bad(gate, variant),
+        *_too_far(gate, variant),
+        *_no_gain(gate, variant, size_bytes),
+    )
     if against:
         return Verdict(name=variant.name, passed=False, because="; ".join(against))
     because = f"{_gain(gate, variant, size_bytes)}; {_loss(gate, variant)}"
@@ -248,6 +280,33 @@ def _too_bad(gate: Gate, variant: Variant) -> list[str]:
     return [
         f"may lose {variant.loss.high:.2g}{_unit(gate)}, more than the {gate.loss_max:g} allowed"
     ]
+
+
+def _too_far(gate: Gate, variant: Variant) -> list[str]:
+    """Return what speaks against the outputs that the metric does not look at."""
+    return [
+        f"changes the output `{one.output}`, which is not judged: {_change(one)}, "
+        f"more than the {_change_max(gate, one):g} allowed"
+        for one in variant.changes
+        if not one.judged and not one.largest <= _change_max(gate, one)
+    ]
+
+
+def _change_max(gate: Gate, change: OutputChange) -> float:
+    """Return how far an output may be off that is not judged.
+
+    Of labels no more may change than may be lost. The tolerance bounds numbers, unless what may be
+    lost is itself a difference of numbers.
+    """
+    if change.numbers and gate.metric is not Metric.DIFFERENCE:
+        return gate.tolerance
+    return gate.loss_max
+
+
+def _change(one: OutputChange) -> str:
+    if one.numbers:
+        return f"a number is {one.largest:.2g} off"
+    return f"a share of {one.largest:.2g} of its labels is another"
 
 
 def _no_gain(gate: Gate, variant: Variant, size_bytes: int) -> list[str]:

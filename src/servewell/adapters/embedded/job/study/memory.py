@@ -23,16 +23,19 @@ KINDS: Final = {
 }
 
 
-def memory_bytes(model: Path) -> int:
-    """Return the growth in bytes; 0 where it could not be measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, str(model)],
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    return int(done.stdout) if done.returncode == 0 else 0
+def memory_bytes(model: Path, *, within_s: float = WITHIN_S) -> int | None:
+    """Return the growth in bytes; None where it could not be measured, or not within the time."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(model)],
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return int(done.stdout) if done.returncode == 0 else None
 
 
 def growth(model: Path) -> int:

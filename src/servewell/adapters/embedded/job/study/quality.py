@@ -61,11 +61,32 @@ def judge_of(
 
 
 def largest_difference(original: Answered, variant: Answered) -> float:
-    """Return the largest difference of any number; of labels alone 1 where any differs."""
+    """Return the largest difference of any number; of labels alone 1 where any differs.
+
+    What is no number, and the same in both, differs by nothing.
+    """
     if original.numbers is None or variant.numbers is None:
         return float(np.any(original.labels != variant.labels))
-    apart = np.abs(original.numbers - variant.numbers)
+    both = np.isfinite(original.numbers) & np.isfinite(variant.numbers)
+    apart = np.abs(original.numbers[both] - variant.numbers[both])
     return float(apart.max(initial=0.0))
+
+
+def change(original: Answered, variant: Answered) -> float:
+    """Return the largest difference of any number; of labels the share that is another."""
+    if original.labels is None:
+        return largest_difference(original, variant)
+    return float(np.mean(original.labels != variant.labels))
+
+
+def is_comparable(original: Answered, variant: Answered) -> bool:
+    """Whether a variant answers as many values, and numbers wherever the original does."""
+    if original.numbers is None or variant.numbers is None:
+        return original.labels is not None and variant.labels is not None
+    strange, other = (
+        np.where(np.isfinite(one), 0.0, one) for one in (original.numbers, variant.numbers)
+    )
+    return bool(np.array_equal(strange, other, equal_nan=True))
 
 
 class DifferenceJudge:

@@ -1,7 +1,7 @@
 """Builds the variants of a model and measures each beside the original."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 
 from servewell.adapters.embedded.job.proof import open_session
 from servewell.adapters.embedded.job.study import timing
@@ -17,8 +18,9 @@ from servewell.adapters.embedded.job.study.memory import memory_bytes
 from servewell.adapters.embedded.job.study.quality import (
     Answered,
     Judge,
+    change,
+    is_comparable,
     judge_of,
-    largest_difference,
     texts,
 )
 from servewell.adapters.embedded.job.study.rows import StudyRows, count, part, parts, study_rows
@@ -29,6 +31,7 @@ from servewell.core.performance.optimisation import (
     Answers,
     Cost,
     Metric,
+    OutputChange,
     Unsuited,
     Variant,
     metric_for,
@@ -50,7 +53,28 @@ class Built:
     about: str
     path: Path
     session: onnxruntime.InferenceSession
-    answered: Answered
+    answers: Mapping[str, Answered]  # of every output
+    judged: str  # the output that the metric looks at
+
+    @property
+    def answered(self) -> Answered:
+        """What is judged."""
+        return self.answers[self.judged]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """What every model is tried with."""
+
+    outputs: tuple[Output, ...]
+    judged: str
+    held_out: Feed
+
+    def run(self, path: Path, about: str) -> Built:
+        """Return a model with what it answers to the held-out rows."""
+        session = open_session(path.read_bytes())
+        answers = _answers(session, self.outputs, self.held_out)
+        return Built(about=about, path=path, session=session, answers=answers, judged=self.judged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +100,12 @@ def optimise(job: OptimiseJob, folder: Path, say: Say) -> Study:
     output = judged_output(subject.signature)
     metric = _metric(job.metric, output, rows)
     judge = judge_of(metric, labels=rows.labels, classes=output.classes, seed=job.seed)
-    original = _original(subject.model, output, rows.held_out)
+    trial = _Trial(outputs=subject.signature.outputs, judged=output.name, held_out=rows.held_out)
+    original = trial.run(subject.model, "")
     folder.mkdir(exist_ok=True)
-    built, unsuited = _build_all(subject.model, folder, output=output, rows=rows, tell=tell)
+    built, unsuited = _build_all(
+        original, folder, trial=trial, training=parts(rows.training, TRAINING_AT_ONCE), tell=tell
+    )
     times = timing.measure(
         {ORIGINAL: original.session} | {name: one.session for name, one in built.items()},
         _requests(rows.held_out, job.seed),
@@ -134,51 +161,66 @@ def _metric(wanted: Metric | None, output: Output, rows: StudyRows) -> Metric:
     return metric_for(wanted, answers, width=width, label_values=distinct)
 
 
-def _original(path: Path, output: Output, held_out: Feed) -> Built:
-    session = open_session(path.read_bytes())
-    return Built(
-        about="", path=path, session=session, answered=_answered(session, output, held_out)
-    )
-
-
 def _build_all(
-    source: Path, folder: Path, *, output: Output, rows: StudyRows, tell: "_Teller"
+    original: Built,
+    folder: Path,
+    *,
+    trial: _Trial,
+    training: Sequence[Feed],
+    tell: _Teller,
 ) -> tuple[dict[str, Built], tuple[Unsuited, ...]]:
-    model = onnx.load(source)
-    training = parts(rows.training, TRAINING_AT_ONCE)
+    model = onnx.load(original.path)
     built: dict[str, Built] = {}
     unsuited = []
     for number, recipe in enumerate(RECIPES):
         tell(number, f"building {recipe.name}")
         try:
             changed = build(recipe, model, training)
-            built[recipe.name] = _tried(recipe, changed, folder, (output, rows.held_out))
+            one = _tried(recipe, changed, folder, trial)
+            _check_comparable(original, one)
         except UnsuitedError as error:
             unsuited.append(Unsuited(name=recipe.name, because=str(error)))
+        else:
+            built[recipe.name] = one
     return built, tuple(unsuited)
 
 
-def _tried(recipe: Recipe, model: onnx.ModelProto, folder: Path, on: tuple[Output, Feed]) -> Built:
+def _tried(recipe: Recipe, model: onnx.ModelProto, folder: Path, trial: _Trial) -> Built:
     """Write a variant, and run it on the held-out rows.
 
-    Raises: UnsuitedError where it does not run, or answers something else than numbers.
+    Raises: UnsuitedError where it does not run.
     """
     path = folder / f"{recipe.name}.onnx"
     path.write_bytes(model.SerializeToString(deterministic=True))
     try:
-        session = open_session(path.read_bytes())
-        answered = _answered(session, *on)
+        return trial.run(path, recipe.about)
     except Exception as error:
         said = " ".join(str(error).split())[:WHY_MAX]
         raise UnsuitedError(f"it does not run: {said}") from error
-    if answered.numbers is not None and not np.isfinite(answered.numbers).all():
+
+
+def _check_comparable(original: Built, one: Built) -> None:
+    """Raise UnsuitedError where a variant answers something else than numbers."""
+    judged = one.answered.numbers
+    if judged is not None and not np.isfinite(judged).all():
         raise UnsuitedError("it answers something that is no number")
-    return Built(about=recipe.about, path=path, session=session, answered=answered)
+    for name, answered in one.answers.items():
+        if not is_comparable(original.answers[name], answered):
+            raise UnsuitedError(f"its output `{name}` answers something that is no number")
 
 
-def _answered(session: onnxruntime.InferenceSession, output: Output, held_out: Feed) -> Answered:
-    arrays = [session.run([output.name], dict(feed))[0] for feed in parts(held_out, ROWS_AT_ONCE)]
-    whole: Any = np.concatenate(arrays)
+def _answers(
+    session: onnxruntime.InferenceSession, outputs: Sequence[Output], held_out: Feed
+) -> dict[str, Answered]:
+    names = [one.name for one in outputs]
+    runs = [session.run(names, dict(feed)) for feed in parts(held_out, ROWS_AT_ONCE)]
+    return {
+        one.name: _answered(one, np.concatenate(arrays))
+        for one, arrays in zip(outputs, zip(*runs, strict=True), strict=True)
+    }
+
+
+def _answered(output: Output, whole: NDArray[Any]) -> Answered:
     if output.datatype.is_float:
         return Answered(numbers=whole.reshape(len(whole), -1).astype("float64"), labels=None)
     return Answered(numbers=None, labels=texts(whole.reshape(-1)))
@@ -206,9 +248,21 @@ def _variant(
         about=one.about,
         quality=judge.quality(one.answered),
         loss=judge.loss(original.answered, one.answered),
-        largest_difference=largest_difference(original.answered, one.answered),
+        changes=_changes(original, one),
         cost=_cost(one.path, times[name]),
         speedup={rows: timing.speedup(times[ORIGINAL], times[name], rows) for rows in BATCHES},
+    )
+
+
+def _changes(original: Built, one: Built) -> tuple[OutputChange, ...]:
+    return tuple(
+        OutputChange(
+            output=name,
+            judged=name == one.judged,
+            numbers=answered.numbers is not None,
+            largest=change(original.answers[name], answered),
+        )
+        for name, answered in one.answers.items()
     )
 
 
