@@ -15,9 +15,12 @@ import pytest
 
 from servewell.adapters.embedded.certificates import FileCertificates
 from servewell.adapters.embedded.clock import SystemClock
+from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.tls import TlsFiles
 from serving.home import Home, flight_model, request
+from serving.predictors import asking, predictor
 from serving.real_worker import INFER, real_worker, trusting
+from serving.watched import wait_until
 
 pytestmark = pytest.mark.enable_socket
 
@@ -174,6 +177,30 @@ def test_silent_callers_do_not_hold_it(site: Site) -> None:
             started = time.monotonic()
             assert process.wait(20) == 0
             assert time.monotonic() - started < 6
+
+
+def test_a_predictor_that_loops_does_not_hold_it(home: Home) -> None:
+    """A call that would go on for minutes ends with the drain, and its record is whole."""
+    key, grant = home.key()
+    deployment = predictor(home, timeout_s=600.0)
+    endpoint = Endpoint(name="flights", workload="flights", deployments=(deployment,))
+    home.publish_endpoints((endpoint,), (grant,))
+    site = Site(home=home, key=key, tls=None)
+    body = json.dumps(asking("loop")).encode()
+    with real_worker(home, drain_s=1.0) as process, site.line() as line:
+        line.sendall(site.post(body) + body)
+        wait_until(lambda: "servewell_requests_in_flight 1" in metrics(site))
+        process.send_signal(signal.SIGINT)
+        told = time.monotonic()
+        assert process.wait(20) == 0
+        assert time.monotonic() - told < 4
+    [record] = home.records()
+    assert record.status != 200
+
+
+def metrics(site: Site) -> str:
+    """Return what the worker counts."""
+    return site.home.send("GET", "/metrics", key=site.key).body.decode()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,13 +1,27 @@
 """One bad request, or row, is found with few calls of the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, log2
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servewell.serving.calls import answered
 from servewell.serving.isolation import failing_row, isolated
-from servewell.serving.runtimes.model import ModelBusyError, ModelRunError
+from servewell.serving.package import Package
+from servewell.serving.protocols.columns import Decoded
+from servewell.serving.runtimes.model import (
+    Array,
+    ModelAbsentError,
+    ModelBusyError,
+    ModelLostError,
+    ModelRunError,
+    ModelSlowError,
+)
+from servewell.serving.runtimes.onnx import OnnxModel
+from servewell.serving.tensors import Gatherer
+from serving.home import FLIGHT, flight_model
 
 
 class Model:
@@ -74,6 +88,24 @@ def test_a_model_that_is_not_there_is_asked_once() -> None:
     assert len(calls) == 1
 
 
+@given(st.integers(2, 60).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))
+def test_as_many_processes_end_as_there_are_culprits(case: tuple[int, set[int]]) -> None:
+    """What ends its process costs one of the batch and one of its own, and no other item."""
+    count, bad = case
+    deaths = 0
+
+    def run(items: Sequence[int]) -> list[int]:
+        nonlocal deaths
+        if bad & set(items):
+            deaths += 1
+            raise ModelLostError("it ended")
+        return list(items)
+
+    for item, outcome in enumerate(isolated(run, range(count))):
+        assert isinstance(outcome, ModelLostError) if item in bad else outcome == item
+    assert deaths == (len(bad) + 1 if bad else 0)
+
+
 @given(st.integers(1, 5_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))))
 def test_a_bad_row_is_named(case: tuple[int, int]) -> None:
     """One bad row of n is found in at most log2(n) + 2 calls, over at most 2 n rows."""
@@ -92,3 +124,29 @@ def test_a_bad_row_is_named(case: tuple[int, int]) -> None:
 def test_no_row_is_blamed_that_does_not_fail_alone() -> None:
     """Rows that fail only together name none."""
     assert failing_row(lambda start, end: end - start > 1, 100) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ModelBusyError(1), ModelSlowError("late"), ModelAbsentError("gone"), ModelLostError("ended")],
+)
+def test_no_row_is_blamed_for_what_concerns_all(error: ModelRunError) -> None:
+    """Where the model goes, or the time ends, while the row is looked for, none is named."""
+    package = Package(
+        digest="",
+        signature=FLIGHT,
+        model=OnnxModel(flight_model(2.0), FLIGHT),
+        readers={},
+        gatherer=Gatherer(FLIGHT),
+        batches=True,
+    )
+    errors = [ModelRunError("Bad"), error]
+
+    def run(_feed: Mapping[str, Array], _wanted: Sequence[str], _rows: int) -> list[Array]:
+        raise errors.pop(0)
+
+    [outcome] = answered(
+        package, [Decoded("", 4, [[1.0] * 4, ["AA"] * 4, [1] * 4, ["x"] * 4], ())], run
+    )
+    assert isinstance(outcome, ModelRunError)
+    assert (str(outcome), outcome.row, errors) == ("Bad", None, [])

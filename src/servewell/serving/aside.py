@@ -9,8 +9,16 @@ from typing import Final
 
 from servewell.serving.calls import Outcome, answered
 from servewell.serving.exchange import Exchange
+from servewell.serving.model_failures import ended_process
 from servewell.serving.package import Package
-from servewell.serving.runtimes.model import Array, Call, ModelRunError, ModelSlowError, Stoppable
+from servewell.serving.runtimes.model import (
+    Array,
+    Call,
+    ModelRunError,
+    ModelSlowError,
+    Restarting,
+    Stoppable,
+)
 from servewell.serving.waiting import decoded
 
 WATCH_S: Final = 0.02  # between looks at calls that run
@@ -29,6 +37,7 @@ class Job:
     expected_ns: int
     calls: list[int] = field(default_factory=list)  # rows of each call of the model
     stopped: bool = False
+    deaths: int = 0  # of the process of the model, in these calls
     outcomes: list[Outcome] = field(default_factory=list)
     fault: Exception | None = None  # of ours
     started_at: int = 0  # by the thread
@@ -59,14 +68,21 @@ class Job:
     def _run(self, feed: Mapping[str, Array], wanted: Sequence[str], rows: int) -> list[Array]:
         self.calls.append(rows)
         try:
-            if self.call is not None:
-                return self.call.run(feed, wanted)
-            left_s = max(self.ends_at - perf_counter_ns(), 0) / NS_PER_S
-            return self.package.model.run(feed, wanted, timeout_s=left_s)
+            return self._called(feed, wanted)
         except ModelRunError as error:
+            self.deaths += ended_process(error)
             if self.stopped:
                 raise ModelSlowError("Stopped") from error
             raise
+
+    def _called(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        model = self.package.model
+        left_s = max(self.ends_at - perf_counter_ns(), 0) / NS_PER_S
+        if self.deaths and isinstance(model, Restarting):
+            return model.run_again(feed, wanted, timeout_s=left_s, counted=self.deaths == 1)
+        if self.call is not None:
+            return self.call.run(feed, wanted)
+        return model.run(feed, wanted, timeout_s=left_s)
 
 
 class Aside:
@@ -109,7 +125,7 @@ class Aside:
 
     def close(self) -> None:
         """End what can be ended, and wait for the rest."""
-        for job in self.jobs:
+        for job in tuple(self.jobs):
             job.stop()
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)

@@ -6,7 +6,7 @@ from math import prod
 
 from servewell.core.catalog.signature import Output, Signature
 from servewell.serving.isolation import failing_row, isolated
-from servewell.serving.model_failures import concerns_all
+from servewell.serving.model_failures import concerns_all, ended_process
 from servewell.serving.package import Package
 from servewell.serving.protocols.columns import Decoded, OutputTensor
 from servewell.serving.runtimes.model import Array, ModelRunError
@@ -24,9 +24,21 @@ def answered(package: Package, requests: Sequence[Decoded], run: Run) -> list[Ou
     """
     outcomes = isolated(partial(_predicted, package, run), requests)
     for one, outcome in zip(requests, outcomes, strict=True):
-        if isinstance(outcome, ModelRunError) and one.rows > 1 and not concerns_all(outcome):
-            outcome.row = failing_row(partial(_fails, package, run, one), one.rows)
+        if isinstance(outcome, ModelRunError) and one.rows > 1:
+            outcome.row = _failing_row(package, run, one, outcome)
     return outcomes
+
+
+def _failing_row(package: Package, run: Run, one: Decoded, error: ModelRunError) -> int | None:
+    """Return the row that is the cause of an error, or None where that cannot be found out."""
+    if concerns_all(error) or ended_process(
+        error
+    ):  # to try rows would end one process after another
+        return None
+    try:
+        return failing_row(partial(_fails, package, run, one), one.rows)
+    except ModelRunError:  # the model has gone, or the time is over: no row is known to fail
+        return None
 
 
 def _predicted(package: Package, run: Run, requests: Sequence[Decoded]) -> list[Outputs]:
@@ -62,7 +74,9 @@ def _union(signature: Signature, requests: Sequence[Decoded]) -> Sequence[Output
 def _fails(package: Package, run: Run, request: Decoded, start: int, end: int) -> bool:
     try:
         _predicted(package, run, [_rows_of(request, package.signature, start, end)])
-    except ModelRunError:
+    except ModelRunError as error:
+        if concerns_all(error) or ended_process(error):
+            raise
         return True
     return False
 

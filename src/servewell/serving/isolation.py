@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from servewell.serving.model_failures import concerns_all
+from servewell.serving.model_failures import concerns_all, ended_process
 from servewell.serving.runtimes.model import ModelRunError
 
 Item = TypeVar("Item")
@@ -21,11 +21,17 @@ def isolated(attempt: Attempt[Item, Result], items: Sequence[Item]) -> list[Resu
     Large Populations", 1943; F. K. Hwang, 1972): where the first half of a bad group is good, the
     rest is bad and is split without being tried whole. Where all of the first half is bad, the
     rest probably is, and is tried one by one.
+    Where the process of the model ended, halves would end it again and again: then each item is
+    tried alone, and as many processes end as there are bad items.
     """
     try:
         return [*attempt(items)]
     except ModelRunError as error:
-        if len(items) == 1 or concerns_all(error):
+        if len(items) == 1:
+            return [error]
+        if ended_process(error):
+            return [isolated(attempt, [one])[0] for one in items]
+        if concerns_all(error):
             return [error] * len(items)
     return _split(attempt, items)
 
@@ -49,6 +55,7 @@ def failing_row(fails: Callable[[int, int], bool], rows: int) -> int | None:
 
     `fails(start, end)` runs the rows from `start` to before `end`. It is called at most
     log2(rows) + 2 times, over at most twice as many rows altogether. None where no row does.
+    What `fails` raises goes on to the caller.
     """
     start, end = 0, rows
     while end - start > 1:

@@ -64,6 +64,11 @@ class Lane:
         """Return how many requests wait."""
         return self._waiting.requests
 
+    @property
+    def runs(self) -> bool:
+        """Return whether a call runs, or will."""
+        return bool(self._aside.jobs or self._waiting.requests)
+
     def adopt(self, served: Served) -> None:
         """Go on as the same deployment of a newer snapshot."""
         self._served = served

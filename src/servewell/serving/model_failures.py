@@ -4,6 +4,8 @@ from servewell.serving.refusals import ModelFailedError, RequestError
 from servewell.serving.runtimes.model import (
     ModelAbsentError,
     ModelBusyError,
+    ModelLostError,
+    ModelOverranError,
     ModelRunError,
     ModelSlowError,
 )
@@ -70,6 +72,11 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
 def concerns_all(error: ModelRunError) -> bool:
     """Whether a failure has nothing to do with the rows: each alone would fail again."""
     return isinstance(error, ModelBusyError | ModelSlowError | ModelAbsentError)
+
+
+def ended_process(error: ModelRunError) -> bool:
+    """Whether the process of the model ended with the call: each alone would have another."""
+    return isinstance(error, ModelLostError | ModelOverranError)
 
 
 def _where(error: ModelRunError) -> str:

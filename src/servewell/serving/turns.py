@@ -42,6 +42,7 @@ class Turns:
             guard=self._guard,
         )
         self._lanes: dict[Served, Lane] = {}
+        self._gone: list[Lane] = []  # of deployments that are served no more, and still run
         self._busy: dict[Lane, None] = {}  # those that may begin a call
         self._finished: list[Exchange] = []
         self._armed = False
@@ -59,6 +60,7 @@ class Turns:
             lane.adopt(one)
         for gone in known.values():
             gone.leave()
+        self._gone = [lane for lane in (*self._gone, *known.values()) if lane.runs]
 
     def check(self, exchange: Exchange, served: Served) -> None:
         """Refuse a request that could not be answered in time, before its body is read.
@@ -96,9 +98,9 @@ class Turns:
             lane.tell(worker)
 
     def close(self) -> None:
-        """End what still runs."""
+        """End what still runs. Not called by the loop, which goes on."""
         self._guard.close()
-        for lane in self._lanes.values():
+        for lane in (*self._gone, *self._lanes.values()):
             lane.close()
 
     def _lane(self, served: Served) -> Lane:

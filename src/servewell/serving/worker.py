@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -27,6 +27,7 @@ from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots, WorkerReport
 from servewell.serving.answering import Answering
+from servewell.serving.aside import WATCH_S
 from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
 from servewell.serving.crash_notes import CrashNotes
@@ -40,6 +41,7 @@ from servewell.serving.reception import Reception
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
+from servewell.serving.served import ServedEndpoint
 from servewell.serving.siblings import Siblings
 from servewell.serving.telemetry.logs import log
 from servewell.serving.telemetry.watch import open_watch
@@ -49,7 +51,9 @@ from servewell.serving.turns import Turns
 POLL_S: Final = 0.05  # between looks at the snapshot
 RETRY_POLLS: Final = 100  # between attempts to load what could not be loaded
 SWEEP_S: Final = 1.0
+MS_PER_S: Final = 1_000
 DRAIN_POLL_S: Final = 0.02
+CLOSE_S: Final = 5.0  # that models may take to end, before the records are closed without them
 RECORD_BYTES_MAX: Final = 5 << 30
 # Allocations between collections. What is loaded is frozen, and a request makes no cycles.
 GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -159,6 +163,7 @@ class Worker:
         self._token: object = None
         self._polls_until_retry: int | None = None
         self._fault = ""
+        self._retiring: set[Model] = set()  # no longer served, and not let go yet
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -241,6 +246,7 @@ class Worker:
             return snapshots.previous(), _told(error)
 
     def _swap(self, loaded: Loaded) -> None:
+        before = self._path.table.endpoints.values()
         self._path.swap(loaded.table)
         version, endpoints = loaded.table.version, loaded.table.endpoints.values()
         served = [one for endpoint in endpoints for one in endpoint.deployments.values()]
@@ -251,10 +257,13 @@ class Worker:
             snapshot=version,
             deployments=[f"{one.endpoint}/{one.name}:{one.version}" for one in served],
         )
+        unused_s = max(self._parts.drain_s, _longest_s(before))
         for package in loaded.retired:  # requests that are under way may still use it
-            self._loop.call_later(self._parts.drain_s, self._let_go, package.model)
+            self._retiring.add(package.model)
+            self._loop.call_later(unused_s, self._let_go, package.model)
 
     def _let_go(self, model: Model) -> None:
+        self._retiring.discard(model)
         self._loop.run_in_executor(None, model.close)
 
     async def _report(self) -> None:
@@ -309,13 +318,20 @@ class Worker:
         reception.abort()
         for task in tuple(self._tasks):
             task.cancel()
-        self._turns.close()
-        self._loader.close()
+        with suppress(TimeoutError):  # meanwhile the loop records what was cut off
+            await asyncio.wait_for(asyncio.to_thread(self._end_models), CLOSE_S)
         self._recorder.close()
         await asyncio.to_thread(self._watch.close)
         log.info("stopped", "The worker has drained and ends.")
         self._meter.connections(0)
         self._meter.beat(now=0.0, in_flight=0)
+
+    def _end_models(self) -> None:
+        """End what runs: a call of a predictor ends with its process, and no other way."""
+        for model in tuple(self._retiring):
+            model.close()
+        self._loader.close()
+        self._turns.close()
 
 
 def _tell_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -328,6 +344,11 @@ def _told(error: Exception) -> str:
     if isinstance(error, ServewellError):
         return f"{error.what} {error.why}."
     return f"The snapshot cannot be loaded: {type(error).__name__} ({error})."
+
+
+def _longest_s(endpoints: Iterable[ServedEndpoint]) -> float:
+    """Return the seconds after which every request of these endpoints is answered or given up."""
+    return max((one.policy.timeout_ms for one in endpoints), default=0) / MS_PER_S + WATCH_S
 
 
 def _shelf(parts: WorkerParts) -> Shelf:

@@ -52,6 +52,14 @@ class ModelSlowError(ModelRunError):
     """The model did not answer in its time. Other rows of the batch have lost theirs too."""
 
 
+class ModelOverranError(ModelSlowError):
+    """A call took longer than the process of the model has, which was ended."""
+
+
+class ModelLostError(ModelRunError):
+    """The process of the model ended in this call."""
+
+
 class ModelAbsentError(ModelRunError):
     """The model was to be loaded for this call, and cannot be. Its message may be told."""
 
@@ -102,6 +110,22 @@ class Call(Protocol):
 
     def stop(self) -> None:
         """End what runs, and whatever would still be run by this."""
+        ...
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A model whose process may end, and is started again."""
+
+    def run_again(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float, counted: bool
+    ) -> list[Array]:
+        """Run a part of a batch that ended the process, as soon as there is another one.
+
+        With `counted` a death counts for nothing: it is that of the batch, which has been counted.
+
+        Raises: ModelRunError; ModelBusyError at once, where no process would be there in time.
+        """
         ...
 
 

@@ -20,6 +20,8 @@ from servewell.serving.runtimes.model import (
     DTYPES,
     Array,
     ModelBusyError,
+    ModelLostError,
+    ModelOverranError,
     ModelRunError,
     ModelSlowError,
 )
@@ -27,6 +29,8 @@ from servewell.serving.runtimes.model import (
 LOAD_WITHIN_S: Final = 120.0
 STEADY_S: Final = 5.0  # a process that lived so long starts again at once
 RESTART_DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
+REVIVED_POLL_S: Final = 0.01  # between looks whether the process is there again
+INSTANT_S: Final = 0.01  # so little of its time is none
 TOO_LONG: Final = "a call took longer than it may"
 FULL_SHARE: Final = 0.75  # of its memory; a process that holds more is replaced after its call
 
@@ -65,13 +69,31 @@ class PythonModel:
         """
         limit = self._limits.timeout_s
         end = time.monotonic() + (limit if timeout_s is None else min(limit, timeout_s))
+        return self._run(feed, wanted, end)
+
+    def run_again(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float, counted: bool
+    ) -> list[Array]:
+        """See `Restarting.run_again`."""
+        last = time.monotonic() + timeout_s
+        while not self._up:
+            if self.quarantine or max(self._ready_at, time.monotonic()) >= last:
+                break  # nobody waits for what comes too late
+            if self._closed.wait(REVIVED_POLL_S):
+                break
+        end = min(last, time.monotonic() + self._limits.timeout_s)
+        return self._run(feed, wanted, end, counted=counted)
+
+    def _run(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], end: float, *, counted: bool = False
+    ) -> list[Array]:
         self._require_up()
         if not self._turn.acquire(timeout=max(0.0, end - time.monotonic())):
             raise ModelSlowError("it was busy with other requests")
         late = False
         try:
             self._require_up()
-            answers = self._called(feed, end)
+            answers = self._called(feed, end, counted=counted)
         except ModelSlowError:
             late = self._up
             raise
@@ -85,38 +107,42 @@ class PythonModel:
     def close(self) -> None:
         """See `Model.close`."""
         self._closed.set()
+        self._up = False
         self._host.kill()
         with self._turn:
             self._host.close()
 
     def _require_up(self) -> None:
         if not self._up:
-            ready_at = self._restart_at + self._load_s
-            raise ModelBusyError(max(1, math.ceil(ready_at - time.monotonic())))
+            raise ModelBusyError(max(1, math.ceil(self._ready_at - time.monotonic())))
 
-    def _called(self, feed: Mapping[str, Array], end: float) -> dict[str, Array]:
+    @property
+    def _ready_at(self) -> float:
+        return self._restart_at + self._load_s
+
+    def _called(self, feed: Mapping[str, Array], end: float, *, counted: bool) -> dict[str, Array]:
         started = time.monotonic()
         try:
             answers = self._host.call(feed, within_s=max(0.001, end - started))
         except PredictorRaisedError as error:
             raise ModelRunError(str(error)) from error
         except PredictorLostError as error:
-            self._died(str(error))
-            raise ModelRunError(f"an error: {error}") from error
+            self._died(str(error), counted=counted)
+            raise ModelLostError(f"an error: {error}") from error
         except PredictorSlowError as error:
-            self._late(started)
-            raise ModelSlowError("it had not answered") from error
+            raise self._late(started, counted=counted) from error
         if self._host.memory_bytes() > FULL_SHARE * self._limits.memory_bytes_max:
-            self._died("it held more memory than it may")
+            self._died("it held more memory than it may", counted=True)  # by us, not by a call
         return answers
 
-    def _late(self, started: float) -> None:
+    def _late(self, started: float, *, counted: bool) -> ModelSlowError:
         """Give a call the rest of the time that its process has; who waited for it has gone."""
         left = started + self._limits.timeout_s - time.monotonic()
-        if left <= 0:
-            self._died(TOO_LONG)
-        else:
-            Thread(target=self._settle, args=(left,), daemon=True, name="predictor").start()
+        if left <= INSTANT_S:
+            self._died(TOO_LONG, counted=counted)
+            return ModelOverranError("it had not answered")
+        Thread(target=self._settle, args=(left,), daemon=True, name="predictor").start()
+        return ModelSlowError("it had not answered")
 
     def _settle(self, left: float) -> None:
         """Wait for an answer that nobody wants, in the turn of the call that was given up."""
@@ -129,11 +155,14 @@ class PythonModel:
         finally:
             self._turn.release()
 
-    def _died(self, how: str) -> None:
+    def _died(self, how: str, *, counted: bool = False) -> None:
         now = time.monotonic()
         self._up = False
         self._host.kill()
-        self._deaths = [*self._deaths, now][-len(RESTART_DELAYS_S) :]
+        if self._closed.is_set():
+            return
+        if not counted:
+            self._deaths = [*self._deaths, now][-len(RESTART_DELAYS_S) :]
         decision = decide_quarantine(self._deaths, now=now, last=how)
         if decision.refused:
             self.quarantine = decision.because
