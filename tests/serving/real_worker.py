@@ -22,13 +22,14 @@ INFER = "/v2/models/flights/infer"
 
 
 @contextmanager
-def real_worker(
+def real_worker(  # noqa: PLR0913  (what a plan may say)
     home: Home,
     *,
     index: int = 0,
     tls: TlsFiles | None = None,
     lame_duck_s: float = 0.0,
     drain_s: float = 5.0,
+    connections_max: int = 4_096,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker until the block ends, ready when it begins."""
     plan = FleetPlan(
@@ -37,6 +38,7 @@ def real_worker(
         workers=1,
         drain_s=drain_s,
         lame_duck_s=lame_duck_s,
+        connections_max=connections_max,
         tls=tls,
         retention_days=1,
         record_bytes_max=1 << 30,

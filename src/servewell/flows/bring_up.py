@@ -150,6 +150,7 @@ def plan_for(platform: Platform, workload: Workload, folder: Path) -> FleetPlan:
         workers=serving.workers,
         drain_s=serving.drain_s,
         lame_duck_s=serving.lame_duck_s,
+        connections_max=serving.connections_max,
         tls=tls_for(platform, serving, folder),
         retention_days=records.retention_days,
         record_bytes_max=records.bytes_max,

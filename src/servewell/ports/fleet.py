@@ -39,6 +39,7 @@ class FleetPlan:
     workers: int
     drain_s: float  # seconds that requests in flight may take when a worker stops
     lame_duck_s: float = 0.0  # seconds before, in which it takes requests and says not ready
+    connections_max: int = 4_096  # that each worker holds
     tls: TlsFiles | None = None  # None for plain HTTP
     retention_days: int
     record_bytes_max: int

@@ -93,6 +93,15 @@ class Connection(asyncio.Protocol):
             return self._http2.is_idle
         return self._phase is Phase.IDLE and not self._exchanges
 
+    @property
+    def silence_s(self) -> int:
+        """For how many whole seconds nothing has come, with nothing under way either."""
+        if self._http2 is not None:
+            return self._http2.silence_s
+        transport = self._transport
+        unsent = transport is not None and transport.get_write_buffer_size() > 0
+        return self._seconds if self.is_idle and not unsent else 0
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""
         self._transport = made = cast("asyncio.Transport", transport)

@@ -17,6 +17,7 @@ from servewell.serving.counters import OVERFLOW, Counters, Exemplar
 NANOSECONDS: Final = 1_000_000_000
 EXEMPLAR_EVERY_NS: Final = NANOSECONDS  # a bucket keeps at most one exemplar a second
 CONNECTIONS: Final = "servewell_connections"
+CROWDED: Final = "servewell_connections_crowded_total"
 HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
 BUILD: Final = "servewell_build_info"
 SPANS_DROPPED: Final = "servewell_spans_dropped_total"
@@ -142,6 +143,13 @@ METRICS: Final = (
         about="Requests read and not yet answered, looked at once a second.",
     ),
     Metric(name=CONNECTIONS, kind="gauge", about="Connections of callers that are open."),
+    Metric(
+        name=CROWDED,
+        kind="counter",
+        about="Connections that a worker with no room for more closed because they had been "
+        "silent longest (`closed`), or turned away because none was silent (`refused`).",
+        labels=("outcome",),
+    ),
     Metric(
         name="servewell_records_written_total",
         kind="counter",
@@ -366,6 +374,10 @@ class WorkerMeter:
         self._unauthenticated = counters.slot("servewell_unauthenticated_total")
         self._in_flight = counters.slot("servewell_requests_in_flight")
         self._connections = counters.slot(CONNECTIONS)
+        self._crowded = {
+            outcome: counters.slot(series(CROWDED, outcome=outcome))
+            for outcome in ("closed", "refused")
+        }
         self._heartbeat = counters.slot(heartbeat_series(str(worker)))
         self._written = counters.slot("servewell_records_written_total")
         self._lost = counters.slot("servewell_records_lost_total")
@@ -419,6 +431,10 @@ class WorkerMeter:
     def connections(self, count: int) -> None:
         """Note how many connections are open."""
         self._values[self._connections] = count
+
+    def crowded(self, outcome: str) -> None:
+        """Count a connection that was closed or turned away for want of room."""
+        self._values[self._crowded[outcome]] += 1
 
     def beat(self, *, now: float, in_flight: int) -> None:
         """Note that the worker lives, in seconds since the epoch, and what it has to do."""

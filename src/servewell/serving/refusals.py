@@ -245,6 +245,22 @@ class ConnectionFullError(RequestError):
     code = "SW-352"
 
 
+class NoRoomError(RequestError):
+    """A worker holds as many connections as it may, and none of them is idle."""
+
+    code = "SW-353"
+
+    @classmethod
+    def told(cls) -> "NoRoomError":
+        """Return the error."""
+        return cls(
+            "There is no room for another connection.",
+            why="as many are open as a worker may hold, and all are in use",
+            fix="send it again in 1 s, over connections that are kept open for more than one "
+            "request",
+        )
+
+
 # Code of the error -> HTTP status. SW-313 is `protocols.faults.SignatureError`.
 STATUS: Final[dict[str, int]] = {
     "SW-300": 400,
@@ -280,6 +296,7 @@ STATUS: Final[dict[str, int]] = {
     "SW-350": 400,
     "SW-351": 400,
     "SW-352": 429,
+    "SW-353": 503,
     "SW-360": 503,  # those of `model_failures`
     "SW-361": 504,
     "SW-362": 503,
@@ -292,6 +309,7 @@ STATUS: Final[dict[str, int]] = {
 # Code of the error -> headers beside the status. RFC 9110 wants them.
 HEADERS: Final[dict[str, bytes]] = {
     "SW-352": b"retry-after: 1\r\n",
+    "SW-353": b"retry-after: 1\r\n",  # no connection may be idle for longer at a full worker
     "SW-306": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-307": b'www-authenticate: Bearer realm="servewell", error="invalid_token"\r\n',
     "SW-311": b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n",

@@ -37,7 +37,7 @@ from servewell.serving.limits import Limiter
 from servewell.serving.loading import Loaded, Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Shelf
-from servewell.serving.reception import Reception
+from servewell.serving.reception import Reception, room_for
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
@@ -88,6 +88,7 @@ class WorkerParts:
 
 
 def serve(parts: WorkerParts) -> int:
+    connections_max: int = 4_096  # or fewer, where this process may open few files
     """Serve until told to end, then drain; return the exit code.
 
     SIGTERM is how whoever sends traffic here takes a worker away: it still accepts for the time of
@@ -164,6 +165,7 @@ class Worker:
         self._polls_until_retry: int | None = None
         self._fault = ""
         self._retiring: set[Model] = set()  # no longer served, and not let go yet
+            connections_max=room_for(parts.connections_max),
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:

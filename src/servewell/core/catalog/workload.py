@@ -242,7 +242,8 @@ class Optimize:
             description="Most of the metric that may be lost, at the upper end of its 95 % "
             "confidence interval; for `rmse` and `mae` as a share of the model's own. Without it: "
             "0.002 for `auc`, `accuracy` and `log_loss`, 0.001 for `brier`, 0.005 for `rmse` and "
-            "`mae`, 0.0001 for `difference`.",
+            "`mae`, 0.0001 for `difference`. Where a model has further outputs, no larger share of "
+            "their labels may change, and no number by more than the version's own tolerance.",
             examples=[0.001],
         ),
     ] = None
@@ -563,6 +564,17 @@ class Serving:
             examples=[5],
         ),
     ] = 5.0
+    connections_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Connections that each worker holds at most; 256 fewer than the files that "
+            "a process may open, where that is less. When they are so many, the one that has been "
+            "silent longest goes for a new one; where none is silent, the new one is turned away.",
+            examples=[4096],
+        ),
+    ] = 4_096
     tls: Annotated[Tls, Meta(description="How connections are protected.")] = field(
         default_factory=Tls
     )

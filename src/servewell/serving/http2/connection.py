@@ -126,6 +126,11 @@ class Http2Connection(asyncio.Protocol):
         """Whether nothing of a request is here."""
         return not self._streams
 
+    @property
+    def silence_s(self) -> int:
+        """For how many whole seconds nothing has been under way."""
+        return self._seconds if self.is_idle and not self._transport.get_write_buffer_size() else 0
+
     def start(self, data: bytes) -> None:
         """Begin with the first bytes, the whole preface among them."""
         self._h2.initiate_connection()
