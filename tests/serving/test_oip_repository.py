@@ -100,7 +100,7 @@ def test_an_endpoint_is_unloaded_and_loaded_again(repository: Repository) -> Non
     for tail in ("/infer", "/versions/1/infer"):
         reply = home.send("POST", path + tail, key=key, body=request())
         assert (reply.status, reply.json["code"]) == (503, "SW-319")
-        assert "retry-after" in reply.headers
+        assert reply.headers["retry-after"] == "30"
         assert "load flights" in reply.json["error"]
     for tail in ("/ready", "/versions/1/ready"):
         reply = home.send("GET", path + tail, key=key)
@@ -148,6 +148,7 @@ def test_what_is_not_done_is_told(repository: Repository) -> None:
     reply = home.send("POST", UNLOAD, key=key)
     assert (reply.status, reply.json["code"]) == (503, "SW-325")
     assert "It is away" in reply.json["error"]
+    assert reply.json["error"].count("is not unloaded") == 1
     repository.control.acts = False
     others = threading.Thread(target=lambda: home.send("POST", LOAD, key=key))
     others.start()

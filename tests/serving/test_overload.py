@@ -1,11 +1,12 @@
 """Deadlines, priorities and refusals, where there is more to do than can be done."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TypeVar
 
 import pytest
@@ -94,6 +95,22 @@ def test_a_deadline_ends_the_call_that_misses_it(serve: Serve, header: str) -> N
     assert (late.status, late.body["code"]) == (504, "SW-323")
     assert 0.25 < late.took_s < 3
     assert next_one.status == 200
+
+
+def test_a_slow_upload_earns_no_more_time(serve: Serve) -> None:
+    """A deadline counts from the head: what is over when the body is whole is not begun."""
+    home, key = serve()
+    body = json.dumps(slow_request([1.0], SHORT)).encode()
+    head = (
+        f"POST /v2/models/flights/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        f"Servewell-Timeout-Ms: 300\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    for pause_s, status in ((0.0, b"200"), (0.5, b"504")):
+        with socket.create_connection(("127.0.0.1", home.port), timeout=20) as line:
+            line.sendall(head.encode() + body[:-1])
+            sleep(pause_s)  # what takes time is the caller
+            line.sendall(body[-1:])
+            assert line.recv(65_536).split()[1] == status
 
 
 def test_the_endpoint_has_a_bound_of_its_own(serve: Serve) -> None:

@@ -52,6 +52,8 @@ class ErrandDesk:
             await asyncio.wait_for(self._done(errand, serving), WAIT_S)
         except TimeoutError:
             exchange.error = _not_made(errand, _why_late(errand, serving()))
+        except ChangeNotMadeError as error:
+            exchange.error = error
         except ServewellError as error:
             exchange.error = _not_made(errand, f"{error.what} {error.why}")
         await asyncio.to_thread(self._errands.withdraw, errand.id)

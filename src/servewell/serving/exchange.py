@@ -205,17 +205,3 @@ def _stored(column: Column, declared: Input) -> object:
         return column
     array: Array = np.array(column, dtype=DTYPES[declared.datatype])
     return array.astype(array.dtype.newbyteorder("<")).tobytes()
-
-
-def _trace_id(parent: bytes) -> str:
-    """Return the trace id of a `traceparent`, or nothing where it is not valid.
-
-    Source: W3C Trace Context, section 3.2: `version-traceid-parentid-flags`, lower-case hex,
-    version not `ff`, no id all zeros.
-    """
-    parts = parent.split(b"-")
-    if [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == b"ff":
-        return ""
-    hexadecimal = b"".join(parts[:4]).strip(b"0123456789abcdef") == b""
-    zero = not parts[1].strip(b"0") or not parts[2].strip(b"0")
-    return parts[1].decode() if hexadecimal and not zero else ""

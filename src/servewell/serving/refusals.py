@@ -315,7 +315,7 @@ HEADERS: Final[dict[str, bytes]] = {
     "SW-311": b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n",
     "SW-315": b"retry-after: 1\r\n",
     "SW-317": b"retry-after: 1\r\n",
-    "SW-319": b"retry-after: 60\r\n",
+    "SW-319": b"retry-after: 30\r\n",  # an interval to ask in: a person loads it, nobody knows when
     "SW-325": b"retry-after: 5\r\n",
     "SW-365": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-366": b'www-authenticate: Bearer realm="servewell"\r\n',

@@ -24,6 +24,7 @@ LOOP_SHARE: Final = 0.5  # of the latency objective that one turn may take
 FREE: Final = 64  # requests in a turn that are never too many
 SMOOTHING: Final = 0.1  # what one turn teaches of the time that a request takes
 NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
 
 
 class Turns:
@@ -69,11 +70,12 @@ class Turns:
         """
         if self._read > FREE:
             allowed_ns = LOOP_SHARE * served.policy.latency_objective_ms * NS_PER_MS
-            if self._read * self._request_ns > allowed_ns:
+            needed_ns = self._read * self._request_ns
+            if needed_ns > allowed_ns:
                 raise overloaded(
                     served.endpoint,
                     "more requests came at once than this worker can read in time",
-                    retry_after_s=retry_after_s(1.0, draw=self._read % 2),
+                    retry_after_s=retry_after_s(needed_ns / NS_PER_S, draw=self._read % 2),
                 )
         self._lane(served).check(exchange, exchange.started_at)
 

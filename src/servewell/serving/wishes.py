@@ -20,6 +20,7 @@ PRIORITIES: Final = {one.value.encode(): one for one in Priority}
 def take_header_wishes(exchange: Exchange, timeout_ms: int) -> None:
     """Note when a request is given up, and its rank: `timeout_ms` is the endpoint's own bound.
 
+    Time counts from the moment at which the head was read: a body that comes slowly earns no more.
     The least of what is asked counts; a priority is never better than that of the key.
 
     Raises: WishRefusedError.
@@ -28,7 +29,7 @@ def take_header_wishes(exchange: Exchange, timeout_ms: int) -> None:
     for name in TIMEOUTS:
         if name in headers:
             timeout_ms = min(timeout_ms, _milliseconds(headers, name))
-    exchange.deadline_ns = exchange.started_at + timeout_ms * NS_PER_MS
+    exchange.deadline_ns = exchange.opened_at + timeout_ms * NS_PER_MS
     if grant is not None:
         exchange.rank = RANKS[grant.priority]
         if PRIORITY in headers:
@@ -38,7 +39,7 @@ def take_header_wishes(exchange: Exchange, timeout_ms: int) -> None:
 def take_body_wishes(exchange: Exchange, decoded: Decoded) -> None:
     """Note what the body asks beyond the headers: it can only lower them."""
     if decoded.timeout_us:
-        ends = exchange.started_at + decoded.timeout_us * NS_PER_US
+        ends = exchange.opened_at + decoded.timeout_us * NS_PER_US
         exchange.deadline_ns = min(exchange.deadline_ns, ends)
     if decoded.priority is not None:
         exchange.rank = max(exchange.rank, RANKS[decoded.priority])
