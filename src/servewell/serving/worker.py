@@ -160,12 +160,12 @@ class Worker:
             clock=parts.clock,
             meter=self._meter,
             tls=self._tls,
+            connections_max=room_for(parts.connections_max),
         )
         self._token: object = None
         self._polls_until_retry: int | None = None
         self._fault = ""
         self._retiring: set[Model] = set()  # no longer served, and not let go yet
-            connections_max=room_for(parts.connections_max),
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
