@@ -83,12 +83,12 @@ class WorkerParts:
     drain_s: float  # seconds that requests in flight may take when the worker stops
     lame_duck_s: float = 0.0  # seconds before, in which it takes requests and says not ready
     tls: TlsFiles | None = None  # None for plain HTTP
+    connections_max: int = 4_096  # or fewer, where this process may open few files
     record_bytes_max: int = RECORD_BYTES_MAX  # of the live segments, before records are refused
     telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def serve(parts: WorkerParts) -> int:
-    connections_max: int = 4_096  # or fewer, where this process may open few files
     """Serve until told to end, then drain; return the exit code.
 
     SIGTERM is how whoever sends traffic here takes a worker away: it still accepts for the time of
