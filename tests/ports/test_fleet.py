@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from servewell.adapters.embedded.clock import SystemClock
@@ -25,7 +26,13 @@ from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
 from servewell.adapters.embedded.steering import steer_to_newest
 from servewell.adapters.embedded.supervisor import Child, Supervisor
-from servewell.ports.fleet import Fleet, FleetPlan, NotServingError, PortTakenError
+from servewell.ports.fleet import (
+    Fleet,
+    FleetPlan,
+    NotServingError,
+    PortTakenError,
+    running_note,
+)
 from servewell.ports.storage import StorageError
 
 pytestmark = pytest.mark.enable_socket
@@ -100,7 +107,7 @@ def test_stop_ends_everything(fleet: Fleet, plan: FleetPlan) -> None:
     state = fleet.state()
     assert (state.supervisor, state.control, state.workers) == (None, None, {})
     pids = [started.supervisor, *started.workers.values()]
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
     assert not fleet.stop(20.0)
 
 
@@ -294,6 +301,76 @@ def test_what_the_disk_refuses_is_tried_again(
     assert child.process is not None
     child.process.kill()
     child.process.wait()
+
+
+def serving(supervisor: Supervisor) -> Child:
+    """Plan a worker of a supervisor, and return it when it runs."""
+    supervisor.listener.bind((supervisor.plan.host, supervisor.plan.port))
+    supervisor.listener.listen()
+    plan = msgspec.json.encode(supervisor.plan).decode()
+    arguments = ("0", str(supervisor.listener.fileno()), plan)
+    child = supervisor.workers[0] = Child(role="worker", name="worker-0", arguments=arguments)
+    supervisor.files.logs.mkdir(parents=True)
+    supervisor.files.run.mkdir(parents=True)
+    supervisor.tick()
+    assert child.process is not None
+    return child
+
+
+def test_a_worker_that_hangs_is_replaced(
+    supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that gives signs of life is left alone; one that stops to is killed, and another comes."""
+    supervisor.hung_s = 3.0
+    child = serving(supervisor)
+    first = child.process
+    assert first is not None
+
+    def beats() -> bool:
+        supervisor.tick()
+        return child.beaten_at is not None
+
+    wait(beats)
+    end = time.monotonic() + supervisor.hung_s + 1
+    while time.monotonic() < end:
+        supervisor.tick()
+        time.sleep(0.1)
+    assert child.process is first
+    first.send_signal(signal.SIGSTOP)
+
+    def replaced() -> bool:
+        supervisor.tick()
+        return child.process not in (None, first)
+
+    wait(replaced)
+    assert f"worker-0 {first.pid} hangs" in capfd.readouterr().err
+    wait(beats)
+    assert child.process is not None
+    child.process.kill()
+    child.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "blamed"), [(signal.SIGSEGV, True), (signal.SIGABRT, True), (signal.SIGKILL, False)]
+)
+def test_a_killed_worker_blames_no_model(
+    supervisor: Supervisor, number: signal.Signals, *, blamed: bool
+) -> None:
+    """The notes of what ran are kept for the next one only where it may be what ended it."""
+    child = Child(role="worker", name="worker-0", arguments=("0",))
+    supervisor.workers[0] = child
+    supervisor.files.logs.mkdir(parents=True)
+    supervisor.files.run.mkdir(parents=True)
+    child.process = subprocess.Popen(["sleep", "60"])
+    note = supervisor.files.run / running_note(0)
+    note.write_bytes(b"what runs")
+    child.process.send_signal(number)
+    child.process.wait()
+    supervisor.tick()
+    assert child.process is not None  # the next one; it says how it is called, and ends
+    child.process.kill()
+    child.process.wait()
+    assert note.exists() == blamed
 
 
 def test_workers_are_kept_until_others_are_ready(

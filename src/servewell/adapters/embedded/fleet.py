@@ -38,6 +38,7 @@ from servewell.ports.fleet import (
 
 START_WITHIN_S: Final = 20.0
 LOOK_AGAIN_S: Final = 0.02
+SAY_AGAIN_S: Final = 1.0  # between words to stop
 LISTEN_BACKLOG: Final = 1_024
 LOG_BYTES_MAX: Final = 10_000_000
 SPANS_NEED: Final = ("opentelemetry.proto.collector", "opentelemetry.sdk")
@@ -168,11 +169,14 @@ class ProcessFleet:
         self._reap()
         running = processes_of(self._files.home)
         word = signal.SIGTERM if lame_duck else signal.SIGINT
-        for one in [one for one in running if one.role == "supervisor"] or running:
-            _signal(one.pid, word)
-        end = self._clock.now() + timeout_s
+        now = self._clock.now()
+        end, say_at = now + timeout_s, now
         left = running
         while left := self._left(left):
+            if self._clock.now() >= say_at:  # one that is just starting may not have heard it
+                say_at += SAY_AGAIN_S
+                for one in [one for one in left if one.role == "supervisor"] or left:
+                    _signal(one.pid, word)
             if self._clock.now() > end:
                 raise NotServingError(
                     f"Not everything stopped within {timeout_s:.0f} s.",
