@@ -184,7 +184,7 @@ class ProcessFleet:
                     fix="`servewell status` shows what runs; `servewell down` again waits longer",
                 )
             self._clock.sleep(LOOK_AGAIN_S)
-        self._reap()
+        self._await_child(end)
         return bool(running)
 
     def logs(self) -> tuple[Path, ...]:
@@ -224,6 +224,13 @@ class ProcessFleet:
         ours = pid == self._child
         self._reap()
         return self._child is None if ours else not is_ours(pid, "supervisor", self._files.home)
+
+    def _await_child(self, end: float) -> None:
+        """Let go of the supervisor that this process started; its last moments take time too."""
+        self._reap()
+        while self._child is not None and self._clock.now() < end:
+            self._clock.sleep(LOOK_AGAIN_S)
+            self._reap()
 
     def _reap(self) -> None:
         """Let go of the supervisor that this process started, once it has ended."""
