@@ -128,7 +128,12 @@ def test_no_row_is_blamed_that_does_not_fail_alone() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ModelBusyError(1), ModelSlowError("late"), ModelAbsentError("gone"), ModelLostError("ended")],
+    [
+        ModelBusyError(1),
+        ModelSlowError("late"),
+        ModelAbsentError("gone", retry_after_s=1),
+        ModelLostError("ended"),
+    ],
 )
 def test_no_row_is_blamed_for_what_concerns_all(error: ModelRunError) -> None:
     """Where the model goes, or the time ends, while the row is looked for, none is named."""

@@ -19,7 +19,9 @@ from servewell.serving.runtimes.model import (
     Restarting,
     Stoppable,
 )
+from servewell.serving.runtimes.on_demand import OnDemandCall
 from servewell.serving.waiting import decoded
+from servewell.serving.warm_up import Latencies
 
 WATCH_S: Final = 0.02  # between looks at calls that run
 NS_PER_S: Final = 1_000_000_000
@@ -48,6 +50,16 @@ class Job:
         """Return how long it still takes: a call that is overdue is taken for half done."""
         spent = now - self.begun_at
         return self.expected_ns - spent if spent < self.expected_ns else spent
+
+    @property
+    def loading_ns(self) -> int:
+        """Return how long it waited for the model to be loaded."""
+        return self.call.loading_ns if isinstance(self.call, OnDemandCall) else 0
+
+    @property
+    def latencies(self) -> Latencies:
+        """Return the times of the first calls of the model, where it was loaded by this."""
+        return self.call.latencies if isinstance(self.call, OnDemandCall) else ()
 
     def stop(self) -> None:
         """End it, where the runtime can."""
@@ -81,7 +93,7 @@ class Job:
         if self.deaths and isinstance(model, Restarting):
             return model.run_again(feed, wanted, timeout_s=left_s, counted=self.deaths == 1)
         if self.call is not None:
-            return self.call.run(feed, wanted)
+            return self.call.run(feed, wanted, timeout_s=left_s)
         return model.run(feed, wanted, timeout_s=left_s)
 
 

@@ -13,6 +13,7 @@ from servewell.ports.errands import Errand, Errands
 from servewell.serving.exchange import Exchange
 from servewell.serving.refusals import ChangeNotMadeError
 from servewell.serving.served import ServedEndpoint
+from servewell.serving.telemetry.logs import log
 from servewell.serving.turns import Turns
 
 WAIT_S: Final = 5.0
@@ -48,6 +49,16 @@ class ErrandDesk:
 
     async def _see_through(self, exchange: Exchange, errand: Errand, serving: Serving) -> None:
         try:
+            await self._try(exchange, errand, serving)
+            await asyncio.to_thread(self._errands.withdraw, errand.id)
+        except Exception as error:  # noqa: BLE001  (a fault of ours ends the connection concerned)
+            log.fault("errand_failed", "A change could not be seen through.", error)
+            exchange.caller.abort()
+        else:
+            self._turns.finish(exchange)
+
+    async def _try(self, exchange: Exchange, errand: Errand, serving: Serving) -> None:
+        try:
             await asyncio.to_thread(self._errands.give, errand)
             await asyncio.wait_for(self._done(errand, serving), WAIT_S)
         except TimeoutError:
@@ -56,8 +67,6 @@ class ErrandDesk:
             exchange.error = error
         except ServewellError as error:
             exchange.error = _not_made(errand, f"{error.what} {error.why}")
-        await asyncio.to_thread(self._errands.withdraw, errand.id)
-        self._turns.finish(exchange)
 
     async def _done(self, errand: Errand, serving: Serving) -> None:
         """Wait until the control process has done it and this worker serves it.

@@ -166,6 +166,16 @@ class Lane:
 
     def _done(self, job: Job) -> None:
         """Take the outcome of a call in a thread. Some of its requests may be refused already."""
+        due = [one for one in job.batch if one.error is None]
+        try:
+            self._take(job)
+        except Exception as error:  # noqa: BLE001  (as where it runs on the loop)
+            self._desk.drop(due, error)
+        self._desk.wake(self)
+
+    def _take(self, job: Job) -> None:
+        for rows, cost_ns in job.latencies:
+            self.pace.learn(rows, cost_ns)
         if job.fault is not None:
             self._desk.drop([one for one in job.batch if one.error is None], job.fault)
         elif job.stopped:
@@ -175,7 +185,6 @@ class Lane:
             batch, outcomes = [job.batch[one] for one in due], [job.outcomes[one] for one in due]
             self._settle(batch, outcomes, started=job.started_at, ended=job.ended_at)
             self._learn(job.outcomes, job.calls, cost_ns=_cost_ns(job))
-        self._desk.wake(self)
 
     def _settle(
         self, batch: list[Exchange], outcomes: list[Outcome], *, started: int, ended: int
@@ -282,7 +291,8 @@ def _cost_ns(job: Job) -> int:
     """Return what a call in a thread would have cost on the loop, where that is little.
 
     A thread that computes for a moment may wait much longer for Python's lock, which a call on
-    the loop has already. What waits for another process computes nothing.
+    the loop has already. What waits for another process computes nothing. Loading a model is not
+    its work: the next call is without.
     """
     little = job.computed_ns < QUICK_S * NS_PER_S and not job.package.model.may_block
-    return job.computed_ns if little else job.ended_at - job.started_at
+    return job.computed_ns if little else job.ended_at - job.started_at - job.loading_ns

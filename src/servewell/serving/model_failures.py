@@ -1,5 +1,6 @@
 """What a caller is told where the model did not answer."""
 
+from servewell.serving.protections import TryLaterError
 from servewell.serving.refusals import ModelFailedError, RequestError
 from servewell.serving.runtimes.model import (
     ModelAbsentError,
@@ -37,7 +38,7 @@ class ModelTooSlowError(RequestError):
     code = "SW-361"
 
 
-class ModelNotLoadedError(RequestError):
+class ModelNotLoadedError(TryLaterError):
     """The model is loaded on demand, and cannot be loaded."""
 
     code = "SW-362"
@@ -60,6 +61,7 @@ def refusal_of(error: ModelRunError, prediction_id: str) -> RequestError:
             why=str(error),
             fix="the operator finds the cause with `servewell status` and `servewell logs`; "
             "`servewell rollback` returns to the deployment before it",
+            retry_after_s=error.retry_after_s,
         )
     return ModelFailedError(
         f"The model failed on this request, prediction `{prediction_id}`.",

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -64,13 +65,23 @@ def load_package(deployment: Deployment, shelf: Shelf, *, idle_s: float | None =
 
     Raises: ModelUnusableError.
     """
-    try:
+    with _refusing(deployment):
         manifest = manifest_from(_verified(deployment, shelf))
         if idle_s is not None:
             model = _on_demand(manifest, deployment, shelf, idle_s=idle_s)
             return _package(deployment, manifest.signature, model, idle_s=idle_s)
         loaded, latencies = _warm(manifest, deployment, shelf)
         return _package(deployment, manifest.signature, loaded, latencies=latencies)
+
+
+@contextmanager
+def _refusing(deployment: Deployment) -> Iterator[None]:
+    """Say of whatever goes wrong which deployment it concerns.
+
+    Raises: ModelUnusableError.
+    """
+    try:
+        yield
     except msgspec.DecodeError as error:
         raise _refused(deployment, f"its manifest cannot be read ({error})") from error
     except ModelUnusableError as error:
@@ -92,13 +103,9 @@ def _verified(deployment: Deployment, shelf: Shelf) -> bytes:
 def _on_demand(
     manifest: Manifest, deployment: Deployment, shelf: Shelf, *, idle_s: float
 ) -> OnDemandModel:
-    def load() -> Model:
-        try:
-            return _warm(manifest, deployment, shelf)[0]
-        except ModelUnusableError:
-            raise
-        except ServewellError as error:
-            raise _refused(deployment, f"{error.what} {error.why}") from error
+    def load() -> tuple[Model, Latencies]:
+        with _refusing(deployment):
+            return _warm(manifest, deployment, shelf)
 
     return OnDemandModel(load, manifest.signature, idle_s=idle_s)
 

@@ -319,5 +319,4 @@ HEADERS: Final[dict[str, bytes]] = {
     "SW-325": b"retry-after: 5\r\n",
     "SW-365": b'www-authenticate: Bearer realm="servewell"\r\n',
     "SW-366": b'www-authenticate: Bearer realm="servewell"\r\n',
-    "SW-362": b"retry-after: 5\r\n",
 }

@@ -63,6 +63,10 @@ class ModelLostError(ModelRunError):
 class ModelAbsentError(ModelRunError):
     """The model was to be loaded for this call, and cannot be. Its message may be told."""
 
+    def __init__(self, why: str, *, retry_after_s: int) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s  # when it is tried again, at the earliest
+
 
 class Model(Protocol):
     """One loaded model. `run` may be called from several threads."""
@@ -101,8 +105,10 @@ class Call(Protocol):
         """Whether it was ended."""
         ...
 
-    def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        """Return the wanted outputs, in that order.
+    def run(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
+    ) -> list[Array]:
+        """Return the wanted outputs, in that order; see `Model.run`.
 
         Raises: ModelRunError, also where it was ended.
         """

@@ -84,8 +84,11 @@ class OnnxCall:
         """See `Call.stopped`."""
         return bool(self._options.terminate)
 
-    def run(self, feed: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        """See `Call.run`."""
+    def run(
+        self, feed: Mapping[str, Array], wanted: Sequence[str], *, timeout_s: float | None = None
+    ) -> list[Array]:
+        """See `Call.run`. It is ended by `stop` alone."""
+        del timeout_s
         return _run(self._session, feed, wanted, self._options)
 
     def stop(self) -> None:
