@@ -1,6 +1,7 @@
 """From a snapshot to a table: verify, load, and fall back where something cannot be served."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.snapshot import Snapshot
@@ -13,73 +14,116 @@ from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
 from servewell.serving.table import Table
 
-Proof = tuple[str, str]  # digest of a package, and the signature under which it was verified
+# Digest of a package, the signature under which it was verified, when it goes, and which trial.
+Key = tuple[str, str, float | None, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A table, and what could not be served of its snapshot."""
+    """A table, and what is not served of its snapshot."""
 
     table: Table
     faults: tuple[str, ...]
-    retired: tuple[Package, ...]  # no longer used, but by requests that are under way
+    pending: bool  # whether something has yet to be loaded
 
 
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
     """One table in the making."""
 
+    tried: bool  # whether all that the snapshot needs was tried to be loaded
     endpoints: dict[str, ServedEndpoint] = field(default_factory=dict)
-    packages: dict[Proof, Package] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     complete: bool = True
     held_back: bool = False  # whether an endpoint stays as it was
+    pending: bool = False
 
 
 class Loader:
-    """Makes tables. Models that are loaded already are kept; those no longer used are let go."""
+    """Loads what snapshots need, and makes their tables of what is loaded.
+
+    Loading may take minutes and is done in a thread; a table is made on the loop, at any time.
+    """
 
     def __init__(self, shelf: Shelf, *, meter: WorkerMeter) -> None:
         self._shelf = shelf
         self._meter = meter
-        self._packages: dict[Proof, Package] = {}
+        self._packages: dict[Key, Package] = {}
+        self._faults: dict[Key, str] = {}  # why it could not be loaded the last time
+        self._tried: Snapshot | None = None
         self._blamed = dict(shelf.notes.blamed)  # by mark, until it is known which trial it was
         self._refused: dict[tuple[str, int], str] = {}  # package and trial -> why
+        self._closed = False
 
-    def load(self, snapshot: Snapshot, serving: Table) -> Loaded:
-        """Return the table of a snapshot.
+    def load(self, snapshot: Snapshot) -> None:
+        """Load what a snapshot needs and is not loaded. In a thread, one at a time."""
+        for endpoint, deployment in _needed(snapshot):
+            if self._refusal(deployment) or self._closed:
+                continue
+            key = _key(endpoint, deployment)
+            try:
+                if key not in self._packages:
+                    idle_s = endpoint.policy.idle_s
+                    self._packages[key] = load_package(deployment, self._shelf, idle_s=idle_s)
+                self._faults.pop(key, None)
+            except ModelUnusableError as error:
+                self._faults[key] = f"{error.what} {error.why}."
+        self._tried = snapshot
+        if self._closed:
+            self.close()
 
-        An endpoint with traffic to a deployment that cannot be loaded stays as it is `serving`,
-        where it is, and the version of the table too, which acknowledges the snapshot; else the
-        rest of its deployments take the traffic. The keys are always those
-        of the snapshot, so that a revoked key is refused whatever else is wrong.
+    def table(self, snapshot: Snapshot, serving: Table) -> Loaded:
+        """Return the table of a snapshot, made of what is loaded by now.
+
+        An endpoint with traffic to a deployment that is not loaded yet, or cannot be, stays as it
+        is `serving`, where it is; where that can be waited for no more, the rest of its deployments
+        take the traffic. Meanwhile the version of the table stays too, which acknowledges the
+        snapshot. The keys and limits are always those of the snapshot, so that a revoked key is
+        refused whatever else is wrong.
         """
-        attempt = _Attempt()
+        for one in tuple(self._packages.values()):
+            if one.quarantine:
+                self._refused[one.digest, one.trial] = one.quarantine
+        attempt = _Attempt(tried=snapshot is self._tried)
         for endpoint in snapshot.endpoints:
-            self._load_endpoint(endpoint, serving, attempt)
-        kept = set(attempt.packages.values())
-        retired = [one for one in self._packages.values() if one not in kept]
-        self._packages = attempt.packages
+            self._serve(endpoint, serving.endpoints.get(endpoint.name), attempt)
+        behind = attempt.held_back or attempt.pending
         table = Table(
-            version=serving.version if attempt.held_back else snapshot.version,
+            version=serving.version if behind else snapshot.version,
             endpoints=attempt.endpoints,
             grants={grant.id: grant for grant in snapshot.grants},
             complete=attempt.complete,
         )
-        return Loaded(table=table, faults=tuple(attempt.faults), retired=tuple(retired))
+        return Loaded(table=table, faults=tuple(attempt.faults), pending=attempt.pending)
+
+    def retire(self, snapshot: Snapshot, table: Table) -> list[Package]:
+        """Give up what neither needs any more; requests that are under way may still use it."""
+        deployments = (one.deployments.values() for one in table.endpoints.values())
+        served = {one.package for some in deployments for one in some}
+        needed = {_key(*one) for one in _needed(snapshot)}
+        self._faults = {key: why for key, why in self._faults.items() if key in needed}
+        gone = [
+            key
+            for key, one in self._packages.items()
+            if one not in served and (key not in needed or one.quarantine)
+        ]
+        return [self._packages.pop(key) for key in gone]
 
     @property
     def quarantined(self) -> tuple[Quarantined, ...]:
         """What this worker runs no more."""
         return tuple(
             Quarantined(package=package, trial=trial, because=because)
-            for (package, trial), because in self._refused.items()
+            for (package, trial), because in tuple(self._refused.items())
         )
 
     @property
     def ailing(self) -> bool:
         """Whether a model has been put in quarantine since the last table."""
-        return any(one.quarantine for one in self._packages.values())
+        return any(
+            one.quarantine and (one.digest, one.trial) not in self._refused
+            for one in tuple(self._packages.values())
+        )
 
     def rest(self) -> None:
         """Let go of the models that are loaded on demand, and idle."""
@@ -88,59 +132,62 @@ class Loader:
                 package.model.rest()
 
     def close(self) -> None:
-        """Let go of every model."""
-        for package in self._packages.values():
+        """Let go of every model, also of one that is being loaded."""
+        self._closed = True
+        for package in tuple(self._packages.values()):
             package.model.close()
 
-    def _load_endpoint(self, endpoint: Endpoint, serving: Table, attempt: _Attempt) -> None:
-        served, lacking = [], False
-        for deployment in endpoint.deployments if endpoint.loaded else ():
-            if deployment.quarantined and not deployment.share_bp:
+    def _serve(self, endpoint: Endpoint, before: ServedEndpoint | None, attempt: _Attempt) -> None:
+        served, lacking, pending = [], False, False
+        for deployment in _deployments(endpoint):
+            key = _key(endpoint, deployment)
+            refusal = self._refusal(deployment)
+            package = None if refusal else self._packages.get(key)
+            if package is not None:
+                meter = self._meter.deployment(endpoint.name, deployment.name)
+                served.append(Served(endpoint, deployment, package=package, meter=meter))
                 continue
-            try:
-                package = self._package(deployment, endpoint.policy.idle_s, attempt)
-            except ModelUnusableError as error:
-                attempt.faults.append(f"{error.what} {error.why}.")
-                lacking = lacking or deployment.share_bp > 0
-                continue
-            meter = self._meter.deployment(endpoint.name, deployment.name)
-            served.append(Served(endpoint, deployment, package=package, meter=meter))
-        before = serving.endpoints.get(endpoint.name)
-        if lacking and before is not None and before.ready and not _ails(before):
+            fault = refusal or self._faults.get(key)
+            attempt.faults += [fault] if fault else []
+            lacking = lacking or deployment.share_bp > 0
+            pending = pending or not (refusal or attempt.tried)
+        attempt.pending = attempt.pending or pending
+        if lacking and pending and before is None:
+            return
+        if lacking and before is not None and (before.ready or pending) and not _ails(before):
             attempt.held_back = True
-            attempt.endpoints[endpoint.name] = before
-            for one in before.deployments.values():
-                attempt.packages[one.proof] = one.package
+            attempt.complete = attempt.complete and (before.ready or not before.loaded)
+            attempt.endpoints[endpoint.name] = replace(before, policy=endpoint.policy)
             return
         attempt.complete = attempt.complete and not lacking
         attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
 
-    def _package(self, deployment: Deployment, idle_s: float | None, attempt: _Attempt) -> Package:
-        proof = (deployment.package, deployment.package_signature)
-        package = attempt.packages.get(proof) or self._packages.get(proof)
-        self._refuse_quarantined(deployment, package)
-        if package is None or package.quarantine or package.idle_s != idle_s:
-            package = load_package(deployment, self._shelf, idle_s=idle_s)
-        attempt.packages[proof] = package
-        return package
-
-    def _refuse_quarantined(self, deployment: Deployment, package: Package | None) -> None:
-        """Refuse what has ended its process too often, unless it was deployed again since.
-
-        Raises: ModelUnusableError.
-        """
+    def _refusal(self, deployment: Deployment) -> str:
+        """Return why a deployment is not run, unless it was deployed again since; or nothing."""
         trial = (deployment.package, deployment.trial)
-        because = package.quarantine if package and package.trial == deployment.trial else ""
-        because = because or self._blamed.pop(deployment.package[:MARK_DIGITS], "")
-        if because:
-            self._refused[trial] = because
-        refused = deployment.quarantined or self._refused.get(trial)
-        if refused:
-            raise ModelUnusableError(
-                f"The deployment `{deployment.name}` is in quarantine.",
-                why=refused,
-                fix="correct the model and bring it up as a new version",
-            )
+        blamed = self._blamed.pop(deployment.package[:MARK_DIGITS], "")
+        if blamed:
+            self._refused[trial] = blamed
+        because = deployment.quarantined or self._refused.get(trial)
+        return f"The deployment `{deployment.name}` is in quarantine. {because}." if because else ""
+
+
+def _key(endpoint: Endpoint, deployment: Deployment) -> Key:
+    idle_s = endpoint.policy.idle_s
+    return (deployment.package, deployment.package_signature, idle_s, deployment.trial)
+
+
+def _needed(snapshot: Snapshot) -> Iterator[tuple[Endpoint, Deployment]]:
+    for endpoint in snapshot.endpoints:
+        for deployment in _deployments(endpoint):
+            yield endpoint, deployment
+
+
+def _deployments(endpoint: Endpoint) -> Iterator[Deployment]:
+    """Yield what an endpoint is to be served by: not what is out of use, or in quarantine."""
+    for deployment in endpoint.deployments if endpoint.loaded else ():
+        if deployment.share_bp or not deployment.quarantined:
+            yield deployment
 
 
 def _ails(endpoint: ServedEndpoint) -> bool:

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+import math
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from os import getpid
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from servewell.serving.crash_notes import CrashNotes
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.heads import Heads
 from servewell.serving.limits import Limiter
-from servewell.serving.loading import Loaded, Loader
+from servewell.serving.loading import Loader
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Shelf
 from servewell.serving.reception import Reception, room_for
@@ -43,14 +44,17 @@ from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
 from servewell.serving.served import ServedEndpoint
 from servewell.serving.siblings import Siblings
+from servewell.serving.table import Table
 from servewell.serving.telemetry.logs import log
 from servewell.serving.telemetry.watch import open_watch
 from servewell.serving.tls import Tls
 from servewell.serving.turns import Turns
 
 POLL_S: Final = 0.05  # between looks at the snapshot
-RETRY_POLLS: Final = 100  # between attempts to load what could not be loaded
+RETRY_S: Final = 1.0  # after what could not be loaded; then twice as long each time
+RETRY_S_MAX: Final = 60.0
 SWEEP_S: Final = 1.0
+PULSE_S: Final = 1.0
 MS_PER_S: Final = 1_000
 DRAIN_POLL_S: Final = 0.02
 CLOSE_S: Final = 5.0  # that models may take to end, before the records are closed without them
@@ -80,6 +84,7 @@ class WorkerParts:
     errands: Errands  # what callers want changed
     records: Path  # folder of the live segments
     runtime_dir: Path
+    pulse: int | None = None  # a pipe to a supervisor that wants to know whether this one hangs
     drain_s: float  # seconds that requests in flight may take when the worker stops
     lame_duck_s: float = 0.0  # seconds before, in which it takes requests and says not ready
     tls: TlsFiles | None = None  # None for plain HTTP
@@ -163,21 +168,36 @@ class Worker:
             connections_max=room_for(parts.connections_max),
         )
         self._token: object = None
-        self._polls_until_retry: int | None = None
+        self._snapshot: Snapshot | None = None  # the newest that could be read
+        self._unread = ""  # why there is none newer
+        self._unloaded = ""  # what went wrong with all of it
         self._fault = ""
+        self._loading: asyncio.Task[object] | None = None
+        self._retry_s = RETRY_S
+        self._retry_at = math.inf  # seconds of the loop
+        self._loaded: tuple[object, ...] = ()  # as it was told
+        self._accepting = False
+        self._reporting = asyncio.Lock()
+        self._longest_s = 0.0  # that a request of the tables before may still take
         self._retiring: set[Model] = set()  # no longer served, and not let go yet
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Load the snapshot, and begin to accept."""
-        await self._load()
+        await self._take_up()
+        if self._loading is not None:
+            await self._loading
+        await self._look()  # loading may have taken long
         self._parts.listener.settimeout(0)
         self._beat()
         self._reception.open()
+        self._accepting = True
         await self._report()
         self._begin(self._each(POLL_S, self._look))
         self._begin(self._each(SWEEP_S, self._sweep))
-        log.info("started", "The worker takes requests.", pid=getpid(), release=__version__)
+        if self._parts.pulse is not None:
+            self._begin(self._give_pulse(self._parts.pulse))
+        log.info("started", "The worker takes requests.", pid=os.getpid(), release=__version__)
 
     async def wane(self, at_once: asyncio.Event) -> None:
         """Say that this worker is not ready, and take requests until `at_once`, or a while."""
@@ -188,10 +208,11 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(at_once.wait(), self._parts.lame_duck_s)
 
-    def _begin(self, work: Coroutine[object, object, object]) -> None:
+    def _begin(self, work: Coroutine[object, object, object]) -> asyncio.Task[object]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _each(self, period_s: float, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step again and again. One that fails is told of, and the next is taken."""
@@ -202,84 +223,145 @@ class Worker:
             except Exception as error:  # noqa: BLE001  (a worker that no longer looks at its snapshot is worse)
                 log.fault("duty_failed", "What is done again and again failed once.", error)
 
+    async def _give_pulse(self, pipe: int) -> None:
+        """Show the supervisor that the loop turns. One that reads no more, or is dead, is none."""
+        while True:
+            with suppress(OSError):
+                os.write(pipe, b".")
+            await asyncio.sleep(PULSE_S)
+
     async def _look(self) -> None:
-        """Load the snapshot where it has changed, or where it could not be loaded before."""
-        if self._polls_until_retry is not None:
-            self._polls_until_retry -= 1
-        changed = self._parts.snapshots.token() != self._token or self._loader.ailing
-        if changed or self._polls_until_retry == 0:
-            await self._load()
-            await self._report()
+        """Take up the snapshot where it has changed, or where not all of it could be loaded."""
+        changed = self._parts.snapshots.token() != self._token
+        if changed or self._loader.ailing or self._loop.time() >= self._retry_at:
+            await self._take_up()
+
+    async def _take_up(self) -> None:
+        """Serve the newest snapshot as far as it is loaded, and have the rest loaded aside.
+
+        So a key that was revoked, or a rollback, waits for no model.
+        """
+        token = self._parts.snapshots.token()
+        if token != self._token:
+            self._retry_s = RETRY_S
+        self._retry_at = math.inf
+        newest, self._unread = await asyncio.to_thread(self._newest)
+        self._token = token
+        self._snapshot = newest or self._snapshot
+        pending = await self._serve()
+        if self._loading is None and pending:
+            self._loading = self._begin(self._load())
+        elif self._loading is None:
+            self._settle()
 
     async def _load(self) -> None:
-        """Serve from the newest snapshot that can be read. Loading does not stop serving."""
-        token = self._parts.snapshots.token()
-        loaded, fault = await asyncio.to_thread(self._loaded)
-        if loaded is not None:
-            self._swap(loaded)
-        self._token = token
-        self._polls_until_retry = RETRY_POLLS if fault else None
-        if fault and fault != self._fault:
-            log.error("snapshot_unusable", fault)
-        self._fault = fault
+        """Load what the newest snapshot needs, and that of each that comes meanwhile."""
+        tried: Snapshot | None = None
+        try:
+            while self._snapshot is not None and self._snapshot is not tried:
+                tried = self._snapshot
+                self._unloaded = await asyncio.to_thread(self._load_all, tried)
+                await self._serve()
+        finally:
+            self._loading = None
+        self._settle()
 
-    def _loaded(self) -> tuple[Loaded | None, str]:
-        """Return what can be served now, or None, and what stands in the way of the rest.
+    def _load_all(self, snapshot: Snapshot) -> str:
+        """Load what a snapshot needs; return what stands in the way, beside what is of one model.
 
         Whatever goes wrong here goes wrong again at each start, so none of it may end the worker.
         """
-        fault = ""
         try:
-            snapshot, fault = self._newest()
-            if snapshot is None:
-                return None, fault
-            loaded = self._loader.load(snapshot, self._path.table)
+            self._loader.load(snapshot)
         except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
-            return None, f"{fault} {_told(error)}".strip()
-        return loaded, " ".join((*loaded.faults, fault)).strip()
+            return _told(error)
+        return ""
+
+    async def _serve(self) -> bool:
+        """Serve the newest snapshot as far as it is loaded; return whether something is not yet."""
+        pending, faults = False, [self._unread]
+        try:
+            if self._snapshot is not None:
+                loaded = self._loader.table(self._snapshot, self._path.table)
+                self._swap(loaded.table)
+                pending, faults = loaded.pending, [*loaded.faults, *faults]
+                faults += [self._unloaded] if pending else []
+        except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
+            faults.append(_told(error))
+        fault = " ".join(one for one in faults if one)
+        if fault and fault != self._fault:
+            log.error("snapshot_unusable", fault)
+        self._fault = fault
+        await self._report()
+        return pending
+
+    def _settle(self) -> None:
+        """Let go of what is served no more, and see when to try again what could not be loaded."""
+        if self._snapshot is not None:
+            for package in self._loader.retire(self._snapshot, self._path.table):
+                self._retiring.add(package.model)  # requests that are under way may still use it
+                self._loop.call_later(self._longest_s, self._let_go, package.model)
+            self._longest_s = 0.0
+        if self._fault:
+            self._retry_at = self._loop.time() + self._retry_s
+            self._retry_s = min(2 * self._retry_s, RETRY_S_MAX)
 
     def _newest(self) -> tuple[Snapshot | None, str]:
         snapshots = self._parts.snapshots
         try:
             return snapshots.current(), ""
         except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
-            if self._path.table.version:
-                return None, _told(error)
-            return snapshots.previous(), _told(error)
+            return self._older(), _told(error)
 
-    def _swap(self, loaded: Loaded) -> None:
+    def _older(self) -> Snapshot | None:
+        """Return the snapshot before, to a worker that serves none; what it lacks is told above."""
+        if not self._path.table.version:
+            with suppress(Exception):
+                return self._parts.snapshots.previous()
+        return None
+
+    def _swap(self, table: Table) -> None:
         before = self._path.table.endpoints.values()
-        self._path.swap(loaded.table)
-        version, endpoints = loaded.table.version, loaded.table.endpoints.values()
+        self._longest_s = max(self._longest_s, self._parts.drain_s, _longest_s(before))
+        self._path.swap(table)
+        version, endpoints = table.version, table.endpoints.values()
         served = [one for endpoint in endpoints for one in endpoint.deployments.values()]
-        self._meter.serves(version, [(one.endpoint, one.name, one.version) for one in served])
+        names = [(one.endpoint, one.name, one.version) for one in served]
+        self._meter.serves(version, names)
+        if self._loaded == (version, *names):
+            return
+        self._loaded = (version, *names)
         log.info(
             "snapshot_loaded",
             f"The worker serves snapshot {version}.",
             snapshot=version,
             deployments=[f"{one.endpoint}/{one.name}:{one.version}" for one in served],
         )
-        unused_s = max(self._parts.drain_s, _longest_s(before))
-        for package in loaded.retired:  # requests that are under way may still use it
-            self._retiring.add(package.model)
-            self._loop.call_later(unused_s, self._let_go, package.model)
 
     def _let_go(self, model: Model) -> None:
         self._retiring.discard(model)
         self._loop.run_in_executor(None, model.close)
 
-    async def _report(self) -> None:
+    @property
+    def _ready(self) -> bool:
         table = self._path.table
-        report = WorkerReport(
-            worker=self._parts.index,
-            pid=getpid(),
-            snapshot=table.version,
-            ready=table.complete and table.version > 0 and not self._answering.draining,
-            fault=" ".join(one for one in (self._fault, self._tls and self._tls.fault) if one),
-            at=self._parts.clock.now(),
-            quarantined=self._loader.quarantined,
-        )
-        await asyncio.to_thread(self._parts.snapshots.report, report)
+        loaded = table.complete and table.version > 0
+        return loaded and not self._answering.draining
+
+    async def _report(self) -> None:
+        if not self._accepting:
+            return
+        async with self._reporting:  # so that none overtakes one that is newer
+            report = WorkerReport(
+                worker=self._parts.index,
+                pid=os.getpid(),
+                snapshot=self._path.table.version,
+                ready=self._ready,
+                fault=" ".join(one for one in (self._fault, self._tls and self._tls.fault) if one),
+                at=self._parts.clock.now(),
+                quarantined=self._loader.quarantined,
+            )
+            await asyncio.to_thread(self._parts.snapshots.report, report)
 
     async def _sweep(self) -> None:
         for connection in tuple(self._reception.connections):
