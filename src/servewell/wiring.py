@@ -241,13 +241,13 @@ def open_platform(home: Path | None = None) -> EmbeddedPlatform:
 
 
 def worker(arguments: list[str]) -> int:
-    """Run a worker: `HOME INDEX LISTENER PLAN`, where PLAN is the supervisor's, as JSON."""
+    """Run a worker: `HOME INDEX LISTENER PLAN [PULSE]`, where PLAN is the supervisor's, as JSON."""
     import msgspec
 
     from servewell.ports.fleet import FleetPlan
     from servewell.serving.worker import WorkerParts, serve
 
-    home, index, listener, written = arguments
+    home, index, listener, written, *pulse = arguments
     plan = msgspec.json.decode(written, type=FleetPlan)
     platform = open_platform(Path(home))
     return serve(
@@ -263,6 +263,7 @@ def worker(arguments: list[str]) -> int:
             errands=platform.errands,
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
+            pulse=int(pulse[0]) if pulse else None,
             drain_s=plan.drain_s,
             lame_duck_s=plan.lame_duck_s,
             connections_max=plan.connections_max,

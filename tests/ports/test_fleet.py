@@ -320,7 +320,7 @@ def serving(supervisor: Supervisor) -> Child:
 def test_a_worker_that_hangs_is_replaced(
     supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One that gives signs of life is left alone; one that stops to is killed, and another comes."""
+    """One that gives signs of life is left alone; one that gives no more is killed and replaced."""
     supervisor.hung_s = 3.0
     child = serving(supervisor)
     first = child.process

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.reliability.quarantine import DEATHS_MAX
 from serving.home import Home, Reply, flight_model, request
 from serving.predictors import asking, predictor
 
@@ -134,6 +135,24 @@ def test_a_leak_is_stopped_between_two_calls(faulty: Faulty) -> None:
         statuses.add(faulty.ask("leak", "leak").status)
         faulty.recovered("leak")
     assert 500 not in statuses
+
+
+def test_what_is_replaced_for_its_memory_has_not_died(home: Home) -> None:
+    """A version that leaks is replaced again and again, and never put in quarantine."""
+    key, grant = home.key()
+    deployment = predictor(home, memory_bytes_max=1 << 28)
+    endpoint = Endpoint(name="leak", workload="leak", deployments=(deployment,))
+    home.publish_endpoints((endpoint,), (grant,))
+    with home.process():
+        home.wait_for_snapshot()
+        leaking, seen = Faulty(home=home, key=key), set[int]()
+        while len(seen) < DEATHS_MAX + 2:
+            seen |= processes(home)
+            assert leaking.ask("leak", "leak").status in (200, 503)
+            leaking.recovered("leak")
+        report = home.report()
+        assert report is not None
+        assert report.quarantined == ()
 
 
 def test_a_call_gets_no_more_memory_than_it_may(faulty: Faulty) -> None:

@@ -64,6 +64,11 @@ class FleetState:
     started_at: float | None
 
 
+def running_note(worker: int) -> str:
+    """Return the name of the file in which a worker notes what it runs, for the one after it."""
+    return f"running-{worker}"
+
+
 class Fleet(Protocol):
     """Starts, watches and stops the processes. Contract: tests/ports/test_fleet.py.
 

@@ -3,7 +3,8 @@
 A model in ONNX runs inside the worker, so native code that crashes takes the worker with it. Before
 each call a thread writes eight bytes into a file that is mapped in memory, and clears them after:
 the kernel keeps what was written, however the process ends. The next worker reads it when it
-starts.
+starts. A supervisor, which knows by what a worker ended, takes the notes away where that was not
+the model's doing.
 """
 
 import mmap
@@ -18,6 +19,7 @@ import msgspec
 import onnxruntime
 
 from servewell.core.reliability.quarantine import WITHIN_S, decide_quarantine
+from servewell.ports.fleet import running_note
 from servewell.serving.runtimes.model import Array
 from servewell.serving.runtimes.onnx import Session
 
@@ -34,7 +36,7 @@ class CrashNotes:
     def __init__(self, folder: Path, worker: int, *, now: float) -> None:
         """Read what the worker before left, then begin anew. Raises: OSError."""
         self._deaths = folder / f"deaths-{worker}.json"
-        path = folder / f"running-{worker}"
+        path = folder / running_note(worker)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(handle, SLOTS * SLOT_BYTES)

@@ -4,6 +4,9 @@ It holds the listening socket, so a worker that dies loses no connection that it
 Workers do not die with it: a supervisor that follows finds them, starts its own beside them on
 the same port, and ends them once its own are ready.
 
+A worker tells that it is alive by a byte a second through a pipe, which needs no disk and no clock;
+one that stops to is killed, and replaced like one that died.
+
 A disk that is full, or a machine out of files, does not end it: it says so and tries again.
 """
 
@@ -39,8 +42,9 @@ from servewell.adapters.embedded.processes import (
     processes_of,
 )
 from servewell.adapters.embedded.steering import steer_to_newest
+from servewell.core.reliability.quarantine import ended_by_itself
 from servewell.errors import ServewellError
-from servewell.ports.fleet import FleetPlan
+from servewell.ports.fleet import FleetPlan, running_note
 from servewell.ports.snapshots import Snapshots
 from servewell.ports.storage import StorageError
 
@@ -50,6 +54,9 @@ LOGS_EVERY_S: Final = 5.0
 STEADY_S: Final = 5.0  # a process that lived so long starts again at once
 RESTART_DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 KILL_AFTER_S: Final = 5.0  # beyond the drain
+SAY_AGAIN_S: Final = 1.0  # between words to stop
+HUNG_S: Final = 15.0  # without a sign of life of a worker that gave one
+PIPE_BYTES: Final = 65_536
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +70,9 @@ class Child:
     started: float = 0.0  # monotonic seconds
     restart_at: float = 0.0
     short_lives: int = 0
+    at_fault: bool = False  # whether what it ran was what it ended by the last time
+    pulse: int | None = None  # a worker's pipe, as it is read
+    beaten_at: float | None = None  # monotonic seconds; None until it gave a sign of life
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +96,7 @@ class Supervisor:
     written: bool = False  # whether the file about this supervisor is on the disk
     troubles: tuple[str, ...] = ()  # of the last tick, as they were said
     lacking: str = ""  # why the orphans are kept, as it was said
+    hung_s: float = HUNG_S
 
     def run(self) -> None:
         """Keep everything running until a signal says stop; then drain and stop it."""
@@ -102,6 +113,7 @@ class Supervisor:
         steps: list[Callable[[], None]] = [
             self._adopt,
             *revivals,
+            self._end_hung,
             self._write,
             self._relieve,
             self._see_off,
@@ -161,6 +173,7 @@ class Supervisor:
             assert child.process is not None  # noqa: S101 - only who ran can leave
             if child.process.poll() is not None:
                 say(f"{child.name} {child.process.pid} has gone")
+                _close_pulse(child)
                 self.leaving.remove(child)
             elif time.monotonic() > child.restart_at:
                 child.process.kill()
@@ -183,16 +196,47 @@ class Supervisor:
             self._start(child, now)
 
     def _start(self, child: Child, now: float) -> None:
+        if child.role == "worker":
+            self._start_worker(child)
+        else:
+            self._spawn(child)
+        child.started = now
+
+    def _start_worker(self, child: Child) -> None:
+        if not child.at_fault:  # or the next one would blame the model that ran
+            with suppress(OSError):
+                (self.files.run / running_note(int(child.arguments[0]))).unlink(missing_ok=True)
+        _close_pulse(child)
+        child.pulse, beaten = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._spawn(child, self.listener.fileno(), beaten)
+        finally:
+            os.close(beaten)
+
+    def _spawn(self, child: Child, *passed: int) -> None:
+        words = [*child.arguments, *(str(one) for one in passed[1:])]
         with self.files.open_log(child.name) as log:
             child.process = subprocess.Popen(
-                command_line(child.role, self.files.home, *child.arguments),
+                command_line(child.role, self.files.home, *words),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(self.listener.fileno(),) if child.role == "worker" else (),
+                pass_fds=passed,
                 start_new_session=True,
             )
-        child.started = now
+
+    def _end_hung(self) -> None:
+        """Kill the workers that gave signs of life and give none any more."""
+        now = time.monotonic()
+        for child in self.workers.values():
+            if child.process is None or child.pulse is None:
+                continue
+            if _drain(child.pulse):
+                child.beaten_at = now
+            elif child.beaten_at is not None and now > child.beaten_at + self.hung_s:
+                say(f"{child.name} {child.process.pid} hangs, and is killed")
+                child.process.kill()
+                child.beaten_at = None
 
     def _lacking(self) -> str:
         """Return which of its own workers are not ready, and why; empty where all are."""
@@ -242,7 +286,7 @@ class Supervisor:
         children = [*self._children(), *self.leaving]
         left = [child.process for child in children if child.process is not None]
         passed_on: signal.Signals | None = None
-        end = 0.0
+        end = say_at = 0.0
         while left := [one for one in left if one.poll() is None]:
             now = time.monotonic()
             if self.word is not None and self.word is not passed_on:
@@ -250,6 +294,9 @@ class Supervisor:
                 lame_duck_s = self.plan.lame_duck_s if passed_on is signal.SIGTERM else 0.0
                 end = now + lame_duck_s + self.plan.drain_s + KILL_AFTER_S
                 say(f"stopping by {passed_on.name}: workers drain")
+                say_at = now
+            if passed_on is not None and now >= say_at:  # one that is just starting may be deaf
+                say_at = now + SAY_AGAIN_S
                 self._signal_orphans(passed_on)
                 for process in left:
                     _kill(process.pid, passed_on)
@@ -353,7 +400,14 @@ def _note_death(child: Child, now: float) -> None:
         f"{child.name} {child.process.pid} ended ({_ending(child.process.returncode)}) after "
         f"{lived:.1f} s; it starts again in {delay:g} s"
     )
+    child.at_fault = ended_by_itself(child.process.returncode)
     child.process = None
+
+
+def _close_pulse(child: Child) -> None:
+    if child.pulse is not None:
+        os.close(child.pulse)
+    child.pulse = child.beaten_at = None
 
 
 def _ending(code: int) -> str:
@@ -381,12 +435,12 @@ def _wake_on_signals(supervisor: Supervisor) -> int:
     return read
 
 
-def _drain(wake: int) -> None:
+def _drain(pipe: int) -> bool:
+    """Read what is in a pipe; whether there was anything."""
     try:
-        while os.read(wake, 512):
-            pass
+        return bool(os.read(pipe, PIPE_BYTES))
     except BlockingIOError:
-        return
+        return False
 
 
 def _kill(pid: int, number: signal.Signals) -> None:

@@ -1,11 +1,17 @@
 """Decide whether a model version has ended its process too often to be run again."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 DEATHS_MAX: Final = 3
 WITHIN_S: Final = 60.0
+# What native code that goes wrong ends by. A person, a supervisor and a system without memory use
+# others.
+FAULTS: Final = frozenset(
+    (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +40,12 @@ def decide_quarantine(deaths: Sequence[float], *, now: float, last: str) -> Quar
         because=f"its process ended {len(recent)} times within {WITHIN_S:.0f} s, "
         f"the last time because {last}",
     )
+
+
+def ended_by_itself(code: int) -> bool:
+    """Return whether a process ended by what it ran, rather than by somebody's word.
+
+    Units:  `code` is an exit code, or a signal as a negative number.
+    Raises: nothing.
+    """
+    return code > 0 or -code in FAULTS
