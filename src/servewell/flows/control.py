@@ -1,10 +1,14 @@
 """What the control process does, again and again, until it is told to stop.
 
+What may take long has a thread of its own, so that a caller's errand waits for none of it.
+
 Its death stops change, never serving: whatever it does, another one finds and finishes.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Final
 
 from servewell.errors import ServewellError
@@ -22,17 +26,29 @@ SWEEP_EVERY_S: Final = 300.0
 RENEW_EVERY_S: Final = 3_600.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
+Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
+
 
 def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
     """Keep the snapshot current and the prediction log compact and bounded."""
-    duties = {
+    quick: Duties = {
         run_errands: TICK_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
         _publish: PUBLISH_EVERY_S,
-        _compact: COMPACT_EVERY_S,
-        _sweep: SWEEP_EVERY_S,
         _renew: RENEW_EVERY_S,
     }
+    slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}
+    with ThreadPoolExecutor(1, thread_name_prefix="slow-duties") as thread:
+        ended = Event()
+        beside = thread.submit(_repeat, slow, platform, lambda: stopping() or ended.is_set())
+        try:
+            _repeat(quick, platform, lambda: stopping() or beside.done())
+        finally:
+            ended.set()
+        beside.result()  # raises what ended it, which ends this process too
+
+
+def _repeat(duties: Duties, platform: Platform, stopping: Callable[[], bool]) -> None:
     due = dict.fromkeys(duties, 0.0)
     while not stopping():
         now = platform.clock.now()
@@ -46,7 +62,7 @@ def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
 def _attempt(duty: Callable[[Platform], None], platform: Platform) -> None:
     try:
         duty(platform)
-    except ServewellError as error:
+    except (OSError, ServewellError) as error:
         sys.stderr.write(f"{duty.__name__.strip('_')}: {error}\n")
         sys.stderr.flush()
 

@@ -1,0 +1,90 @@
+"""The control process goes on, whatever one of its duties meets."""
+
+import fcntl
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from servewell.flows.control import run_control
+from servewell.flows.platform import Platform
+from servewell.ports.errands import Errand, Report
+
+
+@contextmanager
+def controlled(platform: Platform) -> Iterator[None]:
+    """Run what the control process runs, until the block ends."""
+    stop = Event()
+    thread = Thread(target=run_control, args=(platform,), kwargs={"stopping": stop.is_set})
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def answered(platform: Platform, name: str) -> Report:
+    """Give an errand, and return what came of it."""
+    until = platform.clock.now() + 60
+    errand = Errand(id=name, endpoint="none", loaded=True, principal="me", until=until)
+    platform.errands.give(errand)
+    found: list[Report] = []
+
+    def reported() -> bool:
+        report = platform.errands.report(name)
+        found.extend([report] if report else [])
+        return bool(found)
+
+    wait(reported)
+    return found[0]
+
+
+def wait(what: Callable[[], bool]) -> None:
+    """Return once something holds."""
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_errand_waits_for_no_compaction(platform: Platform, tmp_path: Path) -> None:
+    """While another process keeps the prediction log from being compacted, errands are done."""
+    lock = tmp_path / "home" / "records" / "compaction.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with controlled(platform):
+            try:
+                assert all("none" in answered(platform, name).fault for name in ("1", "2"))
+                inode = f":{os.fstat(held.fileno()).st_ino} "
+                waiting = Path("/proc/locks").read_text().splitlines()
+                assert any("->" in line and inode in line for line in waiting)
+            finally:
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+
+def test_control_outlives_what_the_machine_refuses(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no more files can be opened it says so, and goes on when they can be again."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said: list[str] = []
+
+    def told() -> bool:
+        said.append(capsys.readouterr().err)
+        return "run_errands: [Errno 24]" in "".join(said)
+
+    with controlled(platform):
+        answered(platform, "1")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        try:
+            wait(told)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert "none" in answered(platform, "2").fault
