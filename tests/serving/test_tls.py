@@ -20,6 +20,7 @@ from servewell.core.catalog.endpoint import EndpointPolicy
 from servewell.core.catalog.key import Grant, Role
 from servewell.core.catalog.tls import Clients, TlsFiles
 from servewell.serving.peer import identity_in
+from servewell.serving.tls import Tls
 from serving.home import Home, flight_model, request
 from serving.issued import Issued
 from serving.real_worker import INFER, ask, caller, real_worker, tls_line, trusting
@@ -304,6 +305,27 @@ def test_callers_may_have_to_show_one(home: Home) -> None:
             ask(careless, path="/v2/health/live")
         with caller(home, trusting(home.folder / "ca.pem", shown)) as careful:
             assert ask(careful, path="/v2/health/live").status == 200
+
+
+def test_each_file_is_looked_at(home: Home) -> None:
+    """Whichever is replaced, the certificate or an authority of callers, is read again."""
+    authority = Issued.authority()
+    certificate, key = authority.server("127.0.0.1").write(home.folder, "server")
+    cas = [home.folder / "callers.pem", home.folder / "operators.pem"]
+    for one in cas:
+        one.write_bytes(authority.pem)
+    files = TlsFiles(
+        certificate=certificate,
+        key=key,
+        client_ca=str(cas[0]),
+        operator_ca=str(cas[1]),
+        clients=Clients.OPTIONAL,
+    )
+    tls = Tls(files, now=SystemClock().now())
+    for path in (Path(certificate), *cas):
+        path.write_bytes(path.read_bytes() + b"\n")
+        assert [tls.refresh(SystemClock().now()) for _ in range(3)] == [False, True, False], path
+        assert tls.fault == ""
 
 
 def test_a_new_certificate_is_taken_up(home: Home) -> None:

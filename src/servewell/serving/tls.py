@@ -58,7 +58,8 @@ class Tls:
 
     def _look(self) -> Stamp:
         files = self._files
-        return tuple(_stamp(one) for one in (files.certificate, files.key, files.client_ca) if one)
+        read = (files.certificate, files.key, files.client_ca, files.operator_ca)
+        return tuple(_stamp(one) for one in read if one)
 
 
 def _stamp(path: str) -> tuple[int, int, int]:
