@@ -74,7 +74,7 @@ def test_a_swapped_or_lost_letter_is_recognised(name: str, data: st.DataObject) 
         swapped = name[:at] + name[at + 1] + name[at] + name[at + 2 :]
         lost = name[:at] + name[at + 1 :]
         assert nearest(swapped, NAMES) == name
-        assert nearest(lost, NAMES) == name
+        assert lost in NAMES or nearest(lost, NAMES) == name  # `timeout_ms` may lose its m
 
 
 def test_what_is_like_nothing_has_no_nearest_name() -> None:

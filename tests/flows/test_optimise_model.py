@@ -101,6 +101,10 @@ def test_a_chosen_variant_becomes_a_signed_version(
     assert (told.of, told.package, told.variant) == ("tried:1", version.package, "float16")
     assert new.manifest.lineage.source == "model.onnx"
     assert new.manifest.equivalence.largest_difference == variant.largest_difference > 0
+    assert new.manifest.equivalence.labels_changed == variant.labels_changed
+    assert {one.output for one in variant.changes} == {
+        one.name for one in new.manifest.signature.outputs
+    }
     artifact = platform.blobs.path(new.manifest.artifact)
     assert artifact.stat().st_size == new.manifest.artifact_bytes < version.manifest.artifact_bytes
     OnnxModel(artifact.read_bytes(), new.manifest.signature).close()  # a worker takes it
@@ -156,6 +160,7 @@ def test_a_terminal_shows_and_registers(
     assert len(told["choice"]["verdicts"]) == len(told["study"]["variants"])
     page = Path(told["report"]).read_text()
     assert page.count("<svg") == 2
+    assert "Of outputs that the metric does not look at" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     names = [one.name for one in platform.registry.list()]
     assert names == (["tried:1", "tried:2"] if Choice(**told["choice"]).name else ["tried:1"])

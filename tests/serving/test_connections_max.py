@@ -39,6 +39,21 @@ def test_a_full_worker_closes_who_is_silent_and_turns_away_where_nobody_is(home:
     assert int(refused.split("\n")[0]) >= 1
 
 
+def test_who_was_silent_longest_goes_first(home: Home) -> None:
+    """Of two that are silent the one that spoke last stays."""
+    site = made_site(home, encrypted=False)
+    with real_worker(home, connections_max=2), site.line() as first, site.line() as second:
+        assert site.answer(first, site.get(READY))[0] == 200
+        ends = time.monotonic() + 2.5
+        while time.monotonic() < ends:
+            assert site.answer(second, site.get(READY))[0] == 200
+            time.sleep(0.1)
+        time.sleep(1.5)  # silence is a matter of time
+        assert answer_on_new_line(site)[0] == 200
+        assert first.recv(1) == b""
+        assert site.answer(second, site.get(READY))[0] == 200
+
+
 def test_strangers_who_say_nothing_keep_no_caller_of_tls_out(home: Home) -> None:
     """Lines that never shake hands hold two descriptors each, and go for one that does."""
     site = made_site(home, encrypted=True)
