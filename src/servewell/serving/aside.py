@@ -14,6 +14,7 @@ from servewell.serving.package import Package
 from servewell.serving.runtimes.model import (
     Array,
     Call,
+    Latencies,
     ModelRunError,
     ModelSlowError,
     Restarting,
@@ -21,7 +22,6 @@ from servewell.serving.runtimes.model import (
 )
 from servewell.serving.runtimes.on_demand import OnDemandCall
 from servewell.serving.waiting import decoded
-from servewell.serving.warm_up import Latencies
 
 WATCH_S: Final = 0.02  # between looks at calls that run
 NS_PER_S: Final = 1_000_000_000

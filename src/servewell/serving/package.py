@@ -18,12 +18,12 @@ from servewell.ports.signer import Signer
 from servewell.serving.crash_notes import CrashNotes, NotedSession, mark_of
 from servewell.serving.protocols.dialect import Reader
 from servewell.serving.routes import DIALECTS
-from servewell.serving.runtimes.model import Model, ModelUnusableError
+from servewell.serving.runtimes.model import Latencies, Model, ModelUnusableError
 from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.runtimes.onnx import OnnxModel
 from servewell.serving.runtimes.python import PythonModel
 from servewell.serving.tensors import Gatherer
-from servewell.serving.warm_up import Latencies, warm_up
+from servewell.serving.warm_up import warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

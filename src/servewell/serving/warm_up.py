@@ -5,13 +5,11 @@ from typing import Final
 
 from servewell.core.catalog.signature import Signature, Value, example_row
 from servewell.serving.protocols.columns import Column, Decoded
-from servewell.serving.runtimes.model import Model, ModelRunError, ModelUnusableError
+from servewell.serving.runtimes.model import Latencies, Model, ModelRunError, ModelUnusableError
 from servewell.serving.tensors import Gatherer, scatter
 
 SIZES: Final = (1, 1, 8, 64)  # rows of a call; the very first pays for what is made once
 WITHIN_S: Final = 60.0
-
-Latencies = tuple[tuple[int, int], ...]  # rows of a call, and the nanoseconds that it took
 
 
 def warm_up(model: Model, signature: Signature) -> Latencies:

@@ -10,6 +10,7 @@ from servewell.core.catalog.signature import Datatype
 from servewell.errors import ServewellError
 
 Array = NDArray[Any]
+Latencies = tuple[tuple[int, int], ...]  # rows of a call, and the nanoseconds that it took
 
 DTYPES: Final[dict[Datatype, type[np.generic]]] = {
     Datatype.BOOL: np.bool_,

@@ -13,6 +13,7 @@ from servewell.core.catalog.signature import Signature
 from servewell.serving.runtimes.model import (
     Array,
     Call,
+    Latencies,
     Model,
     ModelAbsentError,
     ModelSlowError,
@@ -20,7 +21,6 @@ from servewell.serving.runtimes.model import (
     Restarting,
     Stoppable,
 )
-from servewell.serving.warm_up import Latencies
 
 # After each attempt in a row to load it that failed. Meanwhile no request makes another one.
 RELOAD_DELAYS_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
