@@ -173,11 +173,11 @@ def test_no_caller_makes_a_series(running: Running) -> None:
         running.infer({"id": evil, **request(carrier=[evil])}, x_request_id=evil)
         running.home.send("POST", f"{INFER}?evil={number}", key=running.operator, body=b"{")
     after = parsed(scrape(running.home, running.operator).body.decode())
-    made = {name for name in after.keys() - before.keys() if "servewell_refused_total" not in name}
-    assert made == set()
+    made = after.keys() - before.keys()
+    codes = {name for name in made if "servewell_refused_total" in name}
+    assert made == codes
+    assert len(codes) <= 6  # as many as there are kinds of requests above
     assert "evil" not in " ".join(after)
-    codes = [name for name in after if "servewell_refused_total" in name]
-    assert len(codes) < 20
 
 
 @pytest.mark.enable_socket
