@@ -1,12 +1,10 @@
 """The fuzzer of the protocols of rows, for a few seconds."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[1] / "fuzz" / "rows.py"
-SECONDS = 3
+from serving.fuzzing import fuzz
+
 ROW = {"f": 0.5, "i": 1, "t": "a", "b": True}
 TABLE = {"columns": list(ROW), "index": [0], "data": [list(ROW.values())]}
 EVENT = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {"inputs": [ROW]}}
@@ -24,18 +22,4 @@ BODIES = {
 
 def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     """From good bodies of each shape, coverage-guided mutations break no promise."""
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    for name, body in BODIES.items():
-        (corpus / name).write_bytes(body)
-    done = subprocess.run(
-        [sys.executable, SCRIPT, corpus, f"-max_total_time={SECONDS}", "-rss_limit_mb=1024",
-         "-max_len=4096", "-timeout=5"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4_000:]
-    assert "Done " in done.stderr
+    fuzz("rows.py", BODIES, tmp_path)
