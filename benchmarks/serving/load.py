@@ -11,6 +11,7 @@ one, and its latency counts from when it was due (no coordinated omission).
 
 import asyncio
 import gc
+import re
 import sys
 import time
 from array import array
@@ -27,10 +28,11 @@ NANOSECONDS: Final = 1_000_000_000
 CHECK_EVERY: Final = 50
 TOLERANCE: Final = 1e-4  # a peer may compute in another precision
 TICK_S: Final = 0.001
-LENGTH: Final = b"content-length:"
+LENGTH: Final = b"\r\ncontent-length:"
 CHUNKED: Final = b"transfer-encoding: chunked"
 STATUS: Final = slice(9, 12)
 OK: Final = "200"
+BINARY: Final = b'"binary_data_size":'
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -291,8 +293,10 @@ def _unchunked(data: bytes) -> bytes | None:
 
 def probability(answer: bytes) -> float:
     """Return the second probability of the first row of an answer, JSON or binary."""
-    if not answer.endswith((b"}", b"]")):
-        return float(np.frombuffer(answer[answer.rindex(b"}") + 1 :][:8], "<f4")[1])
+    _, marked, rest = answer.partition(BINARY)
+    if marked:  # its only tensor is the end of the answer
+        size = int(re.match(rb"\s*(\d+)", rest)[1])
+        return float(np.frombuffer(answer[len(answer) - size :][:8], "<f4")[1])
     return _second(msgspec.json.decode(answer))
 
 
