@@ -12,6 +12,7 @@ one, and its latency counts from when it was due (no coordinated omission).
 import asyncio
 import gc
 import re
+import ssl
 import sys
 import time
 from array import array
@@ -33,6 +34,7 @@ CHUNKED: Final = b"transfer-encoding: chunked"
 STATUS: Final = slice(9, 12)
 OK: Final = "200"
 BINARY: Final = b'"binary_data_size":'
+TRACES: Final = 8_192  # more than a server may remember, so that each is as good as new
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -49,6 +51,8 @@ class Plan(msgspec.Struct, kw_only=True):
     rate: float = 0.0  # requests a second; 0 for a closed loop
     refusals: bool = False  # whether other answers than 200 are counted, not an end
     good_within_s: float = 1.0  # what counts as a good answer
+    tls: bool = False  # whether to encrypt; the certificate is not judged
+    traced: bool = False  # whether each request carries a `traceparent` of its own
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -73,7 +77,7 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.requests = cycle(enumerate([_request(plan, body) for body in plan.bodies]))
+        self.requests = cycle(_requests(plan))
         self.latencies = array("q")
         self.statuses: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -197,7 +201,7 @@ class Caller(asyncio.Protocol):
 def _connect(run: Run) -> None:
     loop = asyncio.get_running_loop()
     task = loop.create_task(
-        loop.create_connection(lambda: Caller(run), "127.0.0.1", run.plan.port)  # type: ignore[arg-type]
+        loop.create_connection(lambda: Caller(run), "127.0.0.1", run.plan.port, ssl=_tls(run.plan))  # type: ignore[arg-type]
     )
     _connecting.add(task)
     task.add_done_callback(_connecting.discard)
@@ -211,7 +215,7 @@ async def measure(plan: Plan) -> Measured:
     run = Run(plan)
     loop = asyncio.get_running_loop()
     for _ in range(plan.connections):
-        await loop.create_connection(lambda: Caller(run), "127.0.0.1", plan.port)
+        await loop.create_connection(lambda: Caller(run), "127.0.0.1", plan.port, ssl=_tls(plan))
     pacing = loop.create_task(run.keep_rate()) if plan.rate else None
     await _until_over(run, plan.warmup_s)
     _say("begin")
@@ -252,12 +256,36 @@ async def _until_over(run: Run, seconds: float) -> None:
         return
 
 
-def _request(plan: Plan, body: bytes) -> bytes:
+def _tls(plan: Plan) -> ssl.SSLContext | None:
+    if not plan.tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _requests(plan: Plan) -> list[tuple[int, bytes]]:
+    """Return what is sent, in turn: the place of a body, and the whole request."""
+    if not plan.traced:
+        return [(place, _request(plan, body, {})) for place, body in enumerate(plan.bodies)]
+    return [
+        (number % len(plan.bodies), _request(plan, plan.bodies[number % len(plan.bodies)], trace))
+        for number, trace in enumerate(_trace(number) for number in range(1, TRACES + 1))
+    ]
+
+
+def _trace(number: int) -> dict[str, str]:
+    return {"traceparent": f"00-{number:032x}-{number:016x}-00"}
+
+
+def _request(plan: Plan, body: bytes, further: dict[str, str]) -> bytes:
     headers = {
         "host": f"127.0.0.1:{plan.port}",
         "content-type": "application/json",
         "content-length": str(len(body)),
         **plan.headers,
+        **further,
     }
     lines = [f"POST {plan.path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
