@@ -53,10 +53,7 @@ def test_the_fuzzer_of_framing_finds_nothing(tmp_path: Path) -> None:
 
 def test_the_fuzzer_of_grpc_finds_nothing(tmp_path: Path) -> None:
     """From good calls and messages, coverage-guided mutations break no promise of HTTP/2."""
-    call = head_frame("/inference.GRPCInferenceService/ModelInfer", "application/grpc", 4, 1)
-    stream = head_frame(
-        "/inference.GRPCInferenceService/ModelStreamInfer", "application/grpc", 4, 1
-    )
+    call, stream = (head_frame(path, "application/grpc", 4, 1) for path in (INFER, STREAM))
     data = frame(0, 1, 1, framed(message()))
     seeds = {
         "call": b"\x00" + call + data,
