@@ -60,7 +60,8 @@ class CrashNotes:
         found = {f"{one:0{MARK_DIGITS}x}" for one in self.values if one}
         for slot in range(SLOTS):
             self.values[slot] = 0
-        deaths = [one for one in self._known() if now - one[1] < WITHIN_S]
+        # What lies ahead is of before the clock was set back: long ago, for all that is known.
+        deaths = [one for one in self._known() if abs(now - one[1]) < WITHIN_S]
         deaths += [(mark, now) for mark in sorted(found)]
         with suppress(OSError):
             self._deaths.write_bytes(msgspec.json.encode(deaths))

@@ -67,7 +67,7 @@ class Recorder:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="records")
         self._segment: _Segment | None = None
         self._schemas: dict[str, RecordSchema] = {}
-        self._retry_at = 0.0
+        self._failed_at = float("-inf")  # when a segment could not be opened or written
         self._full = False  # the folder holds more than it may
         self._distrusted = False  # a sync failed, so the segment is to be closed
         self.fault = ""  # why records cannot be written at the moment
@@ -129,7 +129,7 @@ class Recorder:
             return segment
         self._rotate()
         now = self._clock.now()
-        if self._full or now < self._retry_at:
+        if self._full or abs(now - self._failed_at) < RETRY_S:
             return None
         try:
             self._segment = self._new_segment(now)
@@ -169,7 +169,8 @@ class Recorder:
                 draft.unlink(missing_ok=True)
 
     def _is_due(self, segment: _Segment) -> bool:
-        old = self._clock.now() - segment.opened_at >= SEGMENT_AGE_S
+        # A clock that was set back makes a segment old at once, not young for hours.
+        old = abs(self._clock.now() - segment.opened_at) >= SEGMENT_AGE_S
         return old or segment.size >= SEGMENT_BYTES or self._distrusted
 
     def _rotate(self) -> None:
@@ -187,7 +188,7 @@ class Recorder:
 
     def _note_fault(self, error: OSError) -> None:
         self.fault = os.strerror(error.errno or 0)
-        self._retry_at = self._clock.now() + RETRY_S
+        self._failed_at = self._clock.now()
         log.error("records_unwritable", f"Records cannot be written: {self.fault}.")
 
     def _sync(self, segment: _Segment, size: int) -> None:

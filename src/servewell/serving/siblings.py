@@ -40,7 +40,7 @@ class Siblings:
         alive = [
             one.counters.values[one.connections]
             for one in self._known.values()
-            if now - one.counters.values[one.heartbeat] < ALIVE_S
+            if abs(now - one.counters.values[one.heartbeat]) < ALIVE_S  # a clock may be set back
         ]
         return min(alive, default=None)
 
