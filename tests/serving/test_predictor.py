@@ -190,7 +190,7 @@ def test_what_is_printed_reaches_the_log_alone(faulty: Faulty) -> None:
     assert (reply.status, reply.json["outputs"][0]["data"]) == (200, [3.0])
     log = faulty.home.folder / "logs" / "predictor-code-1-worker-0.log"
     end = time.monotonic() + 10
-    while "straight to it" not in log.read_text():
+    while not log.exists() or "straight to it" not in log.read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
 

@@ -16,17 +16,20 @@ from serving.real_worker import real_worker
 
 pytestmark = pytest.mark.enable_socket
 
-# It does what any row of a call asks for.
+# It does what any row of a call asks for. A nap is told when it begins, and ends at a word.
 SCRIPT = """
 import os
 import time
+from pathlib import Path
 
 import numpy as np
+
+NAP_S, FOLDER = NAP_S_OF, Path(FOLDER_OF)
 
 
 class Predictor:
     def load(self, folder):
-        time.sleep(LOAD_S)
+        time.sleep(LOAD_S_OF)
 
     def predict(self, columns):
         if "exit" in columns["do"]:
@@ -34,9 +37,24 @@ class Predictor:
         while "loop" in columns["do"]:
             pass
         if "nap" in columns["do"]:
-            time.sleep(0.5)
+            self.nap()
         return {"y": columns["x"] * np.float32(2)}
+
+    def nap(self):
+        end = time.monotonic() + NAP_S
+        (FOLDER / "napping").touch()
+        while time.monotonic() < end and not (FOLDER / "woken").exists():
+            time.sleep(0.01)
 """
+
+
+def script_of(home: Home, *, load_s: float = 0.0, nap_s: float = 0.5) -> str:
+    """Return the script, which takes so long to load, and at most so long for a nap."""
+    facts = {"LOAD_S_OF": load_s, "NAP_S_OF": nap_s, "FOLDER_OF": str(home.folder)}
+    script = SCRIPT
+    for name, value in facts.items():
+        script = script.replace(name, repr(value))
+    return script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +77,35 @@ class Site:
         """Send requests while the model naps, so that they make one batch."""
         with ThreadPoolExecutor(1 + len(wishes)) as callers:
             callers.submit(self.ask, "nap")
-            time.sleep(0.15)
+            self.wait_for_nap()
             return list(callers.map(lambda do: self.ask(do, **headers), wishes))
+
+    def wait_for_nap(self) -> None:
+        """Return once the model naps."""
+        napping, end = self.home.folder / "napping", time.monotonic() + 20
+        while not napping.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        napping.unlink()
+
+    def recovered(self) -> None:
+        """Wait for the next process, where the last call of a batch ended one.
+
+        Meanwhile callers are told when to come again.
+        """
+        end = time.monotonic() + 20
+        while (reply := self.ask("answer")).status != 200:
+            assert (reply.status, reply.json["code"]) == (503, "SW-360")
+            assert int(reply.headers["retry-after"]) >= 1
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 @contextmanager
 def serving(home: Home, *, load_s: float = 0.0) -> Iterator[Site]:
     """Serve the predictor, whose calls may take a second."""
     key, grant = home.key()
-    script = SCRIPT.replace("LOAD_S", str(load_s))
-    deployment = predictor(home, script, timeout_s=1.0)
+    deployment = predictor(home, script_of(home, load_s=load_s), timeout_s=1.0)
     endpoint = Endpoint(name="code", workload="code", deployments=(deployment,))
     home.publish_endpoints((endpoint,), (grant,))
     with home.process():
@@ -89,6 +126,7 @@ def test_who_ends_the_process_pays_alone(home: Home, do: str, status: int, code:
             assert [one.status for one in replies] == expected
             assert replies[2].json["code"] == code
             assert replies[5].json["outputs"][0]["data"] == [3.0]
+            site.recovered()
         report = home.report()
         assert report is not None
         assert report.quarantined == ()
@@ -110,18 +148,14 @@ def test_no_row_is_blamed_for_a_process_that_ended(home: Home, do: str, status: 
         reply = site.ask(do)
         assert reply.status == status
         assert "on row" not in reply.json["error"]
-        end = time.monotonic() + 10
-        while site.ask("answer").status != 200:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        site.recovered()
 
 
 def test_a_retired_model_stays_while_its_requests_may_run(home: Home) -> None:
     """A call that began before a deploy is answered, however short a drain is."""
     key, grant = home.key()
     before, after = (
-        predictor(home, SCRIPT.replace("LOAD_S", "0").replace("0.5", "3"), timeout_s=limit)
-        for limit in (20.0, 21.0)
+        predictor(home, script_of(home, nap_s=15.0), timeout_s=limit) for limit in (20.0, 21.0)
     )
     policy = EndpointPolicy(timeout_ms=20_000)
     for_before, for_after = (
@@ -134,9 +168,11 @@ def test_a_retired_model_stays_while_its_requests_may_run(home: Home) -> None:
         site = Site(home=home, key=key)
         call = threading.Thread(target=lambda: replies.append(site.ask("nap")))
         call.start()
-        time.sleep(0.3)
+        site.wait_for_nap()
         home.publish_endpoints((for_after,), (grant,))
         home.wait_for_snapshot()
+        call.join(1.0)  # the drain is over long before
         assert call.is_alive()
+        (home.folder / "woken").touch()
         call.join()
     assert [one.status for one in replies] == [200]
