@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from servewell.serving.exchange import Exchange
-from servewell.serving.metrics import DeploymentMeter, WorkerMeter
+from servewell.serving.metrics import WorkerMeter
 from servewell.serving.protocols.compression import WORTH_BYTES, compressed
 from servewell.serving.recording import Recorder
 from servewell.serving.refusals import (
@@ -59,19 +59,17 @@ class Answering:
         recorded_at = perf_counter_ns()
         for exchange in finished:
             self._complete(exchange)
-        for caller in dict.fromkeys(one.caller for one in finished):
+        for caller in dict.fromkeys([one.caller for one in finished]):
             caller.flush()
         self._count(finished, Turn(recording_at, recorded_at, perf_counter_ns()))
 
     def _count(self, finished: list[Exchange], turn: Turn) -> None:
         """Count and tell what was sent. The callers wait no longer."""
-        answers: dict[DeploymentMeter, list[Exchange]] = {}
-        for one in finished:
-            if one.served is not None:
-                answers.setdefault(one.served.meter, []).append(one)
         record_ns = turn.recorded_at - turn.recording_at
-        for meter, own in answers.items():
-            meter.answered(own, now=turn.sent_at, record_ns=record_ns)
+        for served in dict.fromkeys([one.served for one in finished]):
+            if served is not None:
+                own = [one for one in finished if one.served is served]
+                served.meter.answered(own, now=turn.sent_at, record_ns=record_ns)
         self._watch.saw(finished, turn)
 
     def _complete(self, exchange: Exchange) -> None:
@@ -85,11 +83,15 @@ class Answering:
         if error is not None:
             status, headers, body = self._refusal(exchange, error)
         if exchange.prediction_id and (served is not None or error is not None):
-            headers = b"%b%bservewell-prediction-id: %b\r\n%b" % (
-                self.date,
-                headers,
-                exchange.prediction_id.encode(),
-                self._watch.head(exchange),
+            headers = b"".join(
+                (
+                    self.date,
+                    headers,
+                    b"servewell-prediction-id: ",
+                    exchange.prediction_id.encode(),
+                    b"\r\n",
+                    self._watch.head(exchange),
+                )
             )
         else:
             headers = self.date + headers

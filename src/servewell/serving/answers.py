@@ -13,10 +13,12 @@ STATUS_LINES: Final = {
 
 def http_answer(status: int, headers: bytes, body: bytes, *, close: bool, bodiless: bool) -> bytes:
     """Return a whole answer; `bodiless` leaves the body out, as an answer to HEAD has to."""
-    return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
-        STATUS_LINES[status],
-        headers,
-        CLOSE if close else b"",
-        len(body),
-        b"" if bodiless else body,
+    return b"".join(
+        (
+            STATUS_LINES[status],
+            headers,
+            CLOSE if close else b"",
+            b"content-length: %d\r\n\r\n" % len(body),
+            b"" if bodiless else body,
+        )
     )

@@ -54,6 +54,9 @@ class Phase(Enum):
     DEAF = "deaf"  # its end: nothing more is read as a request
 
 
+IDLE, HEAD, BODY, DEAF = Phase  # members of an enum are slow to reach
+
+
 class Connection(asyncio.Protocol):
     """One connection of a caller."""
 
@@ -70,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._exchange: Exchange | None = None  # the one that is being read
         self._whole: Exchange | None = None  # the last that was read to its end
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         self._seconds = 0  # in this phase
         self._stuck_s: int | None = None  # seconds since the caller stopped to read
         self._paused = False
@@ -91,7 +94,7 @@ class Connection(asyncio.Protocol):
         """Whether nothing of a request is here."""
         if self._http2 is not None:
             return self._http2.is_idle
-        return self._phase is Phase.IDLE and not self._exchanges
+        return self._phase is IDLE and not self._exchanges
 
     @property
     def silence_s(self) -> int:
@@ -113,22 +116,22 @@ class Connection(asyncio.Protocol):
         """Let go. What was submitted is still recorded."""
         del exc
         self._transport = None
-        self._phase = Phase.DEAF
+        self._phase = DEAF
         for exchange in self._exchanges:
             exchange.abandoned = True
         self._on_end(self)
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""
-        if self._phase is Phase.DEAF:
+        if self._phase is DEAF:
             return
         if self._fresh and not (data := self._first(data)):
             return
-        known = self._heads.find(data) if self._phase is Phase.IDLE else None
+        known = self._heads.find(data) if self._phase is IDLE else None
         if known is None:
             self._parse(data)
         else:
-            self._take_known(known[0], data[known[1] :])
+            self._take_known(*known)
         if len(self._exchanges) > PIPELINED_MAX:
             self._pause()
 
@@ -137,11 +140,11 @@ class Connection(asyncio.Protocol):
         data = self._begun + data
         if len(data) < len(PREFACE) and PREFACE.startswith(data):
             if not self._begun:
-                self._enter(Phase.HEAD)
+                self._enter(HEAD)
             self._begun = data
             return b""
         self._fresh, self._begun = False, b""
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         if not data.startswith(PREFACE) or self._transport is None:
             return data
         self._http2 = http2 = Http2Connection(
@@ -153,7 +156,7 @@ class Connection(asyncio.Protocol):
 
     def _take_known(self, head: Head, body: bytes) -> None:
         """Take a whole request whose head was read before."""
-        exchange = Exchange(self, method=head.method, url=head.url, headers=head.headers)
+        exchange = Exchange(self, head.method, head.url, head.headers)
         self._exchanges.append(exchange)
         self._seconds = 0
         self._requests.open(exchange)
@@ -178,9 +181,9 @@ class Connection(asyncio.Protocol):
             self._refuse(MethodRefusedError("GET, POST"))
         except httptools.HttpParserError as error:
             self._refuse(malformed(str(error)))
-        if self._phase is not Phase.IDLE:
+        if self._phase is not IDLE:
             self._limit(before, len(data))
-        elif before is Phase.IDLE and (one := self._whole) is not None and one is not former:
+        elif before is IDLE and (one := self._whole) is not None and one is not former:
             self._heads.keep(data, method=one.method, url=one.url, headers=one.headers)
 
     def eof_received(self) -> bool:
@@ -189,7 +192,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchanges.remove(self._exchange)
             self._exchange = None
-        self._enter(Phase.DEAF)
+        self._enter(DEAF)
         return bool(self._exchanges) and not self._encrypted  # TLS ends both halves at once
 
     def pause_writing(self) -> None:
@@ -204,9 +207,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a head."""
-        if self._phase is Phase.DEAF:
+        if self._phase is DEAF:
             return
-        self._enter(Phase.HEAD)
+        self._enter(HEAD)
         self._url = b""
         self._headers = {}
         self._head_bytes = 0
@@ -220,7 +223,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header; trailers of a chunked body mean nothing here."""
         self._head_bytes += len(name) + len(value) + 4
-        if self._phase is not Phase.HEAD:
+        if self._phase is not HEAD:
             return
         name = name.lower()
         if name in KNOWN_HEADERS:
@@ -232,7 +235,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Decide by the head whether the body is to be read."""
-        if self._phase is Phase.DEAF or self._parser.should_upgrade():
+        if self._phase is DEAF or self._parser.should_upgrade():
             return  # an upgrade comes back without its wish, from `_ignore_upgrade`
         headers = self._headers
         self._exchange = exchange = Exchange(
@@ -246,7 +249,7 @@ class Connection(asyncio.Protocol):
         self._requests.open(exchange)
         self._body_bytes = self._raw_bytes = 0
         self._body_bytes_max = self._requests.body_bytes_max(exchange)
-        self._enter(Phase.BODY)
+        self._enter(BODY)
         if int(headers.get(b"content-length", b"0")) > self._body_bytes_max:
             self._refuse(body_too_large(self._body_bytes_max))
         elif headers.get(b"expect", b"").lower() == b"100-continue":
@@ -255,7 +258,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body. That of a refused request is read past."""
         exchange = self._exchange
-        if exchange is None or self._phase is Phase.DEAF:
+        if exchange is None or self._phase is DEAF:
             return
         self._continue = False
         self._body_bytes += len(piece)
@@ -267,20 +270,20 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Submit the request."""
         exchange, self._exchange = self._exchange, None
-        if exchange is None or self._phase is Phase.DEAF:
+        if exchange is None or self._phase is DEAF:
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         exchange.close = not self._keeps_alive(exchange)
         if exchange.grant is not None:  # strangers fill no memory
             self._whole = exchange
-        self._enter(Phase.DEAF if exchange.close else Phase.IDLE)
+        self._enter(DEAF if exchange.close else IDLE)
         self._requests.submit(exchange, body)
 
     def flush(self) -> None:
         """See `Caller.flush`."""
-        due = []
         exchanges = self._exchanges
+        due: list[bytes] = []
         close = False
         while exchanges and not close:
             answer = exchanges[0].answer
@@ -319,9 +322,9 @@ class Connection(asyncio.Protocol):
         self._seconds += 1
         if self._stuck_s is not None:
             self._stuck_s += 1
-        if self._phase is Phase.HEAD and self._seconds > HEAD_S:
+        if self._phase is HEAD and self._seconds > HEAD_S:
             self._refuse(too_slow("head", HEAD_S))
-        elif self._phase is Phase.BODY and self._seconds > BODY_S:
+        elif self._phase is BODY and self._seconds > BODY_S:
             self._refuse(too_slow("body", BODY_S))
         elif self._is_overdue():
             self.abort()
@@ -359,7 +362,7 @@ class Connection(asyncio.Protocol):
             return True
         if self._exchanges:
             return self._ended and self._seconds > HALF_OPEN_S
-        return self._seconds > (LINGER_S if self._phase is Phase.DEAF else IDLE_S)
+        return self._seconds > (LINGER_S if self._phase is DEAF else IDLE_S)
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
@@ -367,13 +370,13 @@ class Connection(asyncio.Protocol):
 
     def _limit(self, before: Phase, size: int) -> None:
         """Bound what llhttp holds back of a head, of chunk framing and of trailers."""
-        if self._phase is Phase.HEAD and before is Phase.HEAD:
+        if self._phase is HEAD and before is HEAD:
             self._raw_bytes += size
             if self._raw_bytes > 2 * HEAD_BYTES_MAX:
                 self._refuse(head_too_large())
-        elif self._phase is Phase.HEAD:
-            self._raw_bytes = size if before is Phase.IDLE else 0
-        elif self._phase is Phase.BODY:
+        elif self._phase is HEAD:
+            self._raw_bytes = size if before is IDLE else 0
+        elif self._phase is BODY:
             self._raw_bytes += size
             framing = FRAMING_BYTES_PER_BODY_BYTE * self._body_bytes + 2 * HEAD_BYTES_MAX
             if self._raw_bytes - size > framing:
@@ -415,7 +418,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer with an error, then end: the place of the next request is not known."""
-        if self._phase is Phase.DEAF:
+        if self._phase is DEAF:
             return
         exchange = self._exchange
         if exchange is None:
@@ -426,7 +429,7 @@ class Connection(asyncio.Protocol):
         self._continue = False
         exchange.error = error
         exchange.close = True
-        self._enter(Phase.DEAF)
+        self._enter(DEAF)
         self._requests.submit(exchange, b"")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
@@ -442,12 +445,12 @@ class Connection(asyncio.Protocol):
         kept = {name: self._headers[name] for name in self._headers if name != b"connection"}
         head = b"".join(b"%b: %b\r\n" % one for one in kept.items())
         self._parser = httptools.HttpRequestParser(self)
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._url, head, rest))
 
     def _say_goodbye(self, transport: asyncio.Transport) -> None:
         """Close our half, and throw away for a moment what still comes."""
-        self._enter(Phase.DEAF)
+        self._enter(DEAF)
         self._exchanges.clear()
         if self._ended or self._encrypted:
             transport.close()  # TLS says goodbye by itself, and throws away what still comes

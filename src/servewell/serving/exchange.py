@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
 from servewell.core.catalog.key import Grant
@@ -20,6 +21,7 @@ from servewell.serving.runtimes.model import DTYPES, Array
 from servewell.serving.served import Served
 from servewell.serving.telemetry.trace_context import trace_id_of
 
+INFER: Final = Kind.INFER  # a member of an enum is slow to reach
 LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
 
 
@@ -48,51 +50,51 @@ class Caller(Protocol):
         ...
 
 
-class Exchange:
-    """One request and its answer. Everything that is found out on the way is kept here."""
+class Exchange(msgspec.Struct, eq=False):
+    """One request and its answer. Everything that is found out on the way is kept here.
 
-    __slots__ = (
-        "abandoned", "answer", "authenticate_ns", "batch_rows", "body", "caller", "close",
-        "deadline_ns", "decode_ns", "decoded", "dialect", "encode_ns", "error", "grant", "head",
-        "headers", "infer_ns", "known_endpoint", "message", "method", "opened_at", "outputs",
-        "prediction_id", "queue_ns", "queued_at", "rank", "redaction_key", "refuse_unrecorded",
-        "route", "sampled", "served", "size", "snapshot", "started_at", "status", "time_ns",
-        "url",
-    )  # fmt: skip
+    A msgspec structure, because it is made in a fifth of the time of a class of our own.
+    """
 
-    def __init__(
-        self, caller: Caller, *, method: str, url: bytes, headers: dict[bytes, bytes]
-    ) -> None:
-        self.caller = caller
-        self.method = method
-        self.url = url
-        self.headers = headers  # shared by all requests with the same head: never changed
-        self.dialect: Dialect = oip.DIALECT
-        self.message: object = None  # what the connection made of the body, where it reads bodies
-        self.close = self.sampled = False  # sampled: a span is made of it, however it ends
-        self.abandoned = False  # the caller has gone
-        self.answer: bytes | None = None
-        self.head: bytes = b""  # headers of the answer
-        self.body: bytes = b""  # of the answer
-        self.status = 200
-        self.error: RequestError | None = None
-        self.route: Route | None = None
-        self.grant: Grant | None = None
-        self.known_endpoint = ""  # the endpoint, where it exists
-        self.served: Served | None = None
-        self.decoded: Decoded | None = None
-        self.outputs: list[OutputTensor] = []
-        self.prediction_id = ""
-        self.redaction_key = b""
-        self.refuse_unrecorded = False
-        self.snapshot = self.time_ns = 0
-        self.opened_at = self.started_at = perf_counter_ns()
-        self.queued_at = self.deadline_ns = 0  # by `perf_counter_ns`; the latter to give it up
-        self.rank = NORMAL  # of its priority, 0 first
-        self.size = 0  # of the request's body, in bytes
-        self.authenticate_ns = self.decode_ns = self.queue_ns = 0
-        self.infer_ns = self.encode_ns = 0
-        self.batch_rows = 0  # of the call of the model that answered it
+    caller: Caller
+    method: str
+    url: bytes
+    headers: dict[bytes, bytes]  # shared by all requests with the same head: never changed
+    dialect: Dialect = oip.DIALECT
+    message: object = None  # what the connection made of the body, where it reads bodies
+    close: bool = False
+    sampled: bool = False  # a span is made of it, however it ends
+    abandoned: bool = False  # the caller has gone
+    answer: bytes | None = None
+    head: bytes = b""  # headers of the answer
+    body: bytes = b""  # of the answer
+    status: int = 200
+    error: RequestError | None = None
+    route: Route | None = None
+    grant: Grant | None = None
+    known_endpoint: str = ""  # the endpoint, where it exists
+    served: Served | None = None
+    decoded: Decoded | None = None
+    outputs: list[OutputTensor] = []
+    prediction_id: str = ""
+    redaction_key: bytes = b""
+    refuse_unrecorded: bool = False
+    snapshot: int = 0
+    time_ns: int = 0  # since the epoch
+    # The next four by `perf_counter_ns`: its head was read, it was here whole, it began to wait
+    # for its model, and it is given up.
+    opened_at: int = msgspec.field(default_factory=perf_counter_ns)
+    started_at: int = 0
+    queued_at: int = 0
+    deadline_ns: int = 0
+    rank: int = NORMAL  # of its priority, 0 first
+    size: int = 0  # of the request's body, in bytes
+    authenticate_ns: int = 0
+    decode_ns: int = 0
+    queue_ns: int = 0
+    infer_ns: int = 0
+    encode_ns: int = 0
+    batch_rows: int = 0  # of the call of the model that answered it
 
     @property
     def is_recorded(self) -> bool:
@@ -101,7 +103,7 @@ class Exchange:
             return False
         if self.error is not None:
             return self.error.recorded
-        return self.route is not None and self.route.kind is Kind.INFER
+        return self.route is not None and self.route.kind is INFER
 
     @property
     def stages_us(self) -> tuple[int, int, int, int, int]:
@@ -128,25 +130,25 @@ class Exchange:
         """See `Recordable.record`."""
         served, decoded, grant, error = self.served, self.decoded, self.grant, self.error
         return PredictionRecord(
-            sequence=sequence,
-            prediction_id=self.prediction_id,
-            time_ns=self.time_ns,
-            endpoint=self.known_endpoint,
-            deployment=served.name if served else "",
-            model=served.model if served else "",
-            package=served.package.digest if served else "",
-            principal=grant.principal if grant else "",
-            key_id=grant.id if grant else "",
-            request_id=decoded.request_id if decoded else "",
-            trace_id=self.trace_id,
-            status=self.status,
-            code=error.code if error else "",
-            reason=error.reason if error else "",
-            rows=decoded.rows if decoded else 0,
-            inputs=self._inputs(),
-            outputs=self._outputs() if self.outputs else [],
-            stages_us=self.stages_us,
-            snapshot=self.snapshot,
+            sequence,
+            self.prediction_id,
+            self.time_ns,
+            self.known_endpoint,
+            served.name if served else "",
+            served.model if served else "",
+            served.package.digest if served else "",
+            grant.principal if grant else "",
+            grant.id if grant else "",
+            decoded.request_id if decoded else "",
+            self.trace_id,
+            self.status,
+            error.code if error else "",
+            error.reason if error else "",
+            decoded.rows if decoded else 0,
+            self._inputs(),
+            self._outputs() if self.outputs else [],
+            self.stages_us,
+            self.snapshot,
         )
 
     def _inputs(self) -> list[object]:
@@ -154,7 +156,10 @@ class Exchange:
         if served is None or decoded is None:
             return []
         if not served.has_personal and decoded.rows == 1:
-            return [_kept_input(column) for column in decoded.columns]
+            return [
+                one if type(one) is list else _kept_input(one)  # the type alone is asked fast
+                for one in decoded.columns
+            ]
         return [
             [token(value, self.redaction_key) for value in _listed(column)]
             if personal
@@ -168,7 +173,7 @@ class Exchange:
         """Return the outputs in the order of the schema; one that was not asked for is empty."""
         served = self.served
         if served is None or len(self.outputs) == len(served.schema.outputs):
-            return [_kept(one.data) for one in self.outputs]
+            return [one.data if type(one.data) is list else _kept(one.data) for one in self.outputs]
         answered: dict[str, object] = {one.name: _kept(one.data) for one in self.outputs}
         return [answered.get(name, []) for name, _, _ in served.schema.outputs]
 

@@ -28,13 +28,13 @@ class Heads:
     def __init__(self) -> None:
         self._known: dict[bytes, Head] = {}
 
-    def find(self, data: bytes) -> tuple[Head, int] | None:
-        """Return the head of a request that these bytes are all of, and where its body begins."""
-        end = data.find(HEAD_END) + len(HEAD_END)
-        head = self._known.get(data[:end])
-        if head is None or len(data) - end != head.body_bytes:
+    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Return the head of a request that these bytes are all of, and its body."""
+        text, ended, body = data.partition(HEAD_END)
+        head = self._known.get(text)
+        if head is None or not ended or len(body) != head.body_bytes:
             return None
-        return head, end
+        return head, body
 
     def keep(self, data: bytes, *, method: str, url: bytes, headers: dict[bytes, bytes]) -> None:
         """Keep the head of a request that was read from these bytes, if they are all of it."""
@@ -44,4 +44,4 @@ class Heads:
             return
         if len(self._known) >= HEADS_MAX:
             self._known.clear()
-        self._known[data[:end]] = Head(method, url, headers, body_bytes)
+        self._known[data[: end - len(HEAD_END)]] = Head(method, url, headers, body_bytes)

@@ -107,13 +107,9 @@ class Limiter:
         """
         self._ledger = Ledger(folder, worker=worker)
         self._allowances: dict[str, Allowance] = {}
+        self.active = False  # whether anybody is limited
         self._of_requests: dict[Pair, tuple[Allowance, ...]] = {}  # of those that were asked for
         self._of_rows: dict[Pair, tuple[Allowance, ...]] = {}
-
-    @property
-    def active(self) -> bool:
-        """Whether anybody is limited."""
-        return bool(self._allowances)
 
     def serve(
         self,
@@ -128,6 +124,7 @@ class Limiter:
         for name, policy in endpoints:
             self._allow(f"endpoint:{name}", "The endpoint", policy.limits, before, at)
         self._of_requests, self._of_rows = {}, {}
+        self.active = bool(self._allowances)
 
     def take_request(self, key: str, endpoint: str, moment: Moment) -> None:
         """Take one request of a key to an endpoint.

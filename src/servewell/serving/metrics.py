@@ -319,8 +319,10 @@ class DeploymentMeter:
 
         One long loop, with its sums kept until its end: it is run for each request.
         """
-        values, statuses = self._values, self._statuses
+        values = self._values
         times, waits = self._times.buckets, self._waits.buckets
+        dialect: Spoken | None = None  # the last one's: a turn's are mostly alike
+        status = slot = 0
         total = count = read = authenticate = decode = queue = infer = encode = 0
         for one in answers:
             took, waited = now - one.started_at, one.queue_ns
@@ -336,23 +338,27 @@ class DeploymentMeter:
             if waited:
                 queue += waited
                 values[waits[bisect_left(TIMES_NS, waited)]] += 1
-            status = one.dialect.name, one.status // 100
-            values[statuses[status] if status in statuses else self._status(status)] += 1
+            if one.dialect is not dialect or one.status != status:
+                dialect, status = one.dialect, one.status
+                slot = self._status(dialect.name, status // 100)
+            values[slot] += 1
         values[self._times.sum] += total
         values[self._waits.sum] += queue
         stages = (read, authenticate, decode, queue, infer, encode, count * record_ns)
         for slot, total_ns in zip(self._stages, stages, strict=True):
-            values[slot] += max(0, total_ns)  # one that was refused early has read nothing
+            if total_ns > 0:  # one that was refused early has read nothing
+                values[slot] += total_ns
 
-    def _status(self, status: tuple[str, int]) -> int:
+    def _status(self, protocol: str, own: int) -> int:
         """Return the slot of a protocol and class of status, which are begun together."""
-        protocol, own = status
+        if (protocol, own) in self._statuses:
+            return self._statuses[protocol, own]
         for digit in sorted({2, 4, 5, own}):
             named = {**self._labels, "protocol": protocol, "status": f"{digit}xx"}
             self._statuses[protocol, digit] = self._counters.slot(
                 series("servewell_requests_total", **named)
             )
-        return self._statuses[status]
+        return self._statuses[protocol, own]
 
     def exemplify(self, took_ns: int, *, now: int, at: float, ids: tuple[str, str]) -> None:
         """Keep a request as the exemplar of its bucket; `ids` are those of trace and prediction.

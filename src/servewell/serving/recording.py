@@ -102,10 +102,13 @@ class Recorder:
 
     def _framed(self, segment: _Segment, entries: Sequence[Recordable]) -> bytes:
         parts, salt = [], segment.salt
+        told: RecordSchema | None = None  # the last one's: a turn's are mostly alike
         for number, entry in enumerate(entries, segment.sequence):
             schema = entry.schema
-            if schema is not None and self._is_news(schema):
-                parts.append(frame(schema, salt))
+            if schema is not told and schema is not None:
+                told = schema
+                if self._is_news(schema):
+                    parts.append(frame(schema, salt))
             parts.append(frame(entry.record(number), salt))
         return b"".join(parts)
 

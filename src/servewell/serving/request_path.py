@@ -7,7 +7,7 @@ import itertools
 import os
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
-from typing import Final
+from typing import Final, NamedTuple
 
 from servewell import __version__
 from servewell.core.catalog.endpoint import BP_FULL, EndpointPolicy
@@ -39,6 +39,7 @@ from servewell.serving.telemetry.exposition import metrics_page
 from servewell.serving.turns import Turns
 from servewell.serving.wishes import take_body_wishes, take_header_wishes
 
+INFER: Final = Kind.INFER  # a member of an enum is slow to reach
 CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
 NANOSECONDS: Final = 1_000_000_000
 PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
@@ -46,6 +47,15 @@ ENCODING: Final = b"content-encoding"
 OPTIONS: Final = "OPTIONS"  # what a browser asks before it sends something
 ROUTES_MAX: Final = 4_096  # paths remembered
 WORD: Final = (1 << 64) - 1
+
+
+class Admission(NamedTuple):
+    """What was decided by the head of a request, but for time and limits."""
+
+    route: Route
+    grant: Grant
+    endpoint: str
+    refuse_unrecorded: bool
 
 
 class RequestPath:
@@ -80,6 +90,7 @@ class RequestPath:
         """Serve from this table from now on. Requests that are under way keep the old one."""
         self.table = table
         self._gatekeeper = Gatekeeper(table.grants, self._pepper)
+        self._admissions: dict[tuple[bytes, str, bytes | None], Admission] = {}
         self._limits.serve(
             table.grants.values(),
             [(one.name, one.policy) for one in table.endpoints.values()],
@@ -95,10 +106,13 @@ class RequestPath:
         exchange.time_ns = int(now * NANOSECONDS)
         exchange.snapshot = self.table.version
         try:
-            self._admit(exchange, now)
+            if not self._admit_again(exchange, now):
+                self._admit(exchange, now)
+            if self._limits.active:
+                self._limit(exchange, now)
         except RequestError as error:
             exchange.error = error
-        exchange.authenticate_ns = perf_counter_ns() - exchange.started_at
+        exchange.authenticate_ns = perf_counter_ns() - exchange.opened_at
 
     def know(self, exchange: Exchange) -> None:
         """See `Requests.know`."""
@@ -129,7 +143,7 @@ class RequestPath:
             if exchange.error is None and route is not None:
                 if ENCODING in exchange.headers:
                     body = inflated(body, exchange.headers, bytes_max=self.body_bytes_max(exchange))
-                if route.kind is Kind.INFER and (route.page is None or exchange.method != OPTIONS):
+                if route.kind is INFER and (route.page is None or exchange.method != OPTIONS):
                     self._infer(exchange, route, body)
                     return
                 self._read(exchange, route, body)
@@ -167,7 +181,34 @@ class RequestPath:
             raise _endpoint_unknown()
         exchange.known_endpoint = name
         exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
-        if self._limits.active and route.kind is Kind.INFER:
+        self._keep(Admission(route, grant, name, endpoint.policy.refuse_unrecorded), exchange)
+
+    def _admit_again(self, exchange: Exchange, now: float) -> bool:
+        """Admit a request like one that was admitted by this table; whether there was one."""
+        like = exchange.url, exchange.method, exchange.headers.get(b"authorization")
+        known = self._admissions.get(like)
+        if known is None or exchange.caller.peer is not None:
+            return False
+        route, grant, name, refuse_unrecorded = known
+        if grant.expires_at is not None and now >= grant.expires_at:
+            return False
+        exchange.route, exchange.dialect, exchange.grant = route, route.dialect, grant
+        exchange.known_endpoint, exchange.refuse_unrecorded = name, refuse_unrecorded
+        exchange.prediction_id = self._new_id(exchange.time_ns)
+        exchange.redaction_key = self._redaction_key
+        return True
+
+    def _keep(self, admission: Admission, exchange: Exchange) -> None:
+        authorization = exchange.headers.get(b"authorization")
+        if authorization is None or exchange.caller.peer is not None:
+            return
+        if len(self._admissions) >= ROUTES_MAX:
+            self._admissions.clear()
+        self._admissions[exchange.url, exchange.method, authorization] = admission
+
+    def _limit(self, exchange: Exchange, now: float) -> None:
+        grant, route, name = exchange.grant, exchange.route, exchange.known_endpoint
+        if grant is not None and route is not None and route.kind is INFER and name:
             self._limits.take_request(grant.id, name, Moment(perf_counter(), now))
 
     def _identify(self, exchange: Exchange, now: float) -> Grant:
@@ -231,7 +272,7 @@ class RequestPath:
             return _pinned(endpoint, pinned.decode("latin-1"), route.version)
         if route.version:
             return _of_version(endpoint, route.version)
-        served = endpoint.chosen(self._draw())
+        served = endpoint.only or endpoint.chosen(self._draw())
         if served is None:
             raise NotReadyError.of(endpoint.name)
         return served

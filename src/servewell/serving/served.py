@@ -64,11 +64,10 @@ class ServedEndpoint:
     deployments: dict[str, Served]
     traffic: tuple[tuple[str, int], ...]
     loaded: bool = True  # False where somebody unloaded it
+    only: Served | None = None  # which gets all the traffic
 
     def chosen(self, draw: int) -> Served | None:
         """Return the deployment that answers one request, or None where none can."""
-        if len(self.traffic) == 1:
-            return self.deployments[self.traffic[0][0]]
         name = choose(self.traffic, draw)
         return None if name is None else self.deployments[name]
 
@@ -96,10 +95,12 @@ class ServedEndpoint:
 def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpoint:
     """Return an endpoint with its loaded deployments."""
     deployments = {one.name: one for one in loaded}
+    chosen = [one for one in deployments.values() if one.share_bp]
     return ServedEndpoint(
         name=endpoint.name,
         policy=endpoint.policy,
         loaded=endpoint.loaded,
+        only=chosen[0] if len(chosen) == 1 else None,
         deployments=deployments,
-        traffic=tuple((one.name, one.share_bp) for one in deployments.values() if one.share_bp),
+        traffic=tuple((one.name, one.share_bp) for one in chosen),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ Shape = tuple[int, ...]
 Values = list[float] | list[int] | list[bool] | list[str] | Array
 
 SCALAR: Final = (1,)
+_rows = attrgetter("rows")
 UNCOPIED: Final = 64  # rows from which arrays go to the model as they came
 
 
@@ -51,7 +53,7 @@ class Gatherer:
 
         Requests of a model that leaves a dimension open come alone.
         """
-        first, rows = requests[0], sum(one.rows for one in requests)
+        first, rows = requests[0], sum(map(_rows, requests))
         columns = first.columns if len(requests) == 1 else _joined(requests)
         if self._texts_or_null:
             columns = self._without_null(columns)
@@ -66,7 +68,7 @@ class Gatherer:
             feed.update(zip(group.names, block.reshape(-1, rows, 1), strict=True))
         for place, declared in self._others:
             shape = first.row_shapes[place] if first.row_shapes else declared.row_shape
-            array = np.asarray(columns[place], dtype=DTYPES[declared.datatype])
+            array = _array(columns[place], DTYPES[declared.datatype])
             feed[declared.name] = array.reshape(rows, *shape)
         return feed
 
@@ -79,6 +81,23 @@ class Gatherer:
         return columns
 
 
+def _array(column: Column, dtype: type[np.generic]) -> Array:
+    """Return a column as an array; a number that is missing becomes not-a-number."""
+    if isinstance(column, list) and dtype is not np.object_:
+        try:
+            return np.fromiter(column, dtype, len(column))  # in half the time, but takes no None
+        except TypeError:
+            pass
+    return np.asarray(column, dtype=dtype)
+
+
+def check_rows(arrays: list[Array], rows: int) -> None:
+    """Raise ModelRunError where the model gave another number of rows than it got."""
+    for array in arrays:
+        if array.shape[:1] != (rows,):
+            raise ModelRunError("OutputRowsDiffer")
+
+
 def scatter(arrays: list[Array], requests: Sequence[Decoded]) -> list[list[tuple[Values, Shape]]]:
     """Return, for each request, its part of each output: flat values and the shape.
 
@@ -86,9 +105,8 @@ def scatter(arrays: list[Array], requests: Sequence[Decoded]) -> list[list[tuple
 
     Raises: ModelRunError where the model gave another number of rows than it got.
     """
-    rows = sum(one.rows for one in requests)
-    if any(array.shape[:1] != (rows,) for array in arrays):
-        raise ModelRunError("OutputRowsDiffer")
+    rows = sum(map(_rows, requests))
+    check_rows(arrays, rows)
     flat = [(array.reshape(-1), array.shape[1:], array.size // rows) for array in arrays]
     listed = [] if all(one.as_arrays for one in requests) else [one.tolist() for one, _, _ in flat]
     parts, start = [], 0

@@ -40,7 +40,7 @@ class RecordSchema(msgspec.Struct, frozen=True, array_like=True, tag=1, kw_only=
     outputs: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
-class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_only=True):
+class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """What happened to one authenticated request.
 
     `inputs` and `outputs` hold, in the order of the schema, the flat row-major values of each

@@ -20,7 +20,7 @@ from servewell.serving.protocols.dialect import (
     Route,
 )
 from servewell.serving.protocols.faults import SignatureError
-from servewell.serving.protocols.oip_answer import encode_answer, encode_formed
+from servewell.serving.protocols.oip_answer import around_id, encode_answer, encode_formed
 from servewell.serving.protocols.oip_binary import BINARY_HEADER
 from servewell.serving.protocols.oip_binary_request import BinaryRequestDecoder
 from servewell.serving.protocols.oip_pages import JSON
@@ -47,12 +47,11 @@ class OpenInference:
         served, decoded = one.served, one.decoded
         if served is None or decoded is None:
             raise AssertionError("an answer has a deployment and a request")
-        parameters = {"prediction_id": one.prediction_id, "deployment": served.name}
         if isinstance(decoded.form, Form):
             size, body = encode_formed(
                 served.endpoint,
                 served.version,
-                parameters,
+                {"prediction_id": one.prediction_id, "deployment": served.name},
                 request_id=decoded.request_id,
                 outputs=one.outputs,
                 form=decoded.form,
@@ -60,13 +59,12 @@ class OpenInference:
             )
             return (BINARY % size if size else JSON) + served.head, body
         body = encode_answer(
-            served.endpoint,
-            served.version,
-            parameters,
+            around_id(served.endpoint, served.version, served.name),
+            prediction_id=one.prediction_id,
             request_id=decoded.request_id,
             outputs=one.outputs,
         )
-        return b"%b%b" % (JSON, served.head), body
+        return JSON + served.head, body
 
     def refuse(self, one: Answerable, error: RequestError, status: int) -> Reply:
         """See `Dialect.refuse`."""

@@ -5,6 +5,7 @@ docs/protocol/extension_binary_data.md and extension_classification.md.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -27,16 +28,25 @@ class _Answer(msgspec.Struct, gc=False, omit_defaults=True):
 _encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=1_024)  # at least as many as are served
+def around_id(endpoint: str, version: str, deployment: str) -> tuple[bytes, bytes]:
+    """Return what stands before the prediction id of an answer, and between it and the outputs."""
+    names = (_encode(endpoint), _encode(version))
+    before = b'{"model_name":%b,"model_version":%b,"parameters":{"prediction_id":"' % names
+    return before, b'","deployment":%b},"outputs":' % _encode(deployment)
+
+
 def encode_answer(
-    endpoint: str,
-    version: str,
-    parameters: dict[str, str],
+    around: tuple[bytes, bytes],
     *,
+    prediction_id: str,
     request_id: str,
     outputs: list[OutputTensor],
 ) -> bytes:
     """Return the body of an answer with predictions; the caller's `id` is echoed."""
-    return _encode(_Answer(endpoint, version, parameters, outputs, request_id))
+    before, behind = around
+    end = b',"id":%b}' % _encode(request_id) if request_id else b"}"
+    return b"".join((before, prediction_id.encode(), behind, _encode(outputs), end))
 
 
 class _FormedTensor(msgspec.Struct, gc=False, omit_defaults=True):

@@ -102,6 +102,7 @@ class RequestDecoder:
         shapes = RowShapes(signature)
         self._open, self._scalar = shapes.open, shapes.scalar
         self._widths, self._fit = shapes.widths, shapes.fit
+        self._one_row = [[1, *one.row_shape] for one in signature.inputs]
 
     def decode(self, body: bytes, *, rows_max: int) -> Decoded:
         """Return the rows of a request.
@@ -120,12 +121,13 @@ class RequestDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         tensors = self._in_order(request.inputs)
-        wanted = self._wishes.wanted(request.outputs)
+        wanted = self._wishes.wanted(request.outputs) if request.outputs else ()
         if tensors is None or wanted is None:
             return None
-        rows = tensors[0].shape[0]
-        columns = list(map(_data, tensors))
-        if not (0 < rows <= rows_max and self._fits(tensors, columns, rows)):
+        shapes, columns = list(map(_shape, tensors)), list(map(_data, tensors))
+        rows = shapes[0][0]
+        usual = shapes == self._one_row and list(map(len, columns)) == self._widths
+        if not usual and not (0 < rows <= rows_max and self._fits(shapes, columns, rows)):
             return None
         decoded = Decoded(request.id, rows, columns, wanted)
         if request.parameters or request.outputs:
@@ -141,9 +143,9 @@ class RequestDecoder:
             return None
         return [found[one] for one in self._types]
 
-    def _fits(self, tensors: list[_Tensor], columns: list[Column], rows: int) -> bool:
+    def _fits(self, shapes: list[list[int]], columns: list[Column], rows: int) -> bool:
         """Whether shapes and lengths are right. Written for speed: it runs on each request."""
-        shapes, lengths = list(map(_shape, tensors)), list(map(len, columns))
+        lengths = list(map(len, columns))
         if self._scalar:
             right = shapes.count([rows, 1]) + shapes.count([rows])
             return right == len(shapes) and lengths.count(rows) == len(lengths)
