@@ -1,18 +1,27 @@
 """A clock that is set forwards or back by hours: what a worker promises still holds."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from servewell.core.catalog.key import Grant
+from servewell.core.catalog.limits import Limits
 from servewell.core.reliability.quarantine import DEATHS_MAX
 from servewell.serving.counters import Counters
 from servewell.serving.crash_notes import CrashNotes
 from servewell.serving.metrics import CONNECTIONS, heartbeat_series
 from servewell.serving.siblings import Siblings
+from serving.home import Home, Reply, flight_model, request
+from serving.stepped_worker import SteppedClock, stepped_worker
 from serving.test_crash_notes import PACKAGE, died
 from serving.test_recording import Entry, SetClock, names, recorder, segments
+from serving.under_load import Callers
 
 HOURS = 3_600.0
+DAY = 24 * HOURS
+QUOTA = 30
 JUMPS = [6 * HOURS, -6 * HOURS]
 
 
@@ -61,3 +70,50 @@ def test_deaths_before_a_jump_put_nothing_in_quarantine(tmp_path: Path, jump_s: 
         died(tmp_path, PACKAGE, now=100 * HOURS)
     died(tmp_path, PACKAGE, now=100 * HOURS + jump_s)
     assert CrashNotes(tmp_path, 0, now=100 * HOURS + jump_s).blamed == {}
+
+
+def asks(home: Home, key: str) -> Reply:
+    """Send one request."""
+    return home.send("POST", "/v2/models/flights/infer", key=key, body=request())
+
+
+@pytest.mark.enable_socket
+def test_a_worker_under_load_when_the_clock_is_set(home: Home) -> None:
+    """Nobody is refused, no record lost; rates, quotas and the ends of keys stay what they are."""
+    clock = SteppedClock(home.folder / "clock")
+    clock.step(12 * HOURS - clock.now() % DAY)  # noon
+    steady, granted = home.key()
+    short, expiring = home.key(expires_at=clock.now() + HOURS)
+    rated, rating = _limited(home, Limits(requests_per_s=20))
+    counted, counting = _limited(home, Limits(requests_per_day=QUOTA))
+    home.publish(
+        home.deployment("blue", flight_model(2.0)), grants=(granted, expiring, rating, counting)
+    )
+    let, took, spells = 0, 0, []
+    with stepped_worker(home, home.folder / "clock"):
+        began = time.monotonic()
+        with Callers(home=home, key=steady, headers={"servewell-timeout-ms": "5000"}) as load:
+            for jump_s, status in ((0, 200), (3 * HOURS, 401), (-8 * HOURS, 200), (2 * HOURS, 200)):
+                clock.step(jump_s)
+                spells.append(clock.now())
+                load.wait(60)
+                assert asks(home, short).status == status
+                let += sum(asks(home, rated).status == 200 for _ in range(40))
+                took += sum(asks(home, counted).status == 200 for _ in range(QUOTA // 3))
+            lasted = time.monotonic() - began
+            refused = asks(home, counted)
+            load.wait(60)
+    load.assert_unharmed()
+    assert 20 <= let <= 20 + 20 * lasted
+    assert took == QUOTA
+    assert (refused.status, refused.json["code"]) == (429, "SW-321")
+    assert int(refused.headers["retry-after"]) == pytest.approx(DAY - spells[-1] % DAY, abs=60)
+    records = {one.prediction_id: one for one in home.records()}
+    assert {one.prediction_id for one in load.right} <= records.keys()
+    for one in records.values():
+        assert any(0 <= one.time_ns / 1e9 - spell < 60 for spell in spells)
+
+
+def _limited(home: Home, limits: Limits) -> tuple[str, Grant]:
+    key, grant = home.key()
+    return key, replace(grant, limits=limits)

@@ -19,23 +19,26 @@ def main(folder: Path, index: int, listener: int, file_bytes_max: int | None) ->
     """Serve until told to stop; with a limit, no file may grow beyond it, as on a full disk."""
     if file_bytes_max is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+    return serve(parts(folder, index, listener))
+
+
+def parts(folder: Path, index: int, listener: int) -> WorkerParts:
+    """Return the parts of a worker of a home."""
     secrets = FileSecrets(folder / "keys")
     signer = HomeSigner(secrets)
-    return serve(
-        WorkerParts(
-            index=index,
-            listener=socket.socket(fileno=listener),
-            snapshots=FileSnapshots(folder / "snapshot", reports=folder / "run", signer=signer),
-            blobs=FileBlobs(folder / "blobs"),
-            signer=signer,
-            predictors=ProcessPredictors(folder),
-            secrets=secrets,
-            clock=SystemClock(),
-            errands=FileErrands(folder / "run" / "errands"),
-            records=folder / "records" / "live",
-            runtime_dir=folder / "run",
-            drain_s=5.0,
-        )
+    return WorkerParts(
+        index=index,
+        listener=socket.socket(fileno=listener),
+        snapshots=FileSnapshots(folder / "snapshot", reports=folder / "run", signer=signer),
+        blobs=FileBlobs(folder / "blobs"),
+        signer=signer,
+        predictors=ProcessPredictors(folder),
+        secrets=secrets,
+        clock=SystemClock(),
+        errands=FileErrands(folder / "run" / "errands"),
+        records=folder / "records" / "live",
+        runtime_dir=folder / "run",
+        drain_s=5.0,
     )
 
 
