@@ -55,3 +55,18 @@ def overload(slots: list[Slot], file: Path) -> None:
     good.legend(fontsize=8)
     figure.savefig(file, dpi=100)
     plt.close(figure)
+
+
+def costs(found: list[tuple[str, float, float, float]], file: Path) -> None:
+    """Draw what each costs, with its interval: name, microseconds, least and most."""
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    names, mids, least, most = zip(*reversed(found), strict=True)
+    spans = [
+        [max(0.0, mid - low) for mid, low in zip(mids, least, strict=True)],
+        [max(0.0, high - mid) for mid, high in zip(mids, most, strict=True)],
+    ]
+    axes.barh(names, mids, xerr=spans, color=OURS, ecolor="#444444", capsize=3)
+    axes.set(title="processor time of the worker, µs a request, with 95 % interval")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(file, dpi=100)
+    plt.close(figure)

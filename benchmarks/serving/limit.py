@@ -3,8 +3,6 @@
 uv run python benchmarks/serving/limit.py --rounds 3
 """
 
-import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,37 +13,67 @@ from typing import Final
 
 import model
 import onnxruntime
-from load import Plan
+from cases import Case, quick
 from measuring import MICRO, Slot, conditions, keep, measure, sentence, table
-from servers import Server, constant, nginx
-from single import Case, quick, started
-from single import Options as Single
+from options import Options, begin, parser, read
+from progress import Progress
+from servers import Server, constant, nginx, servewell
 
 CONNECTIONS: Final = 32
-WARMUP_S: Final = 1.0
 BATCHES: Final = (1, 8, 32, 128)
 RUNS: Final = 2_000
-
-
-class Options(argparse.Namespace):
-    """What the command line may say."""
-
-    rounds: int
-    seconds: float
+SERVERS: Final = 3
+STARTS_S: Final = 7.0
 
 
 def main() -> None:
     """Run the benchmark and write its results."""
-    options = _options()
+    given = options()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        case = quick(scratch, Single())
+        case = quick(scratch)
         alone = {rows: _alone_us(case.model, rows) for rows in BATCHES}
-        slots = _slots(case, options, scratch)
+        slots = _slots(case, given, scratch)
     held = conditions(
-        how=f"{CONNECTIONS} connections, medians of {options.rounds} rounds of "
-        f"{options.seconds:g} s, one worker."
+        how=f"{CONNECTIONS} connections, medians of {given.rounds} round(s) of "
+        f"{given.seconds:g} s, one worker."
     )
+    text = [f"# The distance to the limit, {held['date']}", "", sentence(held), ""]
+    text += [*_table(slots), "", "The model alone, one thread:", ""]
+    rows = [[f"{count}", f"{us:.1f}", f"{us / count:.2f}"] for count, us in alone.items()]
+    text += table(("rows in a call", "µs a call", "µs a row"), rows)
+    keep("limit", held, {"slots": slots, "model_us": alone}, text)
+
+
+def options(words: list[str] | None = None) -> Options:
+    """Return what the command line says."""
+    return read(parser(__doc__, rounds=3), words)
+
+
+def planned_s(given: Options) -> float:
+    """Return the seconds that this takes, about."""
+    return 20 + given.rounds * (STARTS_S + SERVERS * given.point_s)
+
+
+def _slots(case: Case, given: Options, scratch: Path) -> list[Slot]:
+    starts: list[Callable[[], AbstractContextManager[Server]]] = [
+        lambda: servewell(case.home, case.bodies),
+        lambda: constant(case.bodies, scratch),
+        lambda: nginx(case.bodies, scratch),
+    ]
+    progress = Progress(given.rounds * len(starts))
+    slots = []
+    for _ in range(given.rounds):
+        for start in starts:
+            with start() as server:
+                times = {"seconds": given.seconds, "warmup": given.warmup}
+                plan = server.plan(connections=CONNECTIONS, **times)
+                slots.append(measure(server, plan, scratch))
+            progress.step(f"{slots[-1].title}: {slots[-1].per_second:,.0f} requests/s")
+    return slots
+
+
+def _table(slots: list[Slot]) -> list[str]:
     ours = [one for one in slots if one.server == "servewell"]
     lines = []
     for server in dict.fromkeys(one.server for one in slots):
@@ -61,32 +89,14 @@ def main() -> None:
             ]
         )
     head = ("server", "requests/s", "x Servewell", "CPU µs/request", "generator busy")
-    text = [f"# The distance to the limit, {held['date']}", "", sentence(held), ""]
-    text += [*table(head, lines), "", "The model alone, one thread:", ""]
-    rows = [[f"{count}", f"{us:.1f}", f"{us / count:.2f}"] for count, us in alone.items()]
-    text += table(("rows in a call", "µs a call", "µs a row"), rows)
-    keep("limit", held, {"slots": slots, "model_us": alone}, text)
-
-
-def _slots(case: Case, options: Options, scratch: Path) -> list[Slot]:
-    starts: list[Callable[[], AbstractContextManager[Server]]] = [
-        lambda: started("servewell", case, Single(), scratch),
-        lambda: constant(case.bodies, scratch),
-        lambda: nginx(case.bodies, scratch),
-    ]
-    slots = []
-    for _ in range(options.rounds):
-        for start in starts:
-            with start() as server:
-                slots.append(measure(server, _plan(server, options), scratch))
-    return slots
+    return table(head, lines)
 
 
 def _alone_us(file: Path, rows: int) -> float:
     """Return the microseconds of one call of the model."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(file), options)
+    session_options = onnxruntime.SessionOptions()
+    session_options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(file), session_options)
     feed = {"features": model.rows(rows)}
     session.run(["probabilities"], feed)
     began = time.perf_counter()
@@ -95,28 +105,5 @@ def _alone_us(file: Path, rows: int) -> float:
     return (time.perf_counter() - began) / RUNS * MICRO
 
 
-def _plan(server: Server, options: Options) -> Plan:
-    return Plan(
-        port=server.port,
-        path=server.path,
-        headers=server.headers,
-        bodies=server.bodies,
-        expected=None,
-        connections=CONNECTIONS,
-        warmup_s=WARMUP_S,
-        seconds=options.seconds,
-    )
-
-
-def _options() -> Options:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
-    return parser.parse_args(namespace=Options())
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    begin(main)

@@ -18,6 +18,7 @@ from servers import Server
 HERE: Final = Path(__file__).parent
 PACKAGES: Final = ("httptools", "msgspec", "numpy", "onnxruntime", "uvloop")
 MICRO: Final = 1_000_000
+RESULTS: Final = Path(os.environ.get("SERVEWELL_BENCHMARK_RESULTS", HERE / "results"))
 
 
 class Slot(msgspec.Struct, kw_only=True):
@@ -33,6 +34,7 @@ class Slot(msgspec.Struct, kw_only=True):
     memory_all_mb: float
     start_s: float
     factor: float = 0.0  # of an open loop: the rate, in capacities
+    rate: float = 0.0  # of an open loop: requests a second that were due; 0 for a closed loop
 
     @property
     def per_second(self) -> float:
@@ -75,6 +77,7 @@ def measure(server: Server, plan: Plan, scratch: Path, *, factor: float = 0.0) -
         memory_all_mb=memory[1],
         start_s=server.start_s,
         factor=factor,
+        rate=plan.rate,
     )
 
 
@@ -114,9 +117,8 @@ def table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> list[str]:
 
 def keep(name: str, held: dict[str, Any], data: dict[str, Any], text: list[str]) -> None:
     """Write results as JSON and as text beside it; show the text."""
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    stem = folder / f"{held['date']}-{name}"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    stem = RESULTS / f"{held['date']}-{name}"
     packed = msgspec.json.encode({"conditions": held, **data})
     stem.with_suffix(".json").write_bytes(msgspec.json.format(packed) + b"\n")
     written = "\n".join([*text, ""])

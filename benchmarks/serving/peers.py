@@ -149,6 +149,12 @@ PEERS: Final = {
         ),
     )
 }
+BINARY_PEERS: Final = {  # those that take binary tensors, as the Open Inference Protocol has them
+    "pytriton": PEERS["pytriton"],
+    "kserve": Peer(
+        name="kserve", title="KServe V2", path="/v2/models/model/infer", body=open_inference
+    ),
+}
 FLIGHTS: Final = Peer(
     name="fastapi-flights",
     title="FastAPI + uvicorn",

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+from load import Plan
 from peers import Peer
 
 HERE: Final = Path(__file__).parent
@@ -35,9 +37,35 @@ class Server:
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     bodies: list[bytes]
+    expected: list[float] | None = None  # what each body is answered; None where nobody looks
+    tls: bool = False
     answering: list[int] = field(default_factory=list)  # processes that answer
     others: list[int] = field(default_factory=list)  # those beside them
     start_s: float = 0.0  # from the start of its command to the first good answer
+
+    def plan(
+        self,
+        *,
+        connections: int,
+        seconds: float,
+        warmup: float,
+        rate: float = 0.0,
+        traced: bool = False,
+    ) -> Plan:
+        """Return what to send it, and for how long; with a `rate`, in an open loop."""
+        return Plan(
+            port=self.port,
+            path=self.path,
+            headers=self.headers,
+            bodies=self.bodies,
+            expected=self.expected,
+            connections=connections,
+            warmup_s=warmup,
+            seconds=seconds,
+            rate=rate,
+            tls=self.tls,
+            traced=traced,
+        )
 
     def cpu_s(self) -> tuple[float, float]:
         """Return the processor time so far of those that answer, and of all, in seconds."""
@@ -60,7 +88,8 @@ class Server:
     def answers(self) -> bool:
         """Whether it answers a real request."""
         with suppress(OSError, http.client.HTTPException):
-            return ask(self.port, "POST", self.path, self.headers, self.bodies[0])[0] == OK
+            asked = (self.port, "POST", self.path, self.headers, self.bodies[0])
+            return ask(*asked, tls=self.tls)[0] == OK
         return False
 
 
@@ -73,6 +102,7 @@ class Home:
     port: int
     workers: int = 1
     settings: tuple[str, ...] = ()  # further `--set` of the workload
+    keys: dict[str, str] = field(default_factory=dict)  # by role, as they were made
 
     @property
     def name(self) -> str:
@@ -109,10 +139,16 @@ class Home:
         digest: str = self.json("models", "show", self.name)["manifest"]["artifact"]
         return self.folder / "blobs" / digest[:2] / digest
 
-    def key(self, role: str) -> str:
-        """Return a new key."""
-        key: str = self.json("keys", "create", "benchmark", "--role", role)["key"]
-        return key
+    def down(self) -> None:
+        """Stop serving."""
+        subprocess.run(self.command("down"), capture_output=True, check=False)
+
+    def key(self, role: str, *further: str) -> str:
+        """Return a key of this role; it is made, with what `further` says, the first time."""
+        if role not in self.keys:
+            made = self.json("keys", "create", "benchmark", "--role", role, *further)
+            self.keys[role] = made["key"]
+        return self.keys[role]
 
 
 @contextmanager
@@ -130,15 +166,39 @@ def servewell(
     try:
         began = time.perf_counter()
         home.up()
+        started = time.perf_counter() - began  # to make a key is no part of it
         server.headers = {"authorization": f"Bearer {home.key('invoker')}", **(headers or {})}
+        began = time.perf_counter()
         server.await_answer()
-        server.start_s = time.perf_counter() - began
+        server.start_s = started + time.perf_counter() - began
         state = home.json("status")
         server.answering = [one["pid"] for one in state["workers"]]
         server.others = [state["supervisor"], state["control"]]
         yield server
     finally:
-        subprocess.run(home.command("down"), capture_output=True, check=False)
+        home.down()
+
+
+@contextmanager
+def stripped(
+    home: Home, bodies: list[bytes], logs: Path, *, without: tuple[str, ...], tls: bool = False
+) -> Iterator[Server]:
+    """Run a worker alone, without some of its protections, on a copy of a home that is down."""
+    port = free_port()
+    server = Server(
+        name="+".join((*without, *(["tls"] if tls else []))) or "all",
+        title="a worker",
+        port=port,
+        path=f"/v2/models/{home.name}/infer",
+        headers={"authorization": f"Bearer {home.key('invoker')}"},
+        bodies=bodies,
+        tls=tls,
+    )
+    copy = logs / f"home-{server.name}"
+    shutil.copytree(home.folder, copy, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+    program = [sys.executable, str(HERE / "stripped.py"), str(copy), str(port)]
+    with _running(server, [*program, "tls" if tls else "plain", *without], logs):
+        yield server
 
 
 @contextmanager
@@ -197,9 +257,20 @@ def free_port() -> int:
         return port
 
 
-def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str]:
-    """Send one request; return status and body."""
+def ask(  # noqa: PLR0913 - a request has these
+    port: int,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    *,
+    tls: bool = False,
+) -> tuple[int, str]:
+    """Send one request; return status and body. A certificate is not judged."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    if tls:
+        unjudged = ssl._create_unverified_context()  # noqa: S323, SLF001 - it is our own
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=unjudged)
     try:
         connection.request(
             method, path, body or None, {"content-type": "application/json", **headers}

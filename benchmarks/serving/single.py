@@ -1,179 +1,130 @@
-"""One row a request, JSON, a closed loop: Servewell with everything on beside every peer.
+"""One row a request, JSON: Servewell with everything on beside every peer.
 
-uv run python benchmarks/serving/single.py --rounds 3 --seconds 4
+uv run python benchmarks/serving/single.py --rounds 3 --seconds 4 --open
 uv run python benchmarks/serving/single.py --case flights --servers servewell fastapi-flights
+
+A closed loop at each number of connections. With `--open`, two open loops as well: at half of what
+the server carried, and at a rate that every server carries.
 """
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import chart
-import model
-import msgspec
-import numpy as np
-import onnxruntime
-import rows
-from load import Plan
-from measuring import Slot, conditions, keep, measure, sentence, table
-from peers import FLIGHTS, PEERS, Peer, open_inference
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from servers import Home, Server, constant, free_port, peer, servewell
+from cases import CASES, PEERS_OF, Case
+from measuring import RESULTS, Slot, conditions, keep, measure, sentence, table
+from options import Options, begin, parser, read
+from peers import FLIGHTS, PEERS
+from progress import Progress
+from servers import Server
 
-EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "flight-delays" / "servewell.yaml"
 DIY: Final = "fastapi"
-ROWS: Final = 128
-WARMUP_S: Final = 1.0
-
-
-class Options(argparse.Namespace):
-    """What the command line may say."""
-
-    workers: int = 1
-    case: str
-    rounds: int
-    seconds: float
-    connections: list[int]
-    servers: list[str]
-
-
-@dataclass(kw_only=True)
-class Case:
-    """What is served, and what is sent."""
-
-    home: Home
-    model: Path
-    bodies: list[bytes]  # of the Open Inference Protocol
-    expected: list[float]
-    given: list[Any]  # rows, as the peers' `body` takes them
-    peers: dict[str, Peer]
+HALF: Final = 0.5
+SAME_RATE: Final = 150.0  # requests a second
+OPEN_CONNECTIONS: Final = 64
+KNOWN: Final = ("servewell", *PEERS, FLIGHTS.name, "constant")
 
 
 def main() -> None:
     """Run the benchmark and write its results."""
-    options = _options()
+    given = options()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        case = flights(scratch, options) if options.case == "flights" else quick(scratch, options)
-        slots = list(_slots(case, options, scratch))
+        slots = list(_slots(CASES[given.case](scratch), given, scratch))
     held = conditions(
-        how=f"Medians of {options.rounds} rounds of {options.seconds:g} s after {WARMUP_S:g} s of "
-        f"warm-up; {options.workers} worker(s); every status and one answer in fifty checked.",
-        case=options.case,
-        workers=options.workers,
+        how=f"Medians of {given.rounds} round(s) of {given.seconds:g} s after {given.warmup:g} s "
+        f"of warm-up; {given.workers} worker(s); every status and one answer in fifty checked.",
+        case=given.case,
+        workers=given.workers,
     )
-    stem = f"single-{options.case}" + (f"-{options.workers}-workers" if options.workers > 1 else "")
-    title = f"# One row a request, case `{options.case}`, {held['date']}"
-    keep(stem, held, {"slots": slots}, [title, "", sentence(held), "", *_tables(slots)])
-    chart.lines(slots, Path(__file__).parent / "results" / f"{held['date']}-{stem}.png")
+    stem = f"single-{given.case}" + (f"-{given.workers}-workers" if given.workers > 1 else "")
+    title = f"# One row a request, case `{given.case}`, {given.workers} worker(s), {held['date']}"
+    picture = RESULTS / f"{held['date']}-{stem}.png"
+    text = [title, "", sentence(held), "", f"![{stem}]({picture.name})", "", *tables(slots)]
+    keep(stem, held, {"slots": slots}, text)
+    chart.lines([one for one in slots if not one.rate], picture)
 
 
-def quick(scratch: Path, options: Options) -> Case:
-    """Return the case of 30 numbers in one tensor."""
-    folder = model.write(scratch / "models")["quick"]
-    home = Home(
-        folder=scratch / "home",
-        workload=folder / "servewell.yaml",
-        port=free_port(),
-        workers=options.workers,
-    )
-    given = [row.reshape(1, -1) for row in model.rows(ROWS)]
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
-    answers = [session.run(["probabilities"], {"features": row})[0] for row in given]
-    return Case(
-        home=home,
-        model=folder / "model.onnx",
-        bodies=[msgspec.json.encode(open_inference(row)) for row in given],
-        expected=[float(one[0][1]) for one in answers],
-        given=given,
-        peers=PEERS,
-    )
+def options(words: list[str] | None = None) -> Options:
+    """Return what the command line says."""
+    made = parser(__doc__, rounds=3)
+    made.add_argument("--case", choices=CASES, default="quick")
+    made.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 128, 256])
+    made.add_argument("--workers", type=int, default=1)
+    made.add_argument("--open", action="store_true", help="open loops as well")
+    made.add_argument("--servers", nargs="+", choices=KNOWN, help="default: all with this case")
+    given = read(made, words)
+    given.servers = given.servers or ["servewell", *PEERS_OF[given.case]]
+    return given
 
 
-def flights(scratch: Path, options: Options) -> Case:
-    """Return the case of 15 named tensors of three types, some null."""
-    home = Home(
-        folder=scratch / "home", workload=EXAMPLE, port=free_port(), workers=options.workers
-    )
-    home.up()
-    home.json("down")
-    held_out = rows.held_out(ROWS)
-    return Case(
-        home=home,
-        model=home.model(),
-        bodies=[rows.open_inference(row).encode() for row in held_out],
-        expected=rows.answers(held_out, home.model()),
-        given=held_out,
-        peers={FLIGHTS.name: FLIGHTS},
-    )
+def planned_s(given: Options) -> float:
+    """Return the seconds that this takes, about."""
+    points = len(given.connections) + 2 * given.open
+    starts = sum(START_S.get(name, 6) for name in given.servers)
+    return 15 + given.rounds * (starts + len(given.servers) * points * given.point_s)
 
 
-def _slots(case: Case, options: Options, scratch: Path) -> Iterator[Slot]:
+START_S: Final = {"ray": 30, "mlflow": 25, "bentoml": 12, "kserve": 11, "mlserver": 11}
+
+
+def _slots(case: Case, given: Options, scratch: Path) -> Iterator[Slot]:
     """Yield the measurements: each round starts every server afresh, in another order."""
-    names = [one for one in options.servers if one in ("servewell", "constant", *case.peers)]
-    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        total = options.rounds * len(names) * len(options.connections)
-        task = progress.add_task("", total=total)
-        for turn in range(options.rounds):
-            shift = turn % len(names)
-            for name in names[shift:] + names[:shift]:
-                with started(name, case, options, scratch) as server:
-                    for count in options.connections:
-                        yield measure(server, _plan(server, case, count, options), scratch)
-                        progress.advance(task)
+    names = given.servers
+    points = len(given.connections) + 2 * given.open
+    progress = Progress(given.rounds * len(names) * points)
+    for turn in range(given.rounds):
+        shift = turn % len(names)
+        for name in names[shift:] + names[:shift]:
+            with case.started(name, scratch, workers=given.workers) as server:
+                for slot in _of_server(server, given, scratch):
+                    progress.step(_told(slot))
+                    yield slot
 
 
-def started(
-    name: str, case: Case, options: Options, scratch: Path
-) -> AbstractContextManager[Server]:
-    """Return a server that is to be started."""
-    if name == "servewell":
-        return servewell(case.home, case.bodies)
-    if name == "constant":
-        return constant(case.bodies, scratch)
-    one = case.peers[name]
-    bodies = [msgspec.json.encode(one.body(row)) for row in case.given]
-    return peer(one, bodies, case.model, scratch, workers=options.workers)
+def _of_server(server: Server, given: Options, scratch: Path) -> Iterator[Slot]:
+    times = {"seconds": given.seconds, "warmup": given.warmup}
+    most = 0.0
+    for count in given.connections:
+        slot = measure(server, server.plan(connections=count, **times), scratch)
+        most = max(most, slot.per_second)
+        yield slot
+    for rate, factor in ((HALF * most, HALF), (SAME_RATE, 0.0)) if given.open else ():
+        plan = server.plan(connections=OPEN_CONNECTIONS, rate=rate, **times)
+        yield measure(server, plan, scratch, factor=factor)
 
 
-def _plan(server: Server, case: Case, connections: int, options: Options) -> Plan:
-    return Plan(
-        port=server.port,
-        path=server.path,
-        headers=server.headers,
-        bodies=server.bodies,
-        expected=None if server.name == "constant" else case.expected,
-        connections=connections,
-        warmup_s=WARMUP_S,
-        seconds=options.seconds,
+def _told(slot: Slot) -> str:
+    how = f"{slot.rate:.0f} a second due" if slot.rate else f"{slot.connections} connections"
+    return (
+        f"{slot.title}, {how}: {slot.per_second:,.0f} requests/s, "
+        f"p99 {slot.measured.p99_us / 1e3:.2f} ms, {slot.cpu_us:.0f} CPU µs"
     )
 
 
-def _tables(slots: list[Slot]) -> list[str]:
-    counts = sorted({one.connections for one in slots})
-    names = list(dict.fromkeys(one.server for one in slots))
-    diy = next((name for name in names if name.startswith(DIY)), names[0])
+def tables(slots: list[Slot]) -> list[str]:
+    """Return all tables of the measurements."""
+    closed = [one for one in slots if not one.rate]
     text: list[str] = []
-    for count in counts:
-        ours = _of(slots, diy, count)
-        lines = [_line(_of(slots, name, count), ours) for name in names]
-        lines.sort(key=lambda line: -float(line[1].replace(",", "")))
-        text += [f"## {count} connection{'s' if count > 1 else ''}", "", *table(_HEAD, lines), ""]
-    starts = [[_of(slots, n, counts[0])[0].title, f"{_mid(slots, n):.1f} s"] for n in names]
-    return [*text, "## Cold start", "", *table(("server", "command to first answer"), starts)]
+    for count in sorted({one.connections for one in closed}):
+        own = [one for one in closed if one.connections == count]
+        text += [f"## {count} connection{'s' if count > 1 else ''}", "", *_closed(own), ""]
+    half = [one for one in slots if one.factor]
+    same = [one for one in slots if one.rate and not one.factor]
+    if half:
+        text += ["## Open loop at half of the capacity of each", "", *_open(half), ""]
+    if same:
+        text += [f"## Open loop at {SAME_RATE:.0f} requests/s for each", "", *_open(same), ""]
+    return [*text, "## Cold start", "", *_starts(slots)]
 
 
-_HEAD: Final = (
+HEAD: Final = (
     "server",
     "requests/s",
-    "x DIY (least to most)",
+    "Servewell is (least to most)",
     "p50 ms",
     "p99 ms",
     "CPU µs/request, answering (all)",
@@ -182,12 +133,19 @@ _HEAD: Final = (
 )
 
 
-def _line(own: list[Slot], diy: list[Slot]) -> list[str]:
-    ratios = [a.per_second / b.per_second for a, b in zip(own, diy, strict=True)]
+def _closed(slots: list[Slot]) -> list[str]:
+    groups = _by_server(slots)
+    ours = groups.get("servewell", next(iter(groups.values())))
+    ordered = sorted(groups.values(), key=lambda own: -median(one.per_second for one in own))
+    return table(HEAD, [_line(own, ours) for own in ordered])
+
+
+def _line(own: list[Slot], ours: list[Slot]) -> list[str]:
+    ratios = [b.per_second / a.per_second for a, b in zip(own, ours, strict=True)]
     return [
         own[0].title,
         f"{median(one.per_second for one in own):,.0f}",
-        f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        "" if own is ours else f"{median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})",
         f"{median(one.measured.p50_us for one in own) / 1e3:.2f}",
         f"{median(one.measured.p99_us for one in own) / 1e3:.2f}",
         f"{median(one.cpu_us for one in own):.0f} ({median(one.cpu_all_us for one in own):.0f})",
@@ -199,28 +157,34 @@ def _line(own: list[Slot], diy: list[Slot]) -> list[str]:
     ]
 
 
-def _of(slots: list[Slot], server: str, connections: int) -> list[Slot]:
-    return [one for one in slots if (one.server, one.connections) == (server, connections)]
+def _open(slots: list[Slot]) -> list[str]:
+    head = ("server", "due/s", "answered/s", "p50 ms", "p99 ms", "CPU µs/request, answering (all)")
+    lines: list[list[Any]] = [
+        [
+            own[0].title,
+            f"{median(one.rate for one in own):,.0f}",
+            f"{median(one.per_second for one in own):,.0f}",
+            f"{median(one.measured.p50_us for one in own) / 1e3:.2f}",
+            f"{median(one.measured.p99_us for one in own) / 1e3:.2f}",
+            f"{median(o.cpu_us for o in own):.0f} ({median(o.cpu_all_us for o in own):.0f})",
+        ]
+        for own in _by_server(slots).values()
+    ]
+    return table(head, sorted(lines, key=lambda line: float(line[4])))
 
 
-def _mid(slots: list[Slot], server: str) -> float:
-    return float(np.median([one.start_s for one in slots if one.server == server]))
+def _starts(slots: list[Slot]) -> list[str]:
+    lines = [
+        [own[0].title, f"{median(one.start_s for one in own):.1f}"]
+        for own in _by_server(slots).values()
+    ]
+    return table(("server", "seconds from its command to the first answer"), lines)
 
 
-def _options() -> Options:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--case", choices=("quick", "flights"), default="quick")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 64, 256])
-    parser.add_argument("--workers", type=int, default=1)
-    known = ["servewell", *PEERS, FLIGHTS.name, "constant"]
-    parser.add_argument("--servers", nargs="+", choices=known, default=known)
-    return parser.parse_args(namespace=Options())
+def _by_server(slots: list[Slot]) -> dict[str, list[Slot]]:
+    names = dict.fromkeys(one.server for one in slots)
+    return {name: [one for one in slots if one.server == name] for name in names}
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    begin(main)

@@ -46,5 +46,6 @@ if __name__ == "__main__":
         Api(max_batch_size=32, batch_timeout=0.002),
         accelerator="cpu",
         workers_per_device=workers,
+        fast_queue=True,
     )
-    server.run(host="127.0.0.1", port=port, num_api_servers=1, log_level="warning")
+    server.run(host="127.0.0.1", port=port, num_api_servers=workers, log_level="warning")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
+os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1"
 
 import ray
 from ray import serve
