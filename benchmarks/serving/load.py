@@ -6,7 +6,9 @@ JSON line.
 
 Closed: each connection waits for its answer before it sends again. Open (`rate` is set): requests
 are due at a steady rate whatever the server does; one that finds no free connection waits for
-one, and its latency counts from when it was due (no coordinated omission).
+one, and its latency counts from when it was due (no coordinated omission). Where `timeout_s` is
+set, callers give up so long after their request was due, as real ones do: one that was sent is
+abandoned with its connection, and one that still waits for a connection is not sent.
 """
 
 import asyncio
@@ -49,6 +51,7 @@ class Plan(msgspec.Struct, kw_only=True):
     warmup_s: float
     seconds: float
     rate: float = 0.0  # requests a second; 0 for a closed loop
+    timeout_s: float = 0.0  # after which a caller of an open loop gives up; 0 for never
     refusals: bool = False  # whether other answers than 200 are counted, not an end
     good_within_s: float = 1.0  # what counts as a good answer
     tls: bool = False  # whether to encrypt; the certificate is not judged
@@ -69,7 +72,9 @@ class Measured(msgspec.Struct, kw_only=True):
     generator_busy: float  # share of one core that the generator took
     good: int = 0  # of `requests`, those answered in time
     statuses: dict[str, int] = {}
-    unanswered: int = 0  # due within the measurement, and not answered at its end
+    unanswered: int = 0  # due, and still waiting for a connection at the end
+    abandoned: int = 0  # due within the measurement, sent, and not answered before the timeout
+    unsent: int = 0  # due within the measurement, and without a connection until the timeout
 
 
 class Run:
@@ -88,6 +93,9 @@ class Run:
         self.answers = 0
         self.due: deque[int] = deque()  # when each waiting request was due, in an open loop
         self.free: list[Caller] = []
+        self.sent: deque[tuple[int, Caller]] = deque()  # about in the order in which they were due
+        self.timeout_ns = int(plan.timeout_s * NANOSECONDS)
+        self.abandoned = self.unsent = 0
 
     def note(self, begun: int, now: int, status: str) -> None:
         """Count an answer, and time it where it was due within the measurement."""
@@ -125,9 +133,27 @@ class Run:
         if not self.plan.rate:
             caller.send(time.perf_counter_ns())
         elif self.due:
-            caller.send(self.due.popleft())
+            self.send(caller)
         else:
             self.free.append(caller)
+
+    def send(self, caller: "Caller") -> None:
+        """Send what has been due for longest."""
+        begun = self.due.popleft()
+        if self.timeout_ns:
+            self.sent.append((begun, caller))
+        caller.send(begun)
+
+    def give_up(self, now: int) -> None:
+        """Let the callers go whose requests were due too long ago."""
+        late = now - self.timeout_ns
+        while self.due and self.due[0] < late:
+            self.unsent += self.due.popleft() >= self.begun
+        while self.sent and self.sent[0][0] < late:
+            begun, caller = self.sent.popleft()
+            if caller.waits and caller.begun == begun:
+                self.abandoned += begun >= self.begun
+                caller.give_up()
 
     async def keep_rate(self) -> None:
         """Let requests become due at the rate of the plan."""
@@ -138,8 +164,10 @@ class Run:
             for number in range(made, wanted):
                 self.due.append(began + int(number * step))
             made = wanted
+            if self.timeout_ns:
+                self.give_up(time.perf_counter_ns())
             while self.due and self.free:
-                self.free.pop().send(self.due.popleft())
+                self.send(self.free.pop())
             await asyncio.sleep(TICK_S)
 
 
@@ -164,6 +192,11 @@ class Caller(asyncio.Protocol):
         self.begun = begun
         self.waits = True
         self.transport.write(request)
+
+    def give_up(self) -> None:
+        """Wait no longer: close the connection; another takes its place."""
+        self.waits = False
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take the answer when it is whole."""
@@ -246,6 +279,8 @@ def _measured(run: Run, busy: int) -> Measured:
         good=int((latencies <= run.plan.good_within_s * 1e6).sum()) if run.latencies else 0,
         statuses=dict(run.statuses),
         unanswered=len(run.due),
+        abandoned=run.abandoned,
+        unsent=run.unsent,
     )
 
 

@@ -55,7 +55,7 @@ class Lane:
         self._served = served
         self._desk = desk
         self._waiting = Waiting()
-        self._standing_since = 0  # by `perf_counter_ns`; 0 while nothing waits
+        self._standing_since = 0  # by `perf_counter_ns`; 0 while nothing waits or runs aside
         self._aside = Aside(desk.loop, done=self._done, look=self._look)
         self.pace = Pace(served.policy, served.package)
 
@@ -100,14 +100,14 @@ class Lane:
             return False
         now = perf_counter_ns()
         batch, late = waiting.take(rows_max, now)
-        if not waiting.requests:
-            self._standing_since = 0
         if late:
             self._give_up(late)
         if batch and quick:
             self._run_here(batch, now)
         elif batch:
             self._run_aside(batch)
+        if not waiting.requests and not self._aside.jobs:
+            self._standing_since = 0
         return waiting.requests > 0
 
     def tell(self, worker: str) -> None:
@@ -172,6 +172,8 @@ class Lane:
             self._take(job)
         except Exception as error:  # noqa: BLE001  (as where it runs on the loop)
             self._desk.drop(due, error)
+        if not self.runs:
+            self._standing_since = 0
         self._desk.wake(self)
 
     def _take(self, job: Job) -> None:
