@@ -8,13 +8,13 @@ that was killed is done again and writes the same files in place of those it lef
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from servewell.adapters.embedded import record_files
 from servewell.adapters.embedded.atomic_file import (
@@ -34,7 +34,8 @@ from servewell.adapters.embedded.segments import SUFFIX, Contents, Entry, Segmen
 from servewell.core.catalog.prediction_record import RecordSchema, frame
 from servewell.ports.records import RecordQuery
 
-ROWS_AT_ONCE: Final = 1 << 15  # in memory, and so in a row group
+GROUP_ROWS: Final = 1 << 15  # of a row group, and so as a table in memory
+ROWS_AT_ONCE: Final = 1 << 10  # turned into a table; what more of them hold outgrows the caches
 
 Ledger = dict[str, Columns]
 
@@ -104,7 +105,7 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
 
     Raises: OSError; then the segment is where it was.
     """
-    contents = scanned(segment, folders)
+    contents = scanned(segment, folders, keeping=True)
     ledger = _extended_ledger(contents, folders)
     files, misfit_bytes = [], 0
     for (endpoint, hour), entries in _by_file(contents):
@@ -122,19 +123,19 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
     )
 
 
-def scanned(segment: Segment, folders: RecordFolders) -> Contents:
+def scanned(segment: Segment, folders: RecordFolders, *, keeping: bool = False) -> Contents:
     """Return what a segment holds; a schema that is damaged in it is taken from an earlier file.
 
-    Raises: OSError.
+    `keeping` is that of `Segment.scan`. Raises: OSError.
     """
-    contents = segment.scan()
+    contents = segment.scan(keeping=keeping)
     sought: dict[tuple[str, str], int] = {}
     for place, entry in enumerate(contents.entries):
         if entry.package and entry.schema < 0:
             key = (entry.endpoint, entry.package)
             if key not in sought:
                 sought[key] = _schema_elsewhere(contents, folders, entry)
-            contents.entries[place] = entry._replace(schema=sought[key])
+            contents.entries[place] = replace(entry, schema=sought[key])
     return contents
 
 
@@ -169,29 +170,32 @@ class _Writing:
         self.misfit_bytes = 0
 
     def tables(self) -> Iterator[pa.Table]:
-        for entries in _portions(self._entries):
-            found = self._segment.records(entries)
-            bound = [(entry.schema, record) for entry, record in found]
-            table, misfits = table_of(bound, self._layout)
-            self.misfit_bytes += sum(len(frame(misfit)) for misfit in misfits)
-            yield table
+        for group in _portions(self._entries, GROUP_ROWS):
+            yield pa.concat_tables([*map(self._table, _portions(group, ROWS_AT_ONCE))])
+
+    def _table(self, entries: list[Entry]) -> pa.Table:
+        records = self._segment.kept_records(entries)
+        bound = [(entry.schema, one) for entry, one in zip(entries, records, strict=True)]
+        table, misfits = table_of(bound, self._layout)
+        self.misfit_bytes += sum(len(frame(misfit)) for misfit in misfits)
+        return table
 
 
-def _by_file(contents: Contents) -> Iterator[tuple[tuple[str, int], list[Entry]]]:
-    def file_of(entry: Entry) -> tuple[str, int]:
-        return entry.endpoint, record_files.hour_of(entry.time_ns)
+def _by_file(contents: Contents) -> list[tuple[tuple[str, int], list[Entry]]]:
+    files: dict[tuple[str, int], list[Entry]] = {}
+    for entry in contents.entries:
+        key = entry.endpoint, record_files.hour_of(entry.time_ns)
+        files.setdefault(key, []).append(entry)
+    return sorted(files.items())
 
-    for key, entries in groupby(sorted(contents.entries, key=file_of), file_of):
-        yield key, list(entries)
 
-
-def _portions(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _portions(entries: Iterable[Entry], rows_min: int) -> Iterator[list[Entry]]:
     portion: list[Entry] = []
     rows = 0
     for entry in entries:
         portion.append(entry)
         rows += entry.rows
-        if rows >= ROWS_AT_ONCE:
+        if rows >= rows_min:
             yield portion
             portion, rows = [], 0
     if portion:
@@ -202,13 +206,9 @@ def _extended_ledger(contents: Contents, folders: RecordFolders) -> Ledger:
     """Return the ledger with the columns of this segment, kept before any file has them."""
     before = folders.ledger()
     ledger = dict(before)
-    for entry in contents.entries:
-        ledger.setdefault(entry.endpoint, ())
-    for endpoint, schema in dict.fromkeys(
-        (entry.endpoint, entry.schema) for entry in contents.entries
-    ):
-        if schema >= 0:
-            ledger[endpoint] = extended(ledger[endpoint], (contents.schemas[schema],))
+    for endpoint, schema in dict.fromkeys((one.endpoint, one.schema) for one in contents.entries):
+        schemas = (contents.schemas[schema],) if schema >= 0 else ()
+        ledger[endpoint] = extended(ledger.get(endpoint, ()), schemas)
     if ledger != before:
         write_atomically(folders.columns, msgspec.json.encode(ledger))
     return ledger

@@ -63,6 +63,8 @@ REQUEST_FIELDS: Final[tuple[tuple[str, Any], ...]] = (
     ("snapshot", pa.int64()),
     *((f"{stage}_us", pa.int64()) for stage in STAGES),
 )
+# Another one in each request, so that a dictionary of them would be larger than they are.
+OF_ONE_REQUEST: Final = frozenset({"prediction_id", "time", "request_id", "trace_id"})
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,17 @@ def arrow_schema(columns: Columns, metadata: bytes) -> pa.Schema:
         for column in columns
     ]
     return pa.schema(fields, metadata={"servewell": metadata})
+
+
+def repetitive(schema: pa.Schema) -> list[str]:
+    """Return the columns whose values come again and again: texts, and what requests share."""
+    shared = {name for name, _ in REQUEST_FIELDS} - OF_ONE_REQUEST
+    return [
+        field.name
+        for field in schema
+        if field.name in shared
+        or (pa.types.is_string(field.type) and field.name not in OF_ONE_REQUEST)
+    ]
 
 
 def columns_in(schema: pa.Schema) -> Columns:

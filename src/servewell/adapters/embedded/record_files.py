@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from servewell.adapters.embedded.atomic_file import ensure_folder, finish, unfinished_file
+from servewell.adapters.embedded.record_columns import repetitive
 from servewell.adapters.embedded.record_tables import (
     MISFITS,
     Row,
@@ -80,7 +81,11 @@ def write(file: RecordFile, tables: Iterable[pa.Table], *, schema: pa.Schema, be
     ensure_folder(file.path.parent)
     with unfinished_file(beside) as unfinished:
         with pq.ParquetWriter(
-            unfinished, schema, compression="zstd", write_page_checksum=True
+            unfinished,
+            schema,
+            compression="zstd",
+            use_dictionary=repetitive(schema),  # one of numbers is tried in vain, and costs much
+            write_page_checksum=True,
         ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=table.num_rows)

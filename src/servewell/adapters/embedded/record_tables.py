@@ -7,8 +7,9 @@ is null here; in an output it stays what it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, pairwise, zip_longest
 from operator import attrgetter
 from typing import Any, Final
 
@@ -171,12 +172,15 @@ def _sides(schemas: Iterable[RecordSchema], columns: Columns) -> dict[str, Sides
 def _table(bound: list[Bound], layout: Layout) -> pa.Table:
     """Build the table column by column, which is many times faster than row by row."""
     records = [record for _, record in bound]
-    counts = np.array([record.rows if _valued(record) else 1 for record in records], np.int64)
+    valued = [one.rows > 0 and bool(one.inputs or one.outputs) for one in records]
+    counts = np.array(
+        [one.rows if has else 1 for one, has in zip(records, valued, strict=True)], np.int64
+    )
     owners = np.repeat(np.arange(len(records)), counts)  # of each table row: its record
     arrays = dict(_request_arrays(records))
     if len(owners) > len(records):
         arrays = {name: array.take(pa.array(owners)) for name, array in arrays.items()}
-    arrays["row"] = _row_numbers(records, counts)
+    arrays["row"] = _row_numbers(valued, counts)
     pieces = _tensor_pieces(bound, owners, counts, layout)
     for field in layout.arrow:
         if field.name not in arrays:
@@ -184,28 +188,28 @@ def _table(bound: list[Bound], layout: Layout) -> pa.Table:
     return pa.Table.from_arrays([arrays[name] for name in layout.arrow.names], schema=layout.arrow)
 
 
-def _valued(record: PredictionRecord) -> bool:
-    return record.rows > 0 and bool(record.inputs or record.outputs)
-
-
 def _request_arrays(records: list[PredictionRecord]) -> Iterator[tuple[str, pa.Array]]:
-    times = [record.time_ns // 1_000 for record in records]
+    spent = list(zip_longest(*(record.stages_us for record in records)))  # by stage
     for name, kind in REQUEST_FIELDS:
         if name == "time":
-            yield name, pa.array(times, type=kind)
+            yield name, pa.array([record.time_ns // 1_000 for record in records], type=kind)
         elif name.endswith(SPENT):
             stage = STAGES.index(name.removesuffix(SPENT))
-            spent = [dict(enumerate(record.stages_us)).get(stage) for record in records]
-            yield name, pa.array(spent, type=kind)
+            yield (
+                name,
+                pa.array(spent[stage], type=kind)
+                if stage < len(spent)
+                else pa.nulls(len(records), kind),
+            )
         elif name != "row":
-            yield name, pa.array([getattr(record, name) for record in records], type=kind)
+            yield name, pa.array(list(map(attrgetter(name), records)), type=kind)
 
 
-def _row_numbers(records: list[PredictionRecord], counts: Numbers) -> pa.Array:
+def _row_numbers(valued: list[bool], counts: Numbers) -> pa.Array:
     """Return the number of each row within its request, or null where it has no values."""
     numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    bare = [not _valued(record) for record in records]
-    return pa.array(numbers, type=pa.int64(), mask=np.repeat(np.array(bare, np.bool_), counts))
+    bare = ~np.array(valued, np.bool_)
+    return pa.array(numbers, type=pa.int64(), mask=np.repeat(bare, counts))
 
 
 def _tensor_pieces(
@@ -215,14 +219,22 @@ def _tensor_pieces(
     pieces: dict[str, list[Piece]] = {}
     for side, tensors_of_record in enumerate((attrgetter("inputs"), attrgetter("outputs"))):
         for schema, owning in _by_schema(bound, tensors_of_record).items():
-            tensors = zip(*(tensors_of_record(bound[one][1]) for one in owning), strict=True)
+            all_rows = _rows_of(owning, owners, counts)
+            tensors = zip(*[tensors_of_record(bound[one][1]) for one in owning], strict=True)
             for place, values in zip(layout.places[schema][side], tensors, strict=True):
                 given, own = _given(values, owning)
-                rows = np.flatnonzero(np.isin(owners, own))
+                rows = all_rows if own is owning else _rows_of(own, owners, counts)
                 kind = layout.arrow.field(place.column).type
                 array = _array(place, given, counts[own], kind)
                 pieces.setdefault(place.column, []).append((rows, array))
     return pieces
+
+
+def _rows_of(owning: list[int], owners: Numbers, counts: Numbers) -> Numbers:
+    """Return the table rows of these records, which are told by their places."""
+    if len(owning) == len(counts):
+        return np.arange(len(owners))
+    return np.flatnonzero(np.isin(owners, owning))
 
 
 def _given(tensors: tuple[Values, ...], owning: list[int]) -> tuple[tuple[Values, ...], list[int]]:
@@ -254,7 +266,7 @@ def _array(
     Raises: one of MISFITS where the tensors are not of this place.
     """
     lists = _lists(place, tensors) if bytes in set(map(type, tensors)) else tensors
-    widths, rests = np.divmod(np.array(list(map(len, lists)), np.int64), counts)
+    widths, rests = np.divmod(np.fromiter(map(len, lists), np.int64, len(lists)), counts)
     if rests.any() or (place.scalar and (widths != 1).any()):
         raise ValueError(place.name)
     flat = _flat(list(chain.from_iterable(lists)), kind if place.scalar else kind.value_type, place)
@@ -276,9 +288,13 @@ def _lists(place: Place, tensors: tuple[Values, ...]) -> tuple[Values, ...]:
 def _flat(values: list[Any], kind: pa.DataType, place: Place) -> pa.Array:
     if place.datatype not in FLOATS:
         return pa.array(values, type=kind)
+    is_input = place.column.startswith("input_")
+    if is_input or None not in values:
+        with suppress(pa.ArrowInvalid):  # a whole number that is not exact as a float
+            return pa.array(values, type=kind, from_pandas=is_input)
     with np.errstate(over="ignore"):  # what is too large for the type reached the model so too
         numbers = np.array(values, FLOATS[place.datatype])  # a missing one becomes not-a-number
-    return pa.array(numbers, mask=np.isnan(numbers) if place.column.startswith("input_") else None)
+    return pa.array(numbers, mask=np.isnan(numbers) if is_input else None)
 
 
 def _joined(pieces: list[Piece], length: int, kind: pa.DataType) -> pa.Array:

@@ -5,16 +5,23 @@ opened is read, and a frame that is half written is left for the next time.
 """
 
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from sys import intern
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+import msgspec
 
 from servewell.core.catalog.prediction_record import (
+    FRAME,
+    FRAME_BYTES_MAX,
     Damage,
+    Frame,
     PredictionRecord,
     RecordSchema,
     SegmentHeader,
@@ -25,6 +32,12 @@ from servewell.core.catalog.prediction_record import (
 
 SUFFIX: Final = ".segment"
 NAME_BYTES_MAX: Final = 80  # so that its percent-encoding is a file name on every system
+FRAMES_AT_ONCE: Final = 512  # decoded by one call; what more of them hold outgrows the caches
+
+_frames: Final = msgspec.msgpack.Decoder(list[Frame])
+_records: Final = msgspec.msgpack.Decoder(list[PredictionRecord])
+
+Span = tuple[int, int]  # of a frame: its first byte, and the byte behind it
 
 
 @lru_cache(maxsize=1_024)
@@ -37,11 +50,10 @@ def kept_name(endpoint: str) -> str:
     return intern(endpoint.encode()[:NAME_BYTES_MAX].decode(errors="ignore"))
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """Where a record stands in its segment, and what it is found and sorted by."""
 
     time_ns: int
-    sequence: int
     endpoint: str  # the name under which its records are kept
     package: str
     rows: int
@@ -71,6 +83,7 @@ class Segment:
         self.stem = path.name.removesuffix(SUFFIX)
         self._salt = salt_of(self.stem)
         self._file = path.open("rb", buffering=0)
+        self._kept = memoryview(b"")
         self.contents = Contents()
 
     def __enter__(self) -> Self:
@@ -88,10 +101,15 @@ class Segment:
         """Return the descriptor, for a lock on it."""
         return self._file.fileno()
 
-    def scan(self) -> Contents:
-        """Find what the segment holds now. Raises: OSError."""
+    def scan(self, *, keeping: bool = False) -> Contents:
+        """Find what the segment holds now; `keeping` the bytes for `kept_records`.
+
+        Raises: OSError.
+        """
         self._file.seek(0)
-        self.contents = contents_of(self._file.readall(), self._salt)
+        data = memoryview(self._file.readall())
+        self.contents = contents_of(data, self._salt)
+        self._kept = data if keeping else memoryview(b"")
         return self.contents
 
     def records(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, PredictionRecord]]:
@@ -102,8 +120,12 @@ class Segment:
                 if isinstance(found, PredictionRecord):
                     yield entry, found
 
+    def kept_records(self, entries: Iterable[Entry]) -> list[PredictionRecord]:
+        """Return the records of these entries from the bytes that the scan found whole."""
+        return _records.decode(_payloads(self._kept, [(one.offset, one.end) for one in entries]))
 
-def contents_of(data: bytes, salt: int) -> Contents:
+
+def contents_of(data: memoryview, salt: int) -> Contents:
     """Return what a segment with these bytes holds; what is damaged is counted.
 
     A record is read by the last schema of its package that stands before it: two endpoints may
@@ -113,22 +135,59 @@ def contents_of(data: bytes, salt: int) -> Contents:
     numbers: dict[RecordSchema, int] = {}
     latest: dict[str, int] = {}  # by package
     awaited = 0
-    for offset, end, found in located_frames(data, salt):
+    for (offset, end), found in _located(data, salt):
         match found:
+            case PredictionRecord():
+                contents.missing += max(0, found.sequence - awaited)
+                awaited = found.sequence + 1
+                schema = latest.get(found.package, -1)
+                contents.entries.append(_entry(found, offset, end, schema))
             case SegmentHeader():
                 contents.header = contents.header or found
             case RecordSchema():
                 latest[found.package] = numbers.setdefault(found, len(numbers))
             case Damage():
                 _count(contents, found)
-            case PredictionRecord():
-                contents.missing += max(0, found.sequence - awaited)
-                awaited = found.sequence + 1
-                schema = latest.get(found.package, -1)
-                contents.entries.append(_entry(found, offset=offset, end=end, schema=schema))
     contents.schemas = list(numbers)
-    contents.entries.sort()
+    contents.entries.sort(key=attrgetter("time_ns"))  # they stand in the order of their numbers
     return contents
+
+
+def _located(data: memoryview, salt: int) -> Iterator[tuple[Span, Frame | Damage]]:
+    """Yield what `located_frames` does: many at once, and one by one from the first damaged one."""
+    offset = 0
+    while spans := _whole_spans(data, offset, salt):
+        try:
+            found = _frames.decode(_payloads(data, spans))
+        except msgspec.DecodeError:
+            break
+        yield from zip(spans, found, strict=True)
+        offset = spans[-1][1]
+    for start, end, one in located_frames(data[offset:], salt):
+        yield (offset + start, offset + end), one
+
+
+def _whole_spans(data: memoryview, offset: int, salt: int) -> list[Span]:
+    """Return where the next frames stand, up to the first that is not whole."""
+    spans: list[Span] = []
+    last = len(data) - FRAME.size
+    while offset <= last and len(spans) < FRAMES_AT_ONCE:
+        length, checksum = FRAME.unpack_from(data, offset)
+        start = offset + FRAME.size
+        end = start + length
+        if end - offset > FRAME_BYTES_MAX or end > len(data):
+            break
+        if zlib.crc32(data[start:end], salt) != checksum:
+            break
+        spans.append((offset, end))
+        offset = end
+    return spans
+
+
+def _payloads(data: memoryview, spans: list[Span]) -> bytes:
+    """Return the payloads of frames as one MessagePack array."""
+    head = b"\xdd" + len(spans).to_bytes(4, "big")
+    return b"".join([head, *[data[start + FRAME.size : end] for start, end in spans]])
 
 
 def _count(contents: Contents, damage: Damage) -> None:
@@ -138,14 +197,13 @@ def _count(contents: Contents, damage: Damage) -> None:
         contents.damaged_bytes += damage.bytes
 
 
-def _entry(record: PredictionRecord, *, offset: int, end: int, schema: int) -> Entry:
+def _entry(record: PredictionRecord, offset: int, end: int, schema: int) -> Entry:
     return Entry(
-        time_ns=record.time_ns,
-        sequence=record.sequence,
-        endpoint=kept_name(record.endpoint),
-        package=intern(record.package),
-        rows=max(1, record.rows),
-        offset=offset,
-        end=end,
-        schema=schema,
+        record.time_ns,
+        kept_name(record.endpoint),
+        intern(record.package),
+        max(1, record.rows),
+        offset,
+        end,
+        schema,
     )
