@@ -85,8 +85,8 @@ class Callers:
         self,
         number: int,
         answer: http.client.HTTPResponse,
-        content: Any,
-        took_s: float,  # noqa: ANN401 - JSON
+        content: dict[str, Any],
+        took_s: float,
     ) -> None:
         if answer.status != 200:
             self.refused.append(Refused(answer.status, content.get("code", "")))
