@@ -157,9 +157,15 @@ DIALECT: Final = AzureMl()
 
 
 def _healthy(view: View) -> Reply:
+    """Answer a probe: with Azure's word, or with what KServe's V1 client reads at the same path.
+
+    Source: kserve/kserve, python/kserve/kserve/inference_client.py, `is_server_live`.
+    """
     _check_ids(view.headers)
     if view.endpoint is None or not view.endpoint.ready:
         raise NotReadyError.of(view.endpoint.name if view.endpoint else "")
+    if b"application/json" in view.headers.get(b"accept", b""):
+        return 200, JSON + _id_lines(view.headers, ""), b'{"status":"alive"}'
     return 200, TEXT + _id_lines(view.headers, ""), b"Healthy"
 
 

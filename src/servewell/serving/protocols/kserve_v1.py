@@ -29,7 +29,14 @@ KEYS: Final = ("instances", "inputs")
 EXAMPLE: Final = '`{"instances": [{"…": 0.5}]}`'
 EVENT_EXAMPLE: Final = "a CloudEvent 1.0 whose `data` is " + EXAMPLE
 STRUCTURED: Final = b"application/cloudevents+json"
-TYPES: Final = (b"", b"application/json", STRUCTURED)  # without a type it is taken to be JSON
+# What is read as JSON, as KServe does (`JSON_HEADERS`); without a type it is taken to be JSON.
+TYPES: Final = (
+    b"",
+    b"application/json",
+    STRUCTURED,
+    b"application/ld+json",
+    b"application/octet-stream",
+)
 SPEC_VERSION: Final = "1.0"
 ANSWER_TYPE: Final = "io.kserve.inference.response"
 ANSWER_SOURCE: Final = "io.kserve.inference."
