@@ -172,4 +172,5 @@ def test_a_revoked_key_ends_in_the_middle(home: Home) -> None:
         assert {*early[ends:], *late} == {REVOKED}
     answered = sum(early.count(RIGHT) for early, _ in heard)
     statuses = Counter(one.status for one in home.records() if one.key_id == lost_grant.id)
-    assert statuses == {200: answered}
+    assert statuses[200] == answered
+    assert statuses.keys() <= {200, 401}  # of a call that had begun when its key was revoked
