@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from servewell.adapters.embedded.background import collect_seldom
 from servewell.adapters.embedded.records import FileRecords
 from servewell.core.catalog.prediction_record import (
     PredictionRecord,
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=50_000, help="in a segment")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    collect_seldom()  # as the control process does
     for title, case in CASES.items():
         data = segment(case, options.records)
         rounds = [_round(data) for _ in range(options.rounds + 1)][1:]  # the first imports

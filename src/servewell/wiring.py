@@ -276,12 +276,18 @@ def worker(arguments: list[str]) -> int:
 
 def control(arguments: list[str]) -> int:
     """Run the control process: `HOME`."""
+    from servewell.adapters.embedded.background import collect_seldom, let_others_go_first
     from servewell.flows.control import run_control
 
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: stopped.append(received))  # noqa: ARG005 - the signal's own
-    run_control(open_platform(Path(arguments[0])), stopping=lambda: bool(stopped))
+    collect_seldom()
+    run_control(
+        open_platform(Path(arguments[0])),
+        stopping=lambda: bool(stopped),
+        unhurried=let_others_go_first,
+    )
     return 0
 
 

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import resource
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from threading import Event, Thread
 
 import pytest
 
+from servewell.adapters.embedded.background import NICENESS
+from servewell.adapters.embedded.processes import command_line
 from servewell.flows.control import run_control
 from servewell.flows.platform import Platform
 from servewell.ports.errands import Errand, Report
@@ -88,3 +92,20 @@ def test_control_outlives_what_the_machine_refuses(
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         assert "none" in answered(platform, "2").fault
+
+
+def test_only_what_nobody_waits_for_lets_others_go_first(tmp_path: Path) -> None:
+    """The control process compacts in what time the workers leave; its other duties are as ever."""
+    command = command_line("control", tmp_path / "home")
+    with subprocess.Popen(command, start_new_session=True) as control:
+
+        def by_thread() -> dict[int, int]:
+            threads = [int(one.name) for one in Path(f"/proc/{control.pid}/task").iterdir()]
+            return {one: os.getpriority(os.PRIO_PROCESS, one) for one in threads}
+
+        try:
+            wait(lambda: NICENESS in by_thread().values())
+            assert by_thread()[control.pid] == 0
+        finally:
+            control.send_signal(signal.SIGTERM)
+        assert control.wait() == 0

@@ -29,8 +29,16 @@ SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go o
 Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
 
 
-def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
-    """Keep the snapshot current and the prediction log compact and bounded."""
+def run_control(
+    platform: Platform,
+    *,
+    stopping: Callable[[], bool],
+    unhurried: Callable[[], None] = lambda: None,
+) -> None:
+    """Keep the snapshot current and the prediction log compact and bounded.
+
+    `unhurried` is called once in the thread of what may take long and nobody waits for.
+    """
     quick: Duties = {
         run_errands: TICK_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
@@ -38,7 +46,7 @@ def run_control(platform: Platform, *, stopping: Callable[[], bool]) -> None:
         _renew: RENEW_EVERY_S,
     }
     slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}
-    with ThreadPoolExecutor(1, thread_name_prefix="slow-duties") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="slow-duties", initializer=unhurried) as thread:
         ended = Event()
         beside = thread.submit(_repeat, slow, platform, lambda: stopping() or ended.is_set())
         try:
