@@ -32,6 +32,7 @@ CHECK_EVERY: Final = 50
 TOLERANCE: Final = 1e-4  # a peer may compute in another precision
 TICK_S: Final = 0.001
 LENGTH: Final = b"\r\ncontent-length:"
+CLOSE: Final = b"\r\nconnection: close"
 CHUNKED: Final = b"transfer-encoding: chunked"
 STATUS: Final = slice(9, 12)
 OK: Final = "200"
@@ -214,16 +215,18 @@ class Caller(asyncio.Protocol):
         self.run.note(self.begun, now, status)
         if status == OK:
             self.run.check(self.body, body)
-        if self.run.over.is_set():
+        if self.run.over.is_set() or CLOSE in data[:head].lower():
             self.transport.close()
         else:
             self.run.next(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count a connection that the server ended as a failure; where that is allowed, go on."""
+        """Open another; one that was lost before its answer is a failure where none is allowed."""
         if self.run.over.is_set():
             return
-        if not self.run.plan.refusals:
+        if self in self.run.free:
+            self.run.free.remove(self)
+        if self.waits and not self.run.plan.refusals:
             self.run.fail(f"the server closed a connection ({error})")
             return
         if self.waits:
