@@ -16,12 +16,13 @@ import model
 import msgspec
 import numpy as np
 import onnxruntime
-from measuring import Slot, conditions, keep, measure, sentence, table
+from measuring import Slot, conditions, keep, left_out, measure, sentence, table
 from options import Options, begin, parser, read
 from peers import BINARY_PEERS, PEERS, Peer, binary_open_inference, open_inference
 from progress import Progress
-from servers import Home, Server, free_port, peer, servewell
+from servers import FailedError, Home, Server, free_port, peer, servewell
 
+OURS: Final = "servewell"
 BATCH: Final = 128
 BODIES: Final = 16
 CONNECTIONS: Final = 8
@@ -32,20 +33,21 @@ def main() -> None:
     """Run the benchmark and write its results."""
     given = options()
     with tempfile.TemporaryDirectory() as name:
-        slots, alone = _run(given, Path(name))
+        slots, alone, failed = _run(given, Path(name))
     held = conditions(
         how=f"{BATCH} rows a request, {CONNECTIONS} connections, medians of {given.rounds} "
         f"round(s) of {given.seconds:g} s after {given.warmup:g} s of warm-up, one worker."
     )
     title = f"# Batches of {BATCH} rows, {held['date']}"
     data = {"slots": slots, "alone_per_second": alone}
-    keep("binary", held, data, [title, "", sentence(held), "", *_table(slots, median(alone))])
+    text = [title, "", sentence(held), "", *left_out(failed), *_table(slots, median(alone))]
+    keep("binary", held, data, text)
 
 
 def options(words: list[str] | None = None) -> Options:
     """Return what the command line says."""
     made = parser(__doc__, rounds=3)
-    known = ["servewell", *(name for name, one in PEERS.items() if one.batches)]
+    known = [OURS, *(name for name, one in PEERS.items() if one.batches)]
     made.add_argument("--servers", nargs="+", choices=known, default=known)
     return read(made, words)
 
@@ -66,7 +68,8 @@ class Batches:
     expected: list[float]
 
 
-def _run(given: Options, scratch: Path) -> tuple[list[Slot], list[float]]:
+def _run(given: Options, scratch: Path) -> tuple[list[Slot], list[float], dict[str, str]]:
+    """Return the measurements, those of the model alone, and why servers are missing."""
     folder = model.write(scratch / "models")["quick"]
     rows = [np.roll(model.rows(BATCH), -shift, axis=0) for shift in range(BODIES)]
     session = _session(folder / "model.onnx")
@@ -76,20 +79,33 @@ def _run(given: Options, scratch: Path) -> tuple[list[Slot], list[float]]:
         rows=rows,
         expected=[float(session.run([WANTED], {"features": one})[0][0][1]) for one in rows],
     )
-    servers = list(_servers(given, batches, scratch))
-    progress = Progress(given.rounds * len(servers))
-    slots, alone = [], []
+    progress = Progress(given.rounds * len(list(_servers(given, batches, scratch))))
+    slots: list[Slot] = []
+    alone: list[float] = []
+    failed: dict[str, str] = {}
     for _ in range(given.rounds):
         alone.append(_alone(session, rows, given.seconds))
-        for start in _servers(given, batches, scratch):
-            with start as server:
-                server.expected = batches.expected
-                times = {"seconds": given.seconds, "warmup": given.warmup}
-                plan = server.plan(connections=CONNECTIONS, **times)
-                slots.append(measure(server, plan, scratch))
-            told = slots[-1]
-            progress.step(f"{told.title}: {told.per_second * BATCH:,.0f} rows/s")
-    return slots, alone
+        for name, start in _servers(given, batches, scratch):
+            if name in failed:
+                continue
+            try:
+                slots.append(_measured(start, batches, given, scratch))
+            except FailedError as error:
+                if name.startswith(OURS):
+                    raise
+                failed[name] = str(error)
+                continue
+            progress.step(f"{slots[-1].title}: {slots[-1].per_second * BATCH:,.0f} rows/s")
+    return [one for one in slots if one.server not in failed], alone, failed
+
+
+def _measured(
+    start: AbstractContextManager[Server], batches: Batches, given: Options, scratch: Path
+) -> Slot:
+    with start as server:
+        server.expected = batches.expected
+        plan = server.plan(connections=CONNECTIONS, seconds=given.seconds, warmup=given.warmup)
+        return measure(server, plan, scratch)
 
 
 WANTED: Final = "probabilities"
@@ -112,25 +128,25 @@ def _alone(session: onnxruntime.InferenceSession, rows: list[np.ndarray], second
 
 def _servers(
     given: Options, batches: Batches, scratch: Path
-) -> Iterator[AbstractContextManager[Server]]:
+) -> Iterator[tuple[str, AbstractContextManager[Server]]]:
+    """Yield the servers, each under the name that it has in the results, to be started."""
     packed = [binary_open_inference(one) for one in batches.rows]
     binary, head = [body for body, _ in packed], packed[0][1]
     headers = {
         "content-type": "application/octet-stream",
         "inference-header-content-length": str(head),
     }
-    if "servewell" in given.servers:
+    if OURS in given.servers:
         plain = [msgspec.json.encode(open_inference(one)) for one in batches.rows]
         home = batches.home
-        yield _named("binary", servewell(home, binary, headers, title="Servewell, binary"))
-        yield _named("json", servewell(home, plain, title="Servewell, JSON"))
+        yield _as(f"{OURS}-binary", servewell(home, binary, headers, title="Servewell, binary"))
+        yield _as(f"{OURS}-json", servewell(home, plain, title="Servewell, JSON"))
     for name in given.servers:
-        one = PEERS.get(name)
-        if one is not None:
-            yield _named("json", _peer(one, batches, scratch))
+        if name in PEERS:
+            yield _as(f"{name}-json", _peer(PEERS[name], batches, scratch))
         if name in BINARY_PEERS:
-            binary_peer = _peer(BINARY_PEERS[name], batches, scratch)
-            yield _speaking(_named("binary", binary_peer), binary, headers)
+            start = _speaking(_peer(BINARY_PEERS[name], batches, scratch), binary, headers)
+            yield _as(f"{name}-binary", start)
 
 
 def _peer(one: Peer, batches: Batches, scratch: Path) -> AbstractContextManager[Server]:
@@ -138,10 +154,16 @@ def _peer(one: Peer, batches: Batches, scratch: Path) -> AbstractContextManager[
     return peer(one, bodies, batches.file, scratch, path=one.batch_path)
 
 
+def _as(
+    name: str, start: AbstractContextManager[Server]
+) -> tuple[str, AbstractContextManager[Server]]:
+    return name, _named(name, start)
+
+
 @contextmanager
-def _named(form: str, start: AbstractContextManager[Server]) -> Iterator[Server]:
+def _named(name: str, start: AbstractContextManager[Server]) -> Iterator[Server]:
     with start as server:
-        server.name += f"-{form}"
+        server.name = name
         yield server
 
 

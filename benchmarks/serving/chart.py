@@ -70,3 +70,39 @@ def costs(found: list[tuple[str, float, float, float]], file: Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(file, dpi=100)
     plt.close(figure)
+
+
+def summary(slots: list[Slot], file: Path) -> None:
+    """Draw all servers side by side, in a closed loop at 32 connections where there is one."""
+    closed = [one for one in slots if not one.rate]
+    counts = sorted({one.connections for one in closed})
+    count = AT if AT in counts else counts[-1]
+    own = [one for one in closed if one.connections == count]
+    names = list(dict.fromkeys(one.server for one in own))
+    figures: tuple[tuple[str, Callable[[Slot], float]], ...] = (
+        ("requests a second", lambda one: one.per_second),
+        ("p50, ms", lambda one: one.measured.p50_us / 1e3),
+        ("p99, ms", lambda one: one.measured.p99_us / 1e3),
+        ("CPU µs a request, all processes", lambda one: one.cpu_all_us),
+        ("memory MB, all processes", lambda one: one.memory_all_mb),
+        ("cold start, s", lambda one: one.start_s),
+    )
+    figure, places = plt.subplots(2, 3, figsize=(15, 8), layout="constrained", sharey=True)
+    for axes, (title, figure_of) in zip(places.flat, figures, strict=True):
+        mids = [median(figure_of(one) for one in own if one.server == name) for name in names]
+        colours = [OURS if name == "servewell" else "#b0b0b0" for name in names]
+        bars = axes.barh([_title(own, name) for name in names], mids, color=colours)
+        axes.bar_label(bars, fmt="{:,.3g}", padding=3, fontsize=8)
+        axes.set(title=title, xscale="log")
+        axes.margins(x=0.2)
+    places[0][0].invert_yaxis()
+    figure.suptitle(f"one row a request, {count} connections")
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
+
+
+AT: Final = 32
+
+
+def _title(slots: list[Slot], server: str) -> str:
+    return next(one.title for one in slots if one.server == server)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from load import Measured, Plan
-from servers import Server
+from servers import FailedError, Server
 
 HERE: Final = Path(__file__).parent
 PACKAGES: Final = ("httptools", "msgspec", "numpy", "onnxruntime", "uvloop")
@@ -65,7 +65,7 @@ def measure(server: Server, plan: Plan, scratch: Path, *, factor: float = 0.0) -
         after, memory = server.cpu_s(), server.memory_mb()
         measured = msgspec.json.decode(generator.stdout.readline(), type=Measured)
     if measured.wrong:
-        sys.exit(f"{server.title}, {plan.connections} connections: {measured.wrong}")
+        raise FailedError(f"{server.title}, {plan.connections} connections: {measured.wrong}")
     return Slot(
         server=server.name,
         title=server.title,
@@ -113,6 +113,11 @@ def table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> list[str]:
     names = list(head)
     rows = [names, ["---"] * len(names), *lines]
     return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def left_out(failed: dict[str, str]) -> list[str]:
+    """Say which servers are left out of the results, and why."""
+    return [line for why in failed.values() for line in (f"Left out: {why}.", "")]
 
 
 def keep(name: str, held: dict[str, Any], data: dict[str, Any], text: list[str]) -> None:

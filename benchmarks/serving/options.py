@@ -1,10 +1,12 @@
 """What every benchmark takes on its command line, and how it begins and ends."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
-GENERATOR_S = 0.5  # that the generator takes to start
+GENERATOR_S: Final = 0.5  # that the generator takes to start
 
 
 class Options(argparse.Namespace):
@@ -40,7 +42,8 @@ def read(given: argparse.ArgumentParser, words: Sequence[str] | None = None) -> 
 
 
 def begin(main: Callable[[], None]) -> None:
-    """Run a benchmark; an interruption ends it without a traceback."""
+    """Run a benchmark; whatever ends it, the servers that it started end too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
     except KeyboardInterrupt:

@@ -27,6 +27,10 @@ LOOK_AGAIN_S: Final = 0.002
 OK: Final = 200
 
 
+class FailedError(SystemExit):
+    """A server does not answer, or not rightly. Where nobody catches it, it ends the benchmark."""
+
+
 @dataclass(kw_only=True)
 class Server:
     """A server that runs, and how to ask it."""
@@ -82,7 +86,7 @@ class Server:
         end = time.perf_counter() + ANSWERS_WITHIN_S
         while not self.answers():
             if time.perf_counter() > end:
-                sys.exit(f"{self.title} does not answer on port {self.port}")
+                raise FailedError(f"{self.title} does not answer on port {self.port}")
             time.sleep(LOOK_AGAIN_S)
 
     def answers(self) -> bool:

@@ -15,17 +15,17 @@ from typing import Any, Final
 
 import chart
 from cases import CASES, PEERS_OF, Case
-from measuring import RESULTS, Slot, conditions, keep, measure, sentence, table
+from measuring import RESULTS, Slot, conditions, keep, left_out, measure, sentence, table
 from options import Options, begin, parser, read
 from peers import FLIGHTS, PEERS
 from progress import Progress
-from servers import Server
+from servers import FailedError, Server
 
-DIY: Final = "fastapi"
+OURS: Final = "servewell"
 HALF: Final = 0.5
 SAME_RATE: Final = 150.0  # requests a second
 OPEN_CONNECTIONS: Final = 64
-KNOWN: Final = ("servewell", *PEERS, FLIGHTS.name, "constant")
+KNOWN: Final = (OURS, *PEERS, FLIGHTS.name, "constant")
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     given = options()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        slots = list(_slots(CASES[given.case](scratch), given, scratch))
+        slots, failed = _run(CASES[given.case](scratch), given, scratch)
     held = conditions(
         how=f"Medians of {given.rounds} round(s) of {given.seconds:g} s after {given.warmup:g} s "
         f"of warm-up; {given.workers} worker(s); every status and one answer in fifty checked.",
@@ -43,8 +43,8 @@ def main() -> None:
     stem = f"single-{given.case}" + (f"-{given.workers}-workers" if given.workers > 1 else "")
     title = f"# One row a request, case `{given.case}`, {given.workers} worker(s), {held['date']}"
     picture = RESULTS / f"{held['date']}-{stem}.png"
-    text = [title, "", sentence(held), "", f"![{stem}]({picture.name})", "", *tables(slots)]
-    keep(stem, held, {"slots": slots}, text)
+    text = [title, "", sentence(held), "", f"![{stem}]({picture.name})", ""]
+    keep(stem, held, {"slots": slots}, [*text, *left_out(failed), *tables(slots)])
     chart.lines([one for one in slots if not one.rate], picture)
 
 
@@ -57,7 +57,7 @@ def options(words: list[str] | None = None) -> Options:
     made.add_argument("--open", action="store_true", help="open loops as well")
     made.add_argument("--servers", nargs="+", choices=KNOWN, help="default: all with this case")
     given = read(made, words)
-    given.servers = given.servers or ["servewell", *PEERS_OF[given.case]]
+    given.servers = given.servers or [OURS, *PEERS_OF[given.case]]
     return given
 
 
@@ -71,18 +71,30 @@ def planned_s(given: Options) -> float:
 START_S: Final = {"ray": 30, "mlflow": 25, "bentoml": 12, "kserve": 11, "mlserver": 11}
 
 
-def _slots(case: Case, given: Options, scratch: Path) -> Iterator[Slot]:
-    """Yield the measurements: each round starts every server afresh, in another order."""
+def _run(case: Case, given: Options, scratch: Path) -> tuple[list[Slot], dict[str, str]]:
+    """Return the measurements, and why servers are missing in them.
+
+    Each round starts every server afresh, in another order.
+    """
     names = given.servers
-    points = len(given.connections) + 2 * given.open
-    progress = Progress(given.rounds * len(names) * points)
+    progress = Progress(given.rounds * len(names) * (len(given.connections) + 2 * given.open))
+    slots: list[Slot] = []
+    failed: dict[str, str] = {}
     for turn in range(given.rounds):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
-            with case.started(name, scratch, workers=given.workers) as server:
-                for slot in _of_server(server, given, scratch):
-                    progress.step(_told(slot))
-                    yield slot
+            if name in failed:
+                continue
+            try:
+                with case.started(name, scratch, workers=given.workers) as server:
+                    for slot in _of_server(server, given, scratch):
+                        progress.step(_told(slot))
+                        slots.append(slot)
+            except FailedError as error:
+                if name == OURS:
+                    raise
+                failed[name] = str(error)
+    return [one for one in slots if one.server not in failed], failed
 
 
 def _of_server(server: Server, given: Options, scratch: Path) -> Iterator[Slot]:
@@ -135,7 +147,7 @@ HEAD: Final = (
 
 def _closed(slots: list[Slot]) -> list[str]:
     groups = _by_server(slots)
-    ours = groups.get("servewell", next(iter(groups.values())))
+    ours = groups.get(OURS, next(iter(groups.values())))
     ordered = sorted(groups.values(), key=lambda own: -median(one.per_second for one in own))
     return table(HEAD, [_line(own, ours) for own in ordered])
 
