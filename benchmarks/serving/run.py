@@ -109,7 +109,13 @@ def _run(part: Part, left: list[Part], into: Path) -> bool:
     began = time.perf_counter()
     command = [sys.executable, str(HERE / f"{part.script}.py"), *part.words]
     environment = {**os.environ, "SERVEWELL_BENCHMARK_RESULTS": str(into)}
-    code = subprocess.run(command, env=environment, check=False).returncode
+    process = subprocess.Popen(command, env=environment)
+    try:
+        code = process.wait()
+    except BaseException:  # it ends the servers that it started
+        process.terminate()
+        process.wait()
+        raise
     _say(f"== {part.name} took {clock(time.perf_counter() - began)}")
     return code == 0
 

@@ -147,17 +147,16 @@ HEAD: Final = (
 
 def _closed(slots: list[Slot]) -> list[str]:
     groups = _by_server(slots)
-    ours = groups.get(OURS, next(iter(groups.values())))
+    ours = groups.get(OURS, [])
     ordered = sorted(groups.values(), key=lambda own: -median(one.per_second for one in own))
     return table(HEAD, [_line(own, ours) for own in ordered])
 
 
 def _line(own: list[Slot], ours: list[Slot]) -> list[str]:
-    ratios = [b.per_second / a.per_second for a, b in zip(own, ours, strict=True)]
     return [
         own[0].title,
         f"{median(one.per_second for one in own):,.0f}",
-        "" if own is ours else f"{median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})",
+        _ratio(own, ours),
         f"{median(one.measured.p50_us for one in own) / 1e3:.2f}",
         f"{median(one.measured.p99_us for one in own) / 1e3:.2f}",
         f"{median(one.cpu_us for one in own):.0f} ({median(one.cpu_all_us for one in own):.0f})",
@@ -167,6 +166,13 @@ def _line(own: list[Slot], ours: list[Slot]) -> list[str]:
         ),
         f"{median(one.measured.generator_busy for one in own):.0%}",
     ]
+
+
+def _ratio(own: list[Slot], ours: list[Slot]) -> str:
+    if own is ours or not ours:
+        return ""
+    ratios = [b.per_second / a.per_second for a, b in zip(own, ours, strict=True)]
+    return f"{median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _open(slots: list[Slot]) -> list[str]:
