@@ -52,6 +52,8 @@ def _read(file: Path) -> Result:
 def _single(slots: list[Slot], _: Result) -> Iterator[Aim]:
     closed = [one for one in slots if not one.rate]
     names = dict.fromkeys(one.server for one in slots)
+    if OURS not in names:
+        return
     peers = [name for name in names if name != OURS]
     counts = sorted({one.connections for one in closed})
     ours = {count: _of(closed, OURS, count) for count in counts}
