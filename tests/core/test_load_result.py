@@ -82,6 +82,30 @@ def test_a_stage_that_is_not_carried_says_why(window: Window, because: str) -> N
     assert capacity_per_s([found]) is None
 
 
+def test_a_late_answer_belongs_to_the_stage_that_asked() -> None:
+    """What ends in a later stage is in the percentiles and the law of its own, not of that one."""
+    slow = replace(
+        GOOD, due=0, open_s=0, seconds=0, statuses={"200": 20}, buckets={bucket(900_000): 20}
+    )
+    first = replace(GOOD, due=220)
+    second = replace(GOOD, stage=1, at=1, earlier=(slow,))
+    assert (second.whole.ended, second.whole.seconds, second.whole.stage) == (220, 1, 1)
+    one, two = results([STAGE, STAGE], [first, second], 100)
+    assert (one.carried, one.statuses, two.carried, two.statuses) == (
+        False, {"200": 220}, True, {"200": 200},
+    )  # fmt: skip
+    assert one.because.startswith("p99 9")
+
+
+def test_a_sender_that_was_late_is_told_of() -> None:
+    """A latency that the sender's own lateness is part of says so; a little is not worth it."""
+    over = replace(GOOD, buckets={bucket(500_000): 200})
+    (told,) = results([STAGE], [replace(over, late_s=0.2)], 100)
+    assert told.because.endswith("; the sender itself was up to 200 ms late")
+    (untold,) = results([STAGE], [replace(over, late_s=0.002)], 100)
+    assert untold.because.endswith("the objective of 100 ms")
+
+
 def test_littles_law_finds_what_does_not_agree() -> None:
     """Twice as many in flight as rate and latency allow is no steady state."""
     assert littles_law(replace(GOOD, in_flight_s=4.0)).holds is False
@@ -95,6 +119,7 @@ def test_a_test_stops_where_nothing_more_is_learnt() -> None:
     late = replace(GOOD, behind_s=6)
     assert decide_stop(rule, [failing] * 3).stop
     assert "503" in decide_stop(rule, [failing] * 3).because
-    assert decide_stop(rule, [late] * 3).stop
+    assert "every connection" in decide_stop(rule, [late] * 3).because
+    assert "this machine" in decide_stop(rule, [replace(GOOD, late_s=1.5)] * 3).because
     assert not decide_stop(rule, [failing] * 2).stop
     assert not decide_stop(rule, [failing, GOOD, failing]).stop

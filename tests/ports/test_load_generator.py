@@ -127,6 +127,21 @@ def test_latency_counts_from_when_a_request_was_due(generator: LoadGenerator) ->
     assert whole.ended == whole.due
     assert whole.latency_sum_s / whole.ended > 0.4  # 80 a second of 150 can be answered
     assert whole.behind_s > 0.4
+    assert whole.late_s < whole.behind_s / 2  # it is the connections that are wanting
+
+
+def test_an_answer_counts_for_the_stage_that_asked(generator: LoadGenerator) -> None:
+    """Answers that come when the next stage goes on are counted apart from its own."""
+    stages = tuple(Stage(rate=rate, until=rate, duration_s=0.5) for rate in (100, 20))
+    with counting(delay_s=0.3) as (port, _):
+        windows = ran(generator, replace(load(port), stages=stages))
+    earlier = [part for one in windows for part in one.earlier]
+    assert {(one.stage, part.stage) for one in windows for part in one.earlier} == {(1, 0)}
+    assert 20 <= sum(part.answered for part in earlier) <= 40  # 0.3 s at 100 a second
+    ended = Counter[int]()
+    for part in (*windows, *earlier):
+        ended[part.stage] += part.ended
+    assert (ended[0], ended[1]) == (pytest.approx(50, abs=1), pytest.approx(10, abs=1))
 
 
 def test_silence_and_refusals_are_counted(generator: LoadGenerator) -> None:

@@ -81,6 +81,7 @@ def _row(one: StageResult) -> tuple[str, ...]:
 def _page(report: LoadReport) -> str:
     stages = table(HEADS, (_row(one) for one in report.stages))
     why = table(("stage", "because"), ((one.stage, one.because) for one in report.stages))
+    seconds = [one.whole for one in report.windows]
     about = (
         f"{report.requests:,} requests to {report.address} from {moment(report.began_at)}; "
         "latency counts from when a request was due."
@@ -90,8 +91,8 @@ def _page(report: LoadReport) -> str:
         [
             paragraph(verdict(report), kind="lead"),
             paragraph(about, kind="soft"),
-            section("Requests a second", _rates(report.windows)),
-            section("Latency", _latencies(report.windows, report.objective_ms)),
+            section("Requests a second", _rates(seconds)),
+            section("Latency", _latencies(seconds, report.objective_ms)),
             section("Stage by stage", stages, why),
             section("Does the measurement agree with itself?", _laws(report.stages)),
             section("Answers", _answers(report.stages)),

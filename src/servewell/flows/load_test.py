@@ -106,7 +106,7 @@ def load_test(  # noqa: PLR0913 - the words of the command
 
     def note(window: Window) -> bool:
         windows.append(window)
-        observe(window)
+        observe(window.whole)
         decision = decide_stop(options.stop, windows) if options.stop else None
         if decision is not None and decision.stop:
             stopped[:] = [decision.because]

@@ -61,6 +61,7 @@ class StopRule:
 
     failing_share: float = 0.9  # of the answers of a second that are no good ones
     behind_s: float = 5.0  # how late requests are sent for want of connections
+    late_s: float = 1.0  # how late they are sent for want of a faster sender
     for_s: int = 3  # seconds in a row
 
 

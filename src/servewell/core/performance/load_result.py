@@ -18,6 +18,7 @@ LITTLE_TOLERANCE: Final = 0.05
 LITTLE_REQUESTS_MIN: Final = 100
 ERROR_SHARE_MAX: Final = 0.001  # of the requests of a stage that still counts as carried
 CARRIED_SHARE: Final = 0.98  # of what was offered
+LATE_SHARE: Final = 0.1  # of the objective; a sender that was later than that is told of
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
@@ -34,8 +35,16 @@ class Window:
     latency_sum_s: float = 0.0  # of all that ended, whatever came of them
     good_within: int = 0  # answered with 200 within the objective
     in_flight_s: float = 0.0  # requests due and not ended, integrated over time
-    behind_s: float = 0.0  # the longest that a request was sent after it was due
+    behind_s: float = 0.0  # the longest that a request waited for a free connection
+    late_s: float = 0.0  # the longest that the sender itself was late for a request
     buckets: dict[int, int] = field(default_factory=dict)  # of the latencies of answers with 200
+    # What happened in it to requests of stages before: these windows have no seconds of their own.
+    earlier: tuple["Window", ...] = ()
+
+    @property
+    def whole(self) -> "Window":
+        """Return all that happened in it, whichever stage it belongs to."""
+        return together((self, *self.earlier)) if self.earlier else self
 
     @property
     def ended(self) -> int:
@@ -132,17 +141,20 @@ def together(windows: Sequence[Window]) -> Window:
         good_within=sum(one.good_within for one in windows),
         in_flight_s=sum(one.in_flight_s for one in windows),
         behind_s=max(one.behind_s for one in windows),
+        late_s=max(one.late_s for one in windows),
         buckets=buckets,
+        earlier=(),
     )
 
 
 def results(
     stages: Sequence[Stage], windows: Iterable[Window], objective_ms: float
 ) -> list[StageResult]:
-    """Return what each stage says that was begun."""
+    """Return what each stage says that was begun; an answer belongs to the stage that asked."""
     by_stage: dict[int, list[Window]] = {}
-    for one in windows:
-        by_stage.setdefault(one.stage, []).append(one)
+    for window in windows:
+        for one in (window, *window.earlier):
+            by_stage.setdefault(one.stage, []).append(one)
     return [
         _result(stages[number], together(own), objective_ms)
         for number, own in sorted(by_stage.items())
@@ -166,7 +178,7 @@ def littles_law(window: Window) -> LittlesLaw:
 
 def decide_stop(rule: StopRule, newest: Sequence[Window]) -> StopDecision:
     """Return whether what follows would say nothing new; the last of `newest` is the newest."""
-    last = newest[-rule.for_s :]
+    last = [one.whole for one in newest[-rule.for_s :]]
     if len(last) < rule.for_s:
         return StopDecision(stop=False)
     if all(one.ended and 1 - one.answered / one.ended >= rule.failing_share for one in last):
@@ -180,6 +192,12 @@ def decide_stop(rule: StopRule, newest: Sequence[Window]) -> StopDecision:
             stop=True,
             because=f"for {rule.for_s} s, requests were sent {rule.behind_s:g} s late and more, "
             "because every connection waited for an answer",
+        )
+    if all(one.late_s >= rule.late_s for one in last):
+        return StopDecision(
+            stop=True,
+            because=f"for {rule.for_s} s, this machine sent requests {rule.late_s:g} s late and "
+            "more: it has too little to spare for such a rate",
         )
     return StopDecision(stop=False)
 
@@ -215,7 +233,9 @@ def _not_carried(whole: Window, p99_ms: float | None, objective_ms: float) -> st
     if whole.ended < CARRIED_SHARE * whole.due:
         return f"{whole.due - whole.ended:,} requests were still waiting at the end"
     if p99_ms > objective_ms:
-        return f"p99 {p99_ms:.1f} ms is over the objective of {objective_ms:g} ms"
+        late = f"; the sender itself was up to {whole.late_s * 1e3:.0f} ms late"
+        told = late if whole.late_s * 1e3 > LATE_SHARE * objective_ms else ""
+        return f"p99 {p99_ms:.1f} ms is over the objective of {objective_ms:g} ms{told}"
     return ""
 
 

@@ -11,10 +11,10 @@ import random
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -37,6 +37,38 @@ RECONNECT_S: Final = 0.2
 MICRO: Final = 1e6
 
 
+class Due(NamedTuple):
+    """A request that is to be sent, or was."""
+
+    stage: int  # that asked for it, whichever goes on when it ends
+    at: float  # when it was due, of the loop's clock
+    taken: float  # when the sender came to it
+
+
+@dataclass(slots=True, kw_only=True)
+class Share:
+    """What happened in a window to the requests of one stage."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    latency_sum_s: float = 0.0
+    good_within: int = 0
+    in_flight_s: float = 0.0
+    buckets: Counter[int] = field(default_factory=Counter)
+
+    def told(self, stage: int, at: float) -> Window:
+        """Return it as a window without seconds of its own."""
+        return Window(
+            stage=stage,
+            at=at,
+            seconds=0.0,
+            statuses=dict(self.statuses),
+            latency_sum_s=self.latency_sum_s,
+            good_within=self.good_within,
+            in_flight_s=self.in_flight_s,
+            buckets=dict(self.buckets),
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Counting:
     """One window in the making."""
@@ -44,12 +76,13 @@ class Counting:
     stage: int
     began: float  # of the loop's clock
     due: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    latency_sum_s: float = 0.0
-    good_within: int = 0
-    in_flight_s: float = 0.0
     behind_s: float = 0.0
-    buckets: Counter[int] = field(default_factory=Counter)
+    late_s: float = 0.0
+    shares: dict[int, Share] = field(default_factory=dict)
+
+    def share(self, stage: int) -> Share:
+        """Return what is counted for a stage."""
+        return self.shares.setdefault(stage, Share())
 
 
 class Traffic:
@@ -64,11 +97,11 @@ class Traffic:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._context else 80)
         self._requests = cycle([_request(load, parts.netloc, body) for body in load.bodies])
-        self._due: deque[float] = deque()
+        self._due: deque[Due] = deque()
         self._free: list[Caller] = []
         self._open = 0  # connections, those that are being opened too
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._in_flight: Counter[int] = Counter()  # by stage
         self._begin()
         self._over = False
 
@@ -103,17 +136,17 @@ class Traffic:
         self._counting = Counting(stage=0, began=self._began)
         self._end = self._began + sum(stage.duration_s for stage in self._load.stages)
 
-    def note(self, due: float, status: str) -> None:
-        """Count the end of a request."""
+    def note(self, due: Due, status: str) -> None:
+        """Count the end of a request for the stage that asked for it."""
         now = self._loop.time()
         self._integrate(now)
-        self._in_flight -= 1
-        latency, counting = now - due, self._counting
-        counting.statuses[status] += 1
-        counting.latency_sum_s += latency
+        self._in_flight[due.stage] -= 1
+        latency, share = now - due.at, self._counting.share(due.stage)
+        share.statuses[status] += 1
+        share.latency_sum_s += latency
         if status == OK:
-            counting.buckets[bucket(latency * MICRO)] += 1
-            counting.good_within += latency * 1e3 <= self._load.objective_ms
+            share.buckets[bucket(latency * MICRO)] += 1
+            share.good_within += latency * 1e3 <= self._load.objective_ms
 
     def release(self, caller: "Caller") -> None:
         """Take a connection that is free again."""
@@ -122,7 +155,7 @@ class Traffic:
         else:
             self._free.append(caller)
 
-    def lost(self, caller: "Caller", due: float | None) -> None:
+    def lost(self, caller: "Caller", due: Due | None) -> None:
         """Count a connection that ended, with the request that it carried."""
         self._open -= 1
         if caller in self._free:
@@ -135,23 +168,25 @@ class Traffic:
             self._tell(self._loop.time(), stage)
         now = self._loop.time()
         self._integrate(now)
-        self._counting.in_flight_s += now - due  # this turn of the loop came after it was due
+        late = now - due  # this turn of the loop came after it was due
+        self._counting.share(stage).in_flight_s += late
+        self._counting.late_s = max(self._counting.late_s, late)
         self._counting.due += 1
-        self._in_flight += 1
-        self._due.append(due)
+        self._in_flight[stage] += 1
+        self._due.append(Due(stage, due, now))
 
     def _serve(self, now: float) -> None:
         """Give what is due to what is free; open more connections where none is."""
         while self._due and self._free:
             self._send(self._free.pop(), self._due.popleft())
-        while self._due and now - self._due[0] > self._load.timeout_s:
+        while self._due and now - self._due[0].at > self._load.timeout_s:
             self.note(self._due.popleft(), TIMED_OUT)
         if self._due:
-            self._counting.behind_s = max(self._counting.behind_s, now - self._due[0])
+            self._counting.behind_s = max(self._counting.behind_s, now - self._due[0].taken)
             self._grow(min(len(self._due), self._load.connections_max - self._open))
 
-    def _send(self, caller: "Caller", due: float) -> None:
-        self._counting.behind_s = max(self._counting.behind_s, self._loop.time() - due)
+    def _send(self, caller: "Caller", due: Due) -> None:
+        self._counting.behind_s = max(self._counting.behind_s, self._loop.time() - due.taken)
         caller.send(next(self._requests), due, self._load.timeout_s)
 
     def _grow(self, connections: int) -> None:
@@ -181,7 +216,9 @@ class Traffic:
             self._open -= 1
 
     def _integrate(self, now: float) -> None:
-        self._counting.in_flight_s += self._in_flight * (now - self._last)
+        for stage, count in self._in_flight.items():
+            if count:
+                self._counting.share(stage).in_flight_s += count * (now - self._last)
         self._last = now
 
     def _tell_if_due(self, now: float) -> None:
@@ -191,29 +228,27 @@ class Traffic:
     def _tell(self, now: float, stage: int) -> None:
         self._integrate(now)
         counting = self._counting
-        if now - counting.began < SLIVER_S and not (counting.due or counting.statuses):
+        if now - counting.began < SLIVER_S and not (counting.due or _ends(counting)):
             counting.stage = stage
             return
         self._counting = Counting(stage=stage, began=now)
-        window = Window(
-            stage=counting.stage,
-            at=counting.began - self._began,
+        at = counting.began - self._began
+        shares = {number: share.told(number, at) for number, share in counting.shares.items()}
+        window = replace(
+            shares.pop(counting.stage, Share().told(counting.stage, at)),
             seconds=now - counting.began,
             due=counting.due,
             open_s=max(0.0, min(now, self._end) - counting.began),
-            statuses=dict(counting.statuses),
-            latency_sum_s=counting.latency_sum_s,
-            good_within=counting.good_within,
-            in_flight_s=counting.in_flight_s,
             behind_s=counting.behind_s,
-            buckets=dict(counting.buckets),
+            late_s=counting.late_s,
+            earlier=tuple(shares.values()),
         )
         self._over = not self._observe(window) or self._over
 
     async def _finish(self) -> None:
         """Wait for what is in flight, as long as any of it may take."""
         end = self._loop.time() + self._load.timeout_s
-        while self._in_flight and self._loop.time() < end:
+        while self._in_flight.total() and self._loop.time() < end:
             self._serve(self._loop.time())
             self._tell_if_due(self._loop.time())
             await asyncio.sleep(TICK_S)
@@ -233,7 +268,7 @@ class Caller(asyncio.Protocol):
         self._traffic = traffic
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._due: float | None = None
+        self._due: Due | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -241,11 +276,11 @@ class Caller(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._traffic.release(self)
 
-    def send(self, request: bytes, due: float, timeout_s: float) -> None:
+    def send(self, request: bytes, due: Due, timeout_s: float) -> None:
         """Send a request; its time counts from `due`."""
         self._due = due
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(due + timeout_s, self._time_out)
+        self._timer = loop.call_at(due.at + timeout_s, self._time_out)
         if self._transport is not None:
             self._transport.write(request)
 
@@ -285,12 +320,16 @@ class Caller(asyncio.Protocol):
             self._traffic.note(due, TIMED_OUT)
         self.close()
 
-    def _ended(self) -> float | None:
+    def _ended(self) -> Due | None:
         due, self._due = self._due, None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         return due
+
+
+def _ends(counting: Counting) -> bool:
+    return any(one.statuses for one in counting.shares.values())
 
 
 def _context(load: Load) -> ssl.SSLContext:
