@@ -22,6 +22,7 @@ def enforce_quarantine(platform: Platform) -> None:
 
 
 def _found(platform: Platform) -> list[Quarantined]:
-    workers = platform.fleet.state().workers
-    live = [one for one in platform.snapshots.reports() if workers.get(one.worker) == one.pid]
+    blaming = [report for report in platform.snapshots.reports() if report.quarantined]
+    workers = platform.fleet.state().workers if blaming else {}  # looks at all processes there are
+    live = [report for report in blaming if workers.get(report.worker) == report.pid]
     return [one for report in live for one in report.quarantined]
