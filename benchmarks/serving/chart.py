@@ -66,7 +66,7 @@ def costs(found: list[tuple[str, float, float, float]], file: Path) -> None:
         [max(0.0, high - mid) for mid, high in zip(mids, most, strict=True)],
     ]
     axes.barh(names, mids, xerr=spans, color=OURS, ecolor="#444444", capsize=3)
-    axes.set(title="processor time of the worker, µs a request, with 95 % interval")
+    axes.set(xlabel="processor time of the worker, µs a request, with 95 % interval")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(file, dpi=100)
     plt.close(figure)

@@ -4,7 +4,7 @@ uv run python benchmarks/serving/protections.py --rounds 5 --seconds 2 --warmup 
 
 Workers with everything on, without one protection each, and without any (`stripped.py`) run side
 by side, and are measured in turn over real sockets. Differences are taken within each round; the
-interval is of their mean, by bootstrap.
+interval is of their median, by bootstrap.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Final
 
 import chart
@@ -172,7 +172,7 @@ def _costs(slots: list[Slot], rounds: int) -> list[Cost]:
     us: dict[str, list[float]] = {}
     for name in dict.fromkeys(one.name for one in VARIANTS):
         own = [one.cpu_us for one in slots if one.server == name]
-        us[name] = [mean(part) for part in np.array_split(own, rounds)]
+        us[name] = [median(part) for part in np.array_split(own, rounds)]
     found = [_cost(one, about, us[BASE], us[one]) for one, about in PIECES.items()]
     found.append(_cost(NONE, "all of these together", us[BASE], us[NONE]))
     found.append(_cost(TLS, "TLS", us[TLS], us[BASE]))
@@ -184,13 +184,12 @@ def _costs(slots: list[Slot], rounds: int) -> list[Cost]:
 
 
 def _cost(name: str, about: str, with_it: list[float], without: list[float]) -> Cost:
-    """Return the mean difference, and its interval by bootstrap over the rounds."""
+    """Return the median difference, and its interval by bootstrap over the rounds."""
     differences = np.subtract(with_it, without)
     drawn = np.random.default_rng(0).choice(differences, (DRAWS, len(differences)))
-    least, most = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
-    return Cost(
-        name=name, about=about, us=float(differences.mean()), least=float(least), most=float(most)
-    )
+    least, most = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
+    mid = float(np.median(differences))
+    return Cost(name=name, about=about, us=mid, least=float(least), most=float(most))
 
 
 def _text(costs: list[Cost], slots: list[Slot]) -> list[str]:
