@@ -74,15 +74,12 @@ def _predicted(package: Package, run: Run, requests: Sequence[Decoded]) -> list[
 def _single_rows(declared: Sequence[Output], arrays: list[Array], rows: int) -> list[Outputs]:
     """Return all outputs of requests of one row each, as lists: NumPy cuts them fastest."""
     check_rows(arrays, rows)
-    heads = [
-        (one.name, one.datatype.value, (1, *array.shape[1:]))
-        for one, array in zip(declared, arrays, strict=True)
-    ]
-    flat = [array.reshape(rows, -1).tolist() for array in arrays]
-    return [
-        [OutputTensor(*head, values) for head, values in zip(heads, own, strict=True)]
-        for own in zip(*flat, strict=True)
-    ]
+    columns = []
+    for one, array in zip(declared, arrays, strict=True):
+        name, datatype, shape = one.name, one.datatype.value, (1, *array.shape[1:])
+        values = array.reshape(rows, -1).tolist()
+        columns.append([OutputTensor(name, datatype, shape, own) for own in values])
+    return list(map(list, zip(*columns, strict=True)))
 
 
 def _union(signature: Signature, requests: Sequence[Decoded]) -> Sequence[Output]:
