@@ -1,6 +1,8 @@
 """The one base of every error that a person may read."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+Error = TypeVar("Error", bound=BaseException)
 
 
 class ServewellError(Exception):
@@ -22,3 +24,13 @@ class ServewellError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n  because: {self.why}\n  next:    {self.fix}\n  code:    {self.code}"
+
+
+def untraced(error: Error) -> Error:
+    """Return an error that is kept for a while, without where it was raised.
+
+    A traceback holds the frames that it went through, and they hold what they worked on. Where that
+    holds the error, all of it stays until cycles are looked for, which may be long.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error

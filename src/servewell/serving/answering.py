@@ -7,6 +7,7 @@ from http import HTTPStatus
 from time import perf_counter_ns
 from typing import Final
 
+from servewell.errors import untraced
 from servewell.serving.exchange import Exchange
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.protocols.compression import WORTH_BYTES, compressed
@@ -48,7 +49,7 @@ class Answering:
         """Record what was done, then tell the callers."""
         for exchange in finished:
             if exchange.error is not None:
-                exchange.status = STATUS[exchange.error.code]
+                exchange.status = STATUS[untraced(exchange.error).code]
         recording_at = perf_counter_ns()
         recorded = [one for one in finished if one.is_recorded]
         if recorded:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from servewell.errors import untraced
 from servewell.serving.model_failures import concerns_all, ended_process
 from servewell.serving.runtimes.model import ModelRunError
 
@@ -28,11 +29,11 @@ def isolated(attempt: Attempt[Item, Result], items: Sequence[Item]) -> list[Resu
         return [*attempt(items)]
     except ModelRunError as error:
         if len(items) == 1:
-            return [error]
+            return [untraced(error)]
         if ended_process(error):
             return [isolated(attempt, [one])[0] for one in items]
         if concerns_all(error):
-            return [error] * len(items)
+            return [untraced(error)] * len(items)
     return _split(attempt, items)
 
 
