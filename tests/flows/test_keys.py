@@ -1,7 +1,10 @@
 """Making, rotating and revoking keys, from the command to the snapshot."""
 
+from pathlib import Path
+
 import pytest
 
+from servewell.cli.app import run
 from servewell.core.catalog.key import Role
 from servewell.core.security.access import key_digest
 from servewell.core.security.api_key import format_key, key_id
@@ -16,6 +19,7 @@ from servewell.flows.keys import (
 )
 from servewell.flows.platform import Platform
 from servewell.ports.keys import KeyMissingError
+from servewell.wiring import open_platform
 
 SITE = KeyRequest(principal="booking-site", endpoints=("flights",))
 
@@ -110,3 +114,20 @@ def test_an_operator_key_that_has_ended_is_replaced(platform: Platform) -> None:
     assert second != first
     rotated = rotate_key(platform, key_id(second) or "", overlap_s=60)
     assert operator_key(platform) == rotated.key
+
+
+def test_the_list_tells_what_a_key_is_held_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own rates, quotas and priority stand in the table in a few words, or nothing does."""
+    home = ("--home", str(tmp_path / "home"))
+    words = ("--requests-per-s", "2.5", "--rows-per-day", "10000", "--priority", "low")
+    assert run(open_platform, ["keys", "create", "site", "--every-endpoint", *words, *home]) == 0
+    assert run(open_platform, ["keys", "create", "free", "--every-endpoint", *home]) == 0
+    capsys.readouterr()
+    assert run(open_platform, ["keys", "list", *home]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (site,) = (line for line in lines if "site" in line)
+    (free,) = (line for line in lines if "free" in line)
+    assert "2.5 req/s, 10,000 rows/day, low priority" in site
+    assert " - " in free

@@ -59,6 +59,23 @@ def read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def test_what_was_given_is_examined_and_nothing_made(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """A dry run finds all that is wrong: files that are missing, a key of another, the past."""
+    authority = Issued.authority()
+    past, _ = authority.server("a.example.org", days=-1, begins=-3).write(tmp_path, "past")
+    _, other = authority.server("a.example.org").write(tmp_path, "other")
+    wanted = replace(certificates.own(()), clients=Clients.REQUIRED, client_ca="missing.pem")
+    given = replace(wanted, certificate=past, key=other, authority="")
+    with pytest.raises(CertificateFaultsError) as caught:
+        certificates.examine(given)
+    for told in ("ended", "key", "`missing.pem`: it cannot be read"):
+        assert told in caught.value.why
+    certificates.examine(replace(wanted, clients=Clients.NONE))
+    assert not (tmp_path / "tls").exists()
+
+
 def test_a_home_makes_its_own(certificates: Certificates) -> None:
     """Good for this machine and the names, believed by OpenSSL at its strictest, kept private."""
     files = certificates.own(("models.example.org", "10.0.0.7", "::", "*.example.net"))

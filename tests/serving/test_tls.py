@@ -13,6 +13,7 @@ from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from servewell.adapters.embedded.certificates import FileCertificates
 from servewell.adapters.embedded.clock import SystemClock
@@ -82,6 +83,19 @@ def test_a_careful_caller_is_answered(secure: Secure) -> None:
     with caller(secure.home, secure.trust) as connection:
         assert [ask(connection, secure.key).status for _ in range(3)] == [200, 200, 200]
         assert connection.sock.version() == "TLSv1.3"
+
+
+def test_it_tells_when_its_certificate_ends(secure: Secure) -> None:
+    """The metrics have the moment, by worker, so that an alert can come before it."""
+    shown = x509.load_pem_x509_certificate(Path(secure.files.certificate).read_bytes())
+    wanted = f'expiry_timestamp_seconds{{worker="0"}} {shown.not_valid_after_utc.timestamp():.0f}'
+    with caller(secure.home, secure.trust) as connection:
+        for _ in range(50):  # it is told once a second
+            told = ask(connection, secure.key, path="/metrics").body.decode()
+            if wanted in told:
+                return
+            time.sleep(0.1)
+    pytest.fail(told)
 
 
 def test_curl_believes_it(secure: Secure) -> None:

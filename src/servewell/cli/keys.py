@@ -17,6 +17,12 @@ from servewell.flows.keys import IssuedKey, create_key, revoke_key, rotate_key
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 RATE: Final = click.FloatRange(min=0, min_open=True, max=1e9)
 QUOTA: Final = click.IntRange(min=1, max=10**12)
+LIMITS: Final = {  # name -> how it is told beside its number
+    "requests_per_s": "req/s",
+    "rows_per_s": "rows/s",
+    "requests_per_day": "req/day",
+    "rows_per_day": "rows/day",
+}
 DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
 
 
@@ -151,12 +157,13 @@ def list_(session: Session) -> int:
             f"{key.principal} ({key.certificate})" if key.certificate else key.principal,
             key.role,
             ", ".join(key.endpoints),
+            _limits(key),
             show.moment(key.created_at),
             _state(key, now),
         )
         for key in found
     ]
-    heads = ("id", "principal", "role", "endpoints", "created", "state")
+    heads = ("id", "principal", "role", "endpoints", "limits", "created", "state")
     show.table(heads, rows, empty="No key yet. `servewell keys create PRINCIPAL` makes one.")
     return 0
 
@@ -229,6 +236,18 @@ def _state(key: ApiKey, now: float) -> str:
         word = "expired" if key.expires_at <= now else "until"
         return f"{word} {show.moment(key.expires_at)}"
     return "good"
+
+
+def _limits(key: ApiKey) -> str:
+    """Return what a key is held to, in a few words; `-` where it is held to nothing of its own."""
+    told = [
+        f"{value:,.12g} {words}"
+        for name, words in LIMITS.items()
+        if (value := getattr(key.limits, name)) is not None
+    ]
+    if key.priority is not Priority.NORMAL:
+        told.append(f"{key.priority.value} priority")
+    return ", ".join(told) or "-"
 
 
 def _public(key: ApiKey) -> dict[str, object]:

@@ -112,12 +112,15 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
 def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[str, str]]:
     """Return what `bring_up` would do, step by step; change nothing that is served.
 
-    Raises: TableFaultsError, TrainingFailedError, StateUnavailableError, StorageError.
+    Raises: CertificateFaultsError, TableFaultsError, TrainingFailedError, StateUnavailableError,
+    StorageError.
     """
+    plan, state = plan_for(platform, workload, folder), platform.fleet.state()
+    if plan.tls is not None:
+        platform.certificates.examine(plan.tls)
     dataset = foresee_dataset(platform, workload, folder)
     model = foresee_model(platform, workload, folder)
     endpoint = _endpoint_of(platform, workload)
-    plan, state = plan_for(platform, workload, folder), platform.fleet.state()
     start = f"start {plan.workers} on {plan.origin}"
     return [
         ("data", _about(dataset) if dataset is None or dataset.number else "keep a new version"),

@@ -53,6 +53,13 @@ class Certificates(Protocol):
         """
         ...
 
+    def examine(self, files: TlsFiles) -> None:
+        """Examine what was given, and make nothing.
+
+        Raises: CertificateFaultsError, with all that is wrong.
+        """
+        ...
+
     def renew(self) -> bool:
         """Renew the home's own certificate where it ends soon; whether it was.
 

@@ -19,6 +19,7 @@ EXEMPLAR_EVERY_NS: Final = NANOSECONDS  # a bucket keeps at most one exemplar a 
 CONNECTIONS: Final = "servewell_connections"
 CROWDED: Final = "servewell_connections_crowded_total"
 HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
+CERTIFICATE: Final = "servewell_certificate_expiry_timestamp_seconds"
 BUILD: Final = "servewell_build_info"
 SPANS_DROPPED: Final = "servewell_spans_dropped_total"
 ALL_STAGES: Final = ("read", *STAGES, "record")
@@ -184,6 +185,14 @@ METRICS: Final = (
         about="When a worker last looked after itself, which it does each second, in seconds "
         "since the epoch; 0 after it was stopped.",
         labels=("worker",),
+    ),
+    Metric(
+        name=CERTIFICATE,
+        kind="gauge",
+        about="When the certificate that a worker shows, or one that it was signed by, ends, in "
+        "seconds since the epoch; not told where plain HTTP is spoken.",
+        labels=("worker",),
+        zero_told=False,
     ),
     Metric(
         name="servewell_worker_start_timestamp_seconds",
@@ -377,6 +386,7 @@ class WorkerMeter:
     def __init__(self, counters: Counters, worker: int, *, now: float = 0.0) -> None:
         """`now` is in seconds since the epoch."""
         self._counters, self._values = counters, counters.values
+        self._certificate = series(CERTIFICATE, worker=str(worker))
         self._unauthenticated = counters.slot("servewell_unauthenticated_total")
         self._in_flight = counters.slot("servewell_requests_in_flight")
         self._connections = counters.slot(CONNECTIONS)
@@ -441,6 +451,10 @@ class WorkerMeter:
     def crowded(self, outcome: str) -> None:
         """Count a connection that was closed or turned away for want of room."""
         self._values[self._crowded[outcome]] += 1
+
+    def certificate(self, ends_at: float) -> None:
+        """Note when the certificate that is shown ends, in seconds since the epoch."""
+        self._values[self._counters.slot(self._certificate)] = int(ends_at)
 
     def beat(self, *, now: float, in_flight: int) -> None:
         """Note that the worker lives, in seconds since the epoch, and what it has to do."""

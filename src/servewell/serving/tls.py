@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from servewell.core.catalog.tls import Clients, TlsFiles
-from servewell.core.security.certificate import authority_faults, certificate_faults, key_faults
+from servewell.core.security.certificate import (
+    authority_faults,
+    certificate_faults,
+    certificates_in,
+    ends_at,
+    key_faults,
+)
 from servewell.errors import ServewellError
 
 # Callers that know both get HTTP/1.1, which costs less here; those that want HTTP/2 alone get it.
@@ -35,7 +41,7 @@ class Tls:
         self._files = files
         self._stamp = self._tried = self._look()
         self.fault = ""
-        self.context = _context(files, now)
+        self.context, self.ends_at = _context(files, now)  # in seconds since the epoch
 
     def refresh(self, now: float) -> bool:
         """Use files that were replaced; whether there is something new to tell.
@@ -49,7 +55,7 @@ class Tls:
             return False
         self._tried = self._stamp
         try:
-            self.context = _context(self._files, now)
+            self.context, self.ends_at = _context(self._files, now)
         except TlsUnusableError as error:
             self.fault = f"{error.what} {error.why}."
         else:
@@ -70,10 +76,13 @@ def _stamp(path: str) -> tuple[int, int, int]:
     return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def _context(files: TlsFiles, now: float) -> ssl.SSLContext:
-    """Return a context by these files. Raises: TlsUnusableError."""
+def _context(files: TlsFiles, now: float) -> tuple[ssl.SSLContext, float]:
+    """Return a context by these files, and when the first of its certificates ends.
+
+    Raises: TlsUnusableError.
+    """
     try:
-        _refuse_faults(files, now)
+        ends = _refuse_faults(files, now)
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.load_cert_chain(files.certificate, files.key)
         if files.clients is not Clients.NONE:
@@ -87,16 +96,17 @@ def _context(files: TlsFiles, now: float) -> ssl.SSLContext:
     made.options |= OPTIONS
     made.set_ciphers(CIPHERS)
     made.set_alpn_protocols(PROTOCOLS)
-    return made
+    return made, ends
 
 
-def _refuse_faults(files: TlsFiles, now: float) -> None:
+def _refuse_faults(files: TlsFiles, now: float) -> float:
     certificate, key = Path(files.certificate).read_bytes(), Path(files.key).read_bytes()
     faults = [*certificate_faults(certificate, now=now), *key_faults(key, certificate)]
     if files.clients is not Clients.NONE:
         faults += authority_faults(Path(files.client_ca).read_bytes(), now=now)
     if faults:
         raise _unusable("; ".join(faults))
+    return min(ends_at(one) for one in certificates_in(certificate))
 
 
 def _unusable(why: str) -> TlsUnusableError:

@@ -386,6 +386,8 @@ class Worker:
     def _beat(self) -> None:
         now = self._parts.clock.now()
         self._meter.beat(now=now, in_flight=self._turns.in_flight)
+        if self._tls is not None:
+            self._meter.certificate(self._tls.ends_at)
         self._turns.tell(str(self._parts.index))
         self._answering.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
@@ -408,6 +410,8 @@ class Worker:
         await asyncio.to_thread(self._watch.close)
         log.info("stopped", "The worker has drained and ends.")
         self._meter.connections(0)
+        if self._tls is not None:
+            self._meter.certificate(0.0)
         self._meter.beat(now=0.0, in_flight=0)
 
     def _end_models(self) -> None:

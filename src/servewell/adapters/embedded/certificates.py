@@ -77,6 +77,10 @@ class FileCertificates:
             self._keep(self._server, files.names)
         if files.clients is not Clients.NONE:
             self._keep(self._operator, ())
+        self.examine(files)
+
+    def examine(self, files: TlsFiles) -> None:
+        """See `Certificates.examine`."""
         faults = (*self._own_faults(files), *self._client_faults(files))
         if faults:
             raise _unusable(faults)
