@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from servewell.adapters.embedded.records import FileRecords
+from servewell.adapters.embedded.segments import Head
 from servewell.core.catalog.prediction_record import (
     STAGES,
     PredictionRecord,
@@ -677,6 +678,25 @@ def test_values_that_fit_no_schema_cost_no_record(log: Log) -> None:
         assert [bool(row["inputs"]) for row in read] == [True, False, False, False, True]
         log.compact()
     assert log.records.usage().damaged_bytes > 0
+
+
+def test_a_record_that_only_begins_well_costs_no_other(log: Log) -> None:
+    """It is damage like any other: its segment is set aside, and the rest is read."""
+    odd = answered(1, snapshot="text")
+    log.write("w0", [answered(0), odd, answered(2)])
+    for _ in range(2):
+        assert log.ids() == ["id-000000", "id-000002"]
+        log.compact()
+    usage = log.records.usage()
+    assert (usage.damaged_bytes, usage.missing) == (len(frame(odd)), 1)
+
+
+def test_the_head_of_a_record_is_how_it_begins() -> None:
+    """The same fields in the same order, under the same tag."""
+    fields = msgspec.structs.fields(PredictionRecord)
+    begins = [(one.name, one.type) for one in msgspec.structs.fields(Head)]
+    assert begins == [(one.name, one.type) for one in fields][: len(begins)]
+    assert Head.__struct_config__.tag == PredictionRecord.__struct_config__.tag
 
 
 def test_a_corrupt_file_is_named_when_all_else_was_read(log: Log) -> None:

@@ -174,9 +174,7 @@ class _Writing:
             yield pa.concat_tables([*map(self._table, _portions(group, ROWS_AT_ONCE))])
 
     def _table(self, entries: list[Entry]) -> pa.Table:
-        records = self._segment.kept_records(entries)
-        bound = [(entry.schema, one) for entry, one in zip(entries, records, strict=True)]
-        table, misfits = table_of(bound, self._layout)
+        table, misfits = table_of(self._segment.kept_records(entries), self._layout)
         self.misfit_bytes += sum(len(frame(misfit)) for misfit in misfits)
         return table
 

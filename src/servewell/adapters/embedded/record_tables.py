@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, pairwise, zip_longest
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -78,6 +78,21 @@ class Place:
 Places = tuple[tuple[Place, ...], tuple[Place, ...]]  # of the inputs, of the outputs
 Sides = tuple[dict[str, list[str]], dict[str, list[str]]]  # inputs, outputs: columns by name
 Bound = tuple[int, PredictionRecord]  # a record, and the number of its schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Owners:
+    """The records that tensors belong to."""
+
+    rows: Numbers  # of the table, that are theirs
+    counts: Numbers  # how many of them each has
+
+    @classmethod
+    def of(cls, owning: list[int], owners: Numbers, counts: Numbers) -> Self:
+        """Return those at these places; `owners` and `counts` are of all records."""
+        if len(owning) == len(counts):
+            return cls(rows=np.arange(len(owners)), counts=counts)
+        return cls(rows=np.flatnonzero(np.isin(owners, owning)), counts=counts[owning])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,22 +234,15 @@ def _tensor_pieces(
     pieces: dict[str, list[Piece]] = {}
     for side, tensors_of_record in enumerate((attrgetter("inputs"), attrgetter("outputs"))):
         for schema, owning in _by_schema(bound, tensors_of_record).items():
-            all_rows = _rows_of(owning, owners, counts)
+            everyone = _Owners.of(owning, owners, counts)
             tensors = zip(*[tensors_of_record(bound[one][1]) for one in owning], strict=True)
             for place, values in zip(layout.places[schema][side], tensors, strict=True):
                 given, own = _given(values, owning)
-                rows = all_rows if own is owning else _rows_of(own, owners, counts)
+                those = everyone if own is owning else _Owners.of(own, owners, counts)
                 kind = layout.arrow.field(place.column).type
-                array = _array(place, given, counts[own], kind)
-                pieces.setdefault(place.column, []).append((rows, array))
+                array = _array(place, given, those.counts, kind)
+                pieces.setdefault(place.column, []).append((those.rows, array))
     return pieces
-
-
-def _rows_of(owning: list[int], owners: Numbers, counts: Numbers) -> Numbers:
-    """Return the table rows of these records, which are told by their places."""
-    if len(owning) == len(counts):
-        return np.arange(len(owners))
-    return np.flatnonzero(np.isin(owners, owning))
 
 
 def _given(tensors: tuple[Values, ...], owning: list[int]) -> tuple[tuple[Values, ...], list[int]]:

@@ -34,10 +34,35 @@ SUFFIX: Final = ".segment"
 NAME_BYTES_MAX: Final = 80  # so that its percent-encoding is a file name on every system
 FRAMES_AT_ONCE: Final = 512  # decoded by one call; what more of them hold outgrows the caches
 
-_frames: Final = msgspec.msgpack.Decoder(list[Frame])
-_records: Final = msgspec.msgpack.Decoder(list[PredictionRecord])
-
 Span = tuple[int, int]  # of a frame: its first byte, and the byte behind it
+Bound = tuple[int, PredictionRecord]  # a record, and the number of its schema
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """How a `PredictionRecord` begins; the rest of it takes the most time to decode."""
+
+    sequence: int
+    prediction_id: str
+    time_ns: int
+    endpoint: str
+    deployment: str
+    model: str
+    package: str
+    principal: str
+    key_id: str
+    request_id: str
+    trace_id: str
+    status: int
+    code: str
+    reason: str
+    rows: int
+
+
+Beginning = SegmentHeader | RecordSchema | Head
+
+_beginnings: Final = msgspec.msgpack.Decoder(list[Beginning])
+_frame: Final = msgspec.msgpack.Decoder(Frame)
+_records: Final = msgspec.msgpack.Decoder(list[PredictionRecord])
 
 
 @lru_cache(maxsize=1_024)
@@ -120,9 +145,25 @@ class Segment:
                 if isinstance(found, PredictionRecord):
                     yield entry, found
 
-    def kept_records(self, entries: Iterable[Entry]) -> list[PredictionRecord]:
-        """Return the records of these entries from the bytes that the scan found whole."""
-        return _records.decode(_payloads(self._kept, [(one.offset, one.end) for one in entries]))
+    def kept_records(self, entries: list[Entry]) -> list[Bound]:
+        """Return the records of these entries from the bytes that the scan kept.
+
+        One that begins well and cannot be decoded is missing, and its bytes count as damaged.
+        """
+        try:
+            records = _records.decode(_payloads(self._kept, [(e.offset, e.end) for e in entries]))
+        except msgspec.DecodeError:
+            return list(self._one_by_one(entries))
+        return [(entry.schema, one) for entry, one in zip(entries, records, strict=True)]
+
+    def _one_by_one(self, entries: list[Entry]) -> Iterator[Bound]:
+        for entry in entries:
+            for found in frames(self._kept[entry.offset : entry.end], self._salt):
+                if isinstance(found, PredictionRecord):
+                    yield entry.schema, found
+                elif isinstance(found, Damage):
+                    _count(self.contents, found)
+                    self.contents.missing += 1
 
 
 def contents_of(data: memoryview, salt: int) -> Contents:
@@ -137,7 +178,7 @@ def contents_of(data: memoryview, salt: int) -> Contents:
     awaited = 0
     for (offset, end), found in _located(data, salt):
         match found:
-            case PredictionRecord():
+            case Head() | PredictionRecord():
                 contents.missing += max(0, found.sequence - awaited)
                 awaited = found.sequence + 1
                 schema = latest.get(found.package, -1)
@@ -153,12 +194,16 @@ def contents_of(data: memoryview, salt: int) -> Contents:
     return contents
 
 
-def _located(data: memoryview, salt: int) -> Iterator[tuple[Span, Frame | Damage]]:
-    """Yield what `located_frames` does: many at once, and one by one from the first damaged one."""
+def _located(data: memoryview, salt: int) -> Iterator[tuple[Span, Beginning | Frame | Damage]]:
+    """Yield how frames begin, many at once; from the first that is damaged on all, one by one.
+
+    A segment is written by one process, so where one frame can be decoded to its end, others can.
+    """
     offset = 0
     while spans := _whole_spans(data, offset, salt):
         try:
-            found = _frames.decode(_payloads(data, spans))
+            found = _beginnings.decode(_payloads(data, spans))
+            _frame.decode(data[spans[-1][0] + FRAME.size : spans[-1][1]])
         except msgspec.DecodeError:
             break
         yield from zip(spans, found, strict=True)
@@ -197,7 +242,7 @@ def _count(contents: Contents, damage: Damage) -> None:
         contents.damaged_bytes += damage.bytes
 
 
-def _entry(record: PredictionRecord, offset: int, end: int, schema: int) -> Entry:
+def _entry(record: Head | PredictionRecord, offset: int, end: int, schema: int) -> Entry:
     return Entry(
         record.time_ns,
         kept_name(record.endpoint),
