@@ -119,7 +119,15 @@ class Connection(asyncio.Protocol):
         self._phase = DEAF
         for exchange in self._exchanges:
             exchange.abandoned = True
+        self._let_go()
         self._on_end(self)
+
+    def _let_go(self) -> None:
+        """Hold nothing that holds this: it would stay, bodies and all, until cycles are sought."""
+        self._exchanges.clear()
+        self._exchange = self._whole = None
+        self._body = []
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""

@@ -104,7 +104,7 @@ class GrpcCall(Stream):
             if exchange is not None:
                 exchange.abandoned = True
         self._waiting.clear()
-        self._reply = None
+        self._reply = self._exchange = None  # it holds this
         self._close()
 
     def sweep(self) -> None:
@@ -238,6 +238,7 @@ class GrpcCall(Stream):
     def _conclude(self, reply: Reply) -> None:
         _, lines, body = reply
         failed = self._exchange is not None and self._exchange.error is not None
+        self._exchange = None  # it holds this, and what was asked
         if self._begun:
             self.carrier.finish(self.number, header_list(lines))
         elif failed:

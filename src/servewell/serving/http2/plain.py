@@ -57,6 +57,7 @@ class PlainRequest(Stream):
         self._let_go()
         if self._exchange is not None:
             self._exchange.abandoned = True
+        self._exchange = None  # it holds this
         self._submitted = True
 
     def sweep(self) -> None:
@@ -76,7 +77,7 @@ class PlainRequest(Stream):
         reply, exchange = self._reply, self._exchange
         if reply is None or exchange is None:
             return
-        self._reply = None
+        self._reply = self._exchange = None  # it holds this
         status, lines, body = reply
         lines += b"content-length: %d\r\n" % len(body)
         headers = [(b":status", b"%d" % status), *header_list(lines)]
