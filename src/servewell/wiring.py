@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from servewell.ports.certificates import Certificates
     from servewell.ports.clock import Clock
     from servewell.ports.datasets import Datasets
-    from servewell.ports.door import Door
+    from servewell.ports.door import CallerCertificate, Door
     from servewell.ports.endpoints import Endpoints
     from servewell.ports.environments import Environments
     from servewell.ports.errands import Errands
@@ -218,14 +218,15 @@ class EmbeddedPlatform:
 
         return ProcessLoadGenerator()
 
-    def door(self, key: str, *, url: str = "") -> "Door":
+    def door(self, key: str, *, url: str = "", shown: "CallerCertificate | None" = None) -> "Door":
         """See `Platform.door`."""
         from servewell.adapters.embedded.door import HttpDoor, door_at
         from servewell.adapters.embedded.trust import trust_elsewhere, trust_in_home
 
         plan = self.fleet.state().plan
         if url:
-            return door_at(url, key, trust=trust_elsewhere(self._home / "tls" / "ca.pem"))
+            own = self._home / "tls" / "ca.pem"
+            return door_at(url, key, trust=trust_elsewhere(own, shown=shown))
         if plan is None:
             return HttpDoor(DEFAULT_HOST, DEFAULT_PORT, key)
         trust = None if plan.tls is None else trust_in_home(plan.tls)

@@ -18,6 +18,7 @@ from servewell.ports.certificates import CertificateFaultsError
 from servewell.ports.door import (
     AddressInvalidError,
     AnswerInvalidError,
+    CallerCertificate,
     CertificateNotTrustedError,
     Door,
     DoorClosedError,
@@ -352,6 +353,38 @@ def test_other_authorities_are_believed_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(Issued.authority().pem)
     before = len(trust_elsewhere(tmp_path / "missing.pem").get_ca_certs())
     assert len(trust_elsewhere(tmp_path / "ca.pem").get_ca_certs()) == before + 1
+
+
+def test_a_certificate_is_shown_in_place_of_a_key(tmp_path: Path) -> None:
+    """Who calls is told by the certificate; without a key, no header speaks of one."""
+    authority = Issued.authority()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    authority.server("127.0.0.1").write(tmp_path, "server")
+    certificate, key = authority.client(uri="spiffe://example.org/booking").write(tmp_path, "me")
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asking.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    asking.load_verify_locations(tmp_path / "ca.pem")
+    asking.verify_mode = ssl.CERT_REQUIRED
+    shown = CallerCertificate(certificate=certificate, key=key)
+    with ScriptedServer([KNOWN], tls=asking) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        door = door_at(url, "", trust=trust_elsewhere(tmp_path / "ca.pem", shown=shown))
+        assert door.metadata("flights") == METADATA
+    (asked,) = server.requests
+    assert "authorization" not in {name.lower() for name in asked[1]}
+
+
+def test_a_certificate_that_cannot_be_shown_says_so(tmp_path: Path) -> None:
+    """A missing file, the key of another and one with a password are told, and asked of nobody."""
+    one, other = Issued.authority().client(), Issued.authority().client()
+    certificate, key = one.write(tmp_path, "one")
+    _, wrong = other.write(tmp_path, "other")
+    (tmp_path / "closed.key").write_bytes(one.key_pem(b"secret"))
+    for bad in ("missing.key", wrong, str(tmp_path / "closed.key")):
+        shown = CallerCertificate(certificate=certificate, key=bad)
+        with pytest.raises(CertificateFaultsError, match="says who calls"):
+            trust_elsewhere(tmp_path / "ca.pem", shown=shown)
+    trust_elsewhere(tmp_path / "ca.pem", shown=CallerCertificate(certificate=certificate, key=key))
 
 
 def test_an_address_may_be_copied_from_the_screen() -> None:

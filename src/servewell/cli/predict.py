@@ -17,6 +17,7 @@ from servewell.cli.context import Session, command
 from servewell.cli.row_progress import RowProgress
 from servewell.flows import predict as flow
 from servewell.flows.predict import Predicted
+from servewell.ports.door import CallerCertificate
 from servewell.ports.tables import Row
 
 KEY_VARIABLE: Final = "SERVEWELL_KEY"
@@ -71,6 +72,17 @@ class RowValue(click.ParamType[Row]):
     help="Rows in one request.",
 )
 @click.option("--url", default="", help="Where to send, if not to what this home serves.")
+@click.option(
+    "--client-certificate",
+    metavar="FILE",
+    help="A certificate to show at --url, in PEM; then no key is needed.",
+)
+@click.option(
+    "--client-key",
+    metavar="FILE",
+    default="",
+    help="Its private key, if it is in a file of its own.",
+)
 @command
 def predict(  # noqa: PLR0913 - the words of the command
     session: Session,
@@ -82,6 +94,8 @@ def predict(  # noqa: PLR0913 - the words of the command
     deployment: str | None,
     batch: int,
     url: str,
+    client_certificate: str | None,
+    client_key: str,
 ) -> int:
     """Send rows to ENDPOINT and show, or keep, what it answers.
 
@@ -95,10 +109,11 @@ def predict(  # noqa: PLR0913 - the words of the command
     """
     platform = session.platform
     source = _source(session, input_, row, batch=batch)
-    key = flow.caller_key(platform, os.environ.get(KEY_VARIABLE, ""), url=url)
+    shown = _shown(client_certificate, client_key, url=url)
+    key = flow.caller_key(platform, os.environ.get(KEY_VARIABLE, ""), url=url, shown=shown)
     _warn_of_plain_http(url)
     answers = flow.predict(
-        platform, endpoint, source.batches, key=key, url=url, deployment=deployment
+        platform, endpoint, source.batches, key=key, url=url, shown=shown, deployment=deployment
     )
     if output is not None:
         return _to_file(session, _noted(session, answers), output, total=source.total)
@@ -118,6 +133,16 @@ def _source(session: Session, input_: Path | None, row: tuple[Row, ...], *, batc
     total = None if path is None else tables.count(path)
     # With batches of several rows, a first batch of one row is all there is.
     return Source(batches=tables.read(path, batch=batch), total=total, single=batch > 1)
+
+
+def _shown(certificate: str | None, key: str, *, url: str) -> CallerCertificate | None:
+    if certificate is None and not key:
+        return None
+    if certificate is None or not url.startswith("https://"):
+        raise click.UsageError(
+            "--client-key belongs to --client-certificate, and that to --url https://…"
+        )
+    return CallerCertificate(certificate=certificate, key=key)
 
 
 def _warn_of_plain_http(url: str) -> None:

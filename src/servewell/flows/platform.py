@@ -6,7 +6,7 @@ from servewell.ports.blobs import Blobs
 from servewell.ports.certificates import Certificates
 from servewell.ports.clock import Clock
 from servewell.ports.datasets import Datasets
-from servewell.ports.door import Door
+from servewell.ports.door import CallerCertificate, Door
 from servewell.ports.endpoints import Endpoints
 from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
@@ -86,9 +86,11 @@ class Platform(Protocol):
     @property
     def workload_files(self) -> WorkloadFiles: ...
 
-    def door(self, key: str, *, url: str = "") -> Door:
+    def door(self, key: str, *, url: str = "", shown: CallerCertificate | None = None) -> Door:
         """Return the door of what this home serves, or of what serves at `url`.
 
-        Raises: AddressInvalidError.
+        An empty `key` is not sent: then the certificate `shown` at `url` says who calls.
+
+        Raises: AddressInvalidError, CertificateFaultsError.
         """
         ...

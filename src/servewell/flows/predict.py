@@ -8,7 +8,7 @@ from servewell.core.catalog.rows import Columns, inputs_of, to_columns
 from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY
 from servewell.flows.platform import Platform
-from servewell.ports.door import Answer, RequestRefusedError
+from servewell.ports.door import Answer, CallerCertificate, RequestRefusedError
 from servewell.ports.fleet import FleetPlan, NotServingError
 from servewell.ports.tables import Row
 
@@ -43,15 +43,19 @@ class Predicted:
         ]
 
 
-def caller_key(platform: Platform, given: str, *, url: str = "") -> str:
+def caller_key(
+    platform: Platform, given: str, *, url: str = "", shown: CallerCertificate | None = None
+) -> str:
     """Return the key to call with: the one that was given, else the operator's of this home.
+
+    It is empty where a certificate says who calls.
 
     The operator's key is read beside the database, so that predictions need none. It is never
     sent to a URL: only to what this home serves.
 
     Raises: NoKeyError, StorageError.
     """
-    if given:
+    if given or shown is not None:
         return given
     kept = None if url else platform.secrets.find(OPERATOR_KEY)
     if kept is None:
@@ -73,16 +77,17 @@ def predict(  # noqa: PLR0913 - the words of the command
     *,
     key: str,
     url: str = "",
+    shown: CallerCertificate | None = None,
     deployment: str | None = None,
 ) -> Iterator[Predicted]:
     """Yield what comes back for each batch, in order; stop at the first that is refused.
 
     Raises: NotServingError, RequestRefusedError, DoorClosedError, AnswerInvalidError,
-    AddressInvalidError, RowsInvalidError, TableFaultsError.
+    AddressInvalidError, CertificateFaultsError, RowsInvalidError, TableFaultsError.
     """
     if not url:
         require_serving(platform)
-    door = platform.door(key, url=url)
+    door = platform.door(key, url=url, shown=shown)
     inputs = inputs_of(door.metadata(endpoint, deployment=deployment))
     first = 1
     for batch in batches:

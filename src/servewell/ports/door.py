@@ -56,6 +56,14 @@ class AddressInvalidError(ServewellError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallerCertificate:
+    """The files of a certificate that a caller shows."""
+
+    certificate: str  # in PEM, with those that signed it below it
+    key: str = ""  # in PEM; empty where it is in the same file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came back for one request."""
 

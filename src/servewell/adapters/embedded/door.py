@@ -102,7 +102,7 @@ class HttpDoor:
         self._connection = _connection(host, port, tls)
         self._address = f"{host}:{port}"
         self._headers = {
-            "Authorization": f"Bearer {key}",
+            **({"Authorization": f"Bearer {key}"} if key else {}),
             "Content-Type": "application/json",
             "User-Agent": f"servewell/{__version__}",
         }

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from servewell.core.catalog.tls import Clients, TlsFiles
 from servewell.core.security.certificate import certificates_in
 from servewell.ports.certificates import CertificateFaultsError
+from servewell.ports.door import CallerCertificate
 
 
 def trust_in_home(files: TlsFiles) -> ssl.SSLContext:
@@ -33,12 +34,37 @@ def trust_in_home(files: TlsFiles) -> ssl.SSLContext:
     return made
 
 
-def trust_elsewhere(own_authority: Path) -> ssl.SSLContext:
-    """Return what believes whom this machine believes, and the workers of this home."""
+def trust_elsewhere(
+    own_authority: Path, *, shown: CallerCertificate | None = None
+) -> ssl.SSLContext:
+    """Return what believes whom this machine believes, and the workers of this home.
+
+    Raises: CertificateFaultsError, where the certificate that is to be shown cannot be.
+    """
     made = ssl.create_default_context()
     if own_authority.is_file():
         made.load_verify_locations(own_authority)
+    if shown is not None:
+        _show(made, shown)
     return made
+
+
+def _show(made: ssl.SSLContext, shown: CallerCertificate) -> None:
+    try:
+        made.load_cert_chain(shown.certificate, shown.key or None, password=_no_password)
+    except OSError as error:  # an SSLError too
+        named = " and ".join(f"`{one}`" for one in (shown.certificate, shown.key) if one)
+        raise CertificateFaultsError(
+            "The certificate that says who calls cannot be used.",
+            why=f"{named}: {getattr(error, 'reason', None) or error.strerror or error}",
+            fix="give a certificate in PEM with `--client-certificate`, and its key, without a "
+            "password, in the same file or with `--client-key`",
+        ) from error
+
+
+def _no_password() -> str:
+    """Answer OpenSSL, which would ask at the terminal."""
+    return ""
 
 
 def _signed_by(authority: str) -> ssl.SSLContext:
