@@ -156,11 +156,16 @@ class Connection(asyncio.Protocol):
         if not data.startswith(PREFACE) or self._transport is None:
             return data
         self._http2 = http2 = Http2Connection(
-            self._requests, self._transport, ended=lambda: self._on_end(self)
+            self._requests, self._transport, ended=self._end_http2
         )
+        del self._parser  # it holds this
         self._transport.set_protocol(http2)
         http2.start(data)
         return b""
+
+    def _end_http2(self) -> None:
+        self._http2 = None
+        self._on_end(self)
 
     def _take_known(self, head: Head, body: bytes) -> None:
         """Take a whole request whose head was read before."""
