@@ -689,6 +689,9 @@ def test_a_record_that_only_begins_well_costs_no_other(log: Log) -> None:
         log.compact()
     usage = log.records.usage()
     assert (usage.damaged_bytes, usage.missing) == (len(frame(odd)), 1)
+    log.write("w1", [answered(3, snapshot="text")], tail=frame(TEXTS))
+    log.compact()
+    assert log.ids() == ["id-000000", "id-000002"]
 
 
 def test_the_head_of_a_record_is_how_it_begins() -> None:

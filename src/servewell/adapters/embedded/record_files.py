@@ -87,7 +87,7 @@ def write(file: RecordFile, tables: Iterable[pa.Table], *, schema: pa.Schema, be
             use_dictionary=repetitive(schema),  # one of numbers is tried in vain, and costs much
             write_page_checksum=True,
         ) as writer:
-            for table in tables:
+            for table in filter(len, tables):  # a group of no rows has no bounds
                 writer.write_table(table, row_group_size=table.num_rows)
         finish(unfinished, file.path)
 
