@@ -22,7 +22,7 @@ from load import Plan
 from peers import Peer
 
 HERE: Final = Path(__file__).parent
-ANSWERS_WITHIN_S: Final = 180.0
+ANSWERS_WITHIN_S: Final = 120.0
 LOOK_AGAIN_S: Final = 0.002
 OK: Final = 200
 

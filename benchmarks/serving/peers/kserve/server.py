@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.utils.utils import generate_uuid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from session import Classifier
@@ -33,7 +34,12 @@ class Runtime(Model):
         found = self.classify(request.inputs[0].as_numpy())
         output = InferOutput(name="probabilities", shape=list(found.shape), datatype="FP32")
         output.set_data_from_numpy(found, binary_data=bool(request.request_outputs))
-        return InferResponse(response_id=request.id, model_name="model", infer_outputs=[output])
+        return InferResponse(
+            response_id=request.id or generate_uuid(),
+            model_name="model",
+            infer_outputs=[output],
+            requested_outputs=request.request_outputs,
+        )
 
 
 if __name__ == "__main__":
