@@ -3,6 +3,11 @@
     uv run python benchmarks/serving/overload.py --seconds 6
 
 The model is the heavy one, so that the generator can offer five times what a server can carry.
+With `--model quick` the loop of the server is what is too slow, and refusals compete with answers
+for it; then `generator busy` says what the figures are worth.
+
+Callers do as real ones do: there are more of them than a server answers at once, and each gives up
+when its request is not answered in time, and closes its connection.
 """
 
 import argparse
@@ -22,10 +27,12 @@ from peers import PEERS, open_inference
 from servers import Home, Server, free_port, peer, servewell
 
 FACTORS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
+HEAVY: Final = "heavy"
 ROWS: Final = 64
 WARMUP_S: Final = 2.0
 CAPACITY_CONNECTIONS: Final = 32
-CONNECTIONS: Final = 256
+CONNECTIONS: Final = 1_024
+PATIENCE: Final = 5.0  # times as long as is good, after which a caller gives up
 
 
 class Options(argparse.Namespace):
@@ -33,6 +40,7 @@ class Options(argparse.Namespace):
 
     seconds: float
     servers: list[str]
+    model: str
     good_within_ms: float
 
 
@@ -43,16 +51,18 @@ def main() -> None:
         slots = list(_slots(options, Path(name)))
     held = conditions(
         how=f"Open loop over {CONNECTIONS} connections, {options.seconds:g} s a rate after "
-        f"{WARMUP_S:g} s of warm-up, one worker, the heavy model. An answer is good when it comes "
-        f"within {options.good_within_ms:g} ms of when its request was due. The capacity of each "
+        f"{WARMUP_S:g} s of warm-up, one worker, the {options.model} model. An answer is good when "
+        f"it comes within {options.good_within_ms:g} ms of when its request was due; a caller "
+        f"gives up after {PATIENCE * options.good_within_ms:g} ms. The capacity of each "
         f"server is what it carries in a closed loop of {CAPACITY_CONNECTIONS} connections."
     )
     text = [f"# Overload, {held['date']}", "", sentence(held), ""]
     for server in dict.fromkeys(one.server for one in slots):
         text += _table([one for one in slots if one.server == server])
-    keep("overload", held, {"slots": slots}, text)
+    stem = "overload" if options.model == HEAVY else f"overload-{options.model}"
+    keep(stem, held, {"slots": slots}, text)
     open_loop = [one for one in slots if one.factor]
-    chart.overload(open_loop, Path(__file__).parent / "results" / f"{held['date']}-overload.png")
+    chart.overload(open_loop, Path(__file__).parent / "results" / f"{held['date']}-{stem}.png")
 
 
 def _slots(options: Options, scratch: Path) -> Iterator[Slot]:
@@ -67,7 +77,7 @@ def _slots(options: Options, scratch: Path) -> Iterator[Slot]:
 
 
 def _servers(options: Options, scratch: Path) -> Iterator[AbstractContextManager[Server]]:
-    folder = model.write(scratch / "models")["heavy"]
+    folder = model.write(scratch / "models")[options.model]
     given = [row.reshape(1, -1) for row in model.rows(ROWS)]
     if "servewell" in options.servers:
         home = Home(
@@ -94,7 +104,8 @@ def _plan(server: Server, options: Options, *, rate: float = 0.0) -> Plan:
         warmup_s=WARMUP_S,
         seconds=options.seconds,
         rate=rate,
-        refusals=bool(rate),
+        refusals=True,
+        timeout_s=PATIENCE * options.good_within_ms / 1e3 if rate else 0.0,
         good_within_s=options.good_within_ms / 1e3,
     )
 
@@ -110,7 +121,8 @@ def _table(own: list[Slot]) -> list[str]:
             f"{one.measured.good / one.measured.seconds / peak:.0%}",
             f"{one.measured.p99_us / 1e3:.1f}",
             ", ".join(f"{count:,} x {status}" for status, count in one.measured.statuses.items()),
-            f"{one.measured.unanswered:,}",
+            f"{one.measured.abandoned:,}",
+            f"{one.measured.unsent:,}",
             f"{one.measured.generator_busy:.0%}",
         ]
         for one in opened
@@ -122,6 +134,7 @@ def _table(own: list[Slot]) -> list[str]:
         "of the peak",
         "p99 of 200s, ms",
         "answers",
+        "given up",
         "never sent",
         "generator busy",
     )
@@ -135,6 +148,7 @@ def _options() -> Options:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
     parser.add_argument("--good-within-ms", type=float, default=100.0)
+    parser.add_argument("--model", choices=(HEAVY, "quick"), default=HEAVY)
     known = ["servewell", *PEERS]
     default = ["servewell", "fastapi"]
     parser.add_argument("--servers", nargs="+", choices=known, default=default)

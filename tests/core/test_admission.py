@@ -1,7 +1,7 @@
 """Who is let in, who goes first, who is told to come again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servewell.core.catalog.limits import Priority
@@ -18,6 +18,7 @@ from servewell.core.reliability.token_bucket import TokenBucket
 
 TIMES = st.floats(1e-6, 100.0)
 RANKS = st.integers(0, 2)
+COUNTED = 20  # times the objective, and as long before
 
 
 @given(TIMES, TIMES, TIMES, RANKS)
@@ -39,6 +40,59 @@ def test_lower_ranks_are_refused_first(
     waits = [wait_max_s(objective_s, load, rank=rank) for rank in (0, 1, 2)]
     assert waits == sorted(waits, reverse=True)
     assert waits[2] > 0
+
+
+def _answered_in_time(*, objective_s: float, row_s: float, fixed: float, factor: float) -> float:
+    """Return what share of its time a model spends on answers in time, at a multiple of its peak.
+
+    One call at a time takes all that waits, up to as many rows as half of the objective allows; a
+    call takes as long as `fixed` rows, and its rows. Arrivals are steady; those of the burst that
+    they begin with do not count.
+    """
+    rows_max = max(1, int(objective_s / 2 / row_s - fixed))
+    service_s = (fixed + rows_max) * row_s
+    waiting: list[float] = []
+    running: list[float] = []
+    ends = busy_since = good = 0.0
+    for number in range(int(2 * COUNTED * objective_s * factor * rows_max / service_s)):
+        now = number * service_s / rows_max / factor
+        while running and ends <= now:
+            if now > COUNTED * objective_s:
+                good += sum(ends - came <= objective_s for came in running)
+            running, waiting = waiting[:rows_max], waiting[rows_max:]
+            if running:
+                ends += (fixed + len(running)) * row_s
+        if not running:
+            running, busy_since, ends = [now], now, now + (fixed + 1) * row_s
+            continue
+        wait_s = ends - now + len(waiting) / rows_max * service_s
+        load = Load(wait_s=wait_s, service_s=service_s, standing_s=now - busy_since)
+        if wait_s <= wait_max_s(objective_s, load, rank=1):
+            waiting.append(now)
+    return good * service_s / rows_max / (COUNTED * objective_s)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(0.1, 1.0),
+    st.floats(0.01, 0.1),
+    st.floats(0.0, 4.0),
+    st.sampled_from([2.0, 3.0, 5.0]),
+)
+def test_more_load_than_can_be_carried_costs_little(
+    objective_s: float, row: float, fixed: float, factor: float
+) -> None:
+    """Beyond what a model can do it does over 0.9 of the most that it does in time at any load.
+
+    So where a call takes at most half of the objective: with more, two cannot be in time.
+    """
+    goods = {
+        one: _answered_in_time(
+            objective_s=objective_s, row_s=row * objective_s, fixed=fixed, factor=one
+        )
+        for one in (0.8, 0.9, 1.0, 1.5, factor)
+    }
+    assert goods[factor] > 0.9 * max(goods.values())
 
 
 def test_a_burst_may_wait_longer_than_a_queue_that_stands() -> None:

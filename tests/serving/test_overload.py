@@ -261,7 +261,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(serve: Serve) -> None:
 
 def test_goodput_holds_at_three_times_the_capacity(serve: Serve) -> None:
     """An open loop at three times what the model can do: about as much is done as at its peak."""
-    turns = 1_000  # some 17 ms
+    turns, objective_s = 1_000, 0.25  # a call of so many takes some 17 ms
 
     async def closed(crowd: Crowd) -> float:
         began = perf_counter()
@@ -276,12 +276,13 @@ def test_goodput_holds_at_three_times_the_capacity(serve: Serve) -> None:
             tasks.append(asyncio.create_task(crowd.send(slow_request([1.0], turns))))
         return await asyncio.gather(*tasks)
 
-    home, key = serve(latency_objective_ms=250.0)
-    capacity = together(home, key, closed)
-    answers = together(home, key, lambda crowd: open_loop(crowd, 3 * capacity, 3.0), within_s=60)
+    home, key = serve(latency_objective_ms=1_000 * objective_s)
+    before = together(home, key, closed)
+    answers = together(home, key, lambda crowd: open_loop(crowd, 3 * before, 3.0), within_s=60)
+    capacity = min(before, together(home, key, closed))  # others may use the machine
     good = [one for one in answers if one.status == 200]
     span_s = max(one.ended for one in answers) - min(one.ended - one.took_s for one in answers)
     assert {one.status for one in answers} == {200, 503}
     assert len(good) / span_s > 0.6 * capacity
     steady = sorted(one.took_s for one in good[len(good) // 4 :])
-    assert steady[int(0.8 * len(steady))] < 1.0
+    assert steady[int(0.8 * len(steady))] < 4 * objective_s

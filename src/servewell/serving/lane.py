@@ -161,13 +161,14 @@ class Lane:
         self._aside.begin(
             batch,
             self._served.package,
-            expected_ns=int(expected_s * NS_PER_S),
+            expected_ns=int((expected_s + self.pace.lag_s) * NS_PER_S),
             threads=self._served.policy.concurrency,
         )
 
     def _done(self, job: Job) -> None:
         """Take the outcome of a call in a thread. Some of its requests may be refused already."""
         due = [one for one in job.batch if one.error is None]
+        self.pace.learn_lag(perf_counter_ns() - job.begun_at - (job.ended_at - job.started_at))
         try:
             self._take(job)
         except Exception as error:  # noqa: BLE001  (as where it runs on the loop)

@@ -16,6 +16,7 @@ LASTING: Final = float("inf")
 WELL: Final = 64  # calls after which a model is known well,
 EVERY: Final = 8  # and one of so many is learned from
 SURPRISE: Final = 4  # times what was expected
+SMOOTHING: Final = 0.2  # what one call in a thread teaches of its lag
 
 
 class Pace:
@@ -23,11 +24,12 @@ class Pace:
 
     __slots__ = (
         "_alone", "_aside", "_calls", "_policy", "calm_ns", "curve", "free_requests", "free_rows",
-        "objective_s", "rows_together", "service_s",
+        "lag_s", "objective_s", "rows_together", "service_s",
     )  # fmt: skip
 
     def __init__(self, policy: EndpointPolicy, package: Package) -> None:
         self.curve, self._calls = LatencyCurve(), 0
+        self.lag_s = 0.0  # between the loop and a thread, there and back
         for rows, cost_ns in package.latencies:  # of its warm-up
             self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._alone = not package.batches
@@ -53,6 +55,13 @@ class Pace:
         self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
         self._plan()
 
+    def learn_lag(self, lag_ns: int) -> None:
+        """Take into account how long a call waited for its thread, and its outcome for the loop.
+
+        That is time of the queue, too, and the more the loop has to do, the longer it is.
+        """
+        self.lag_s += SMOOTHING * (lag_ns / NS_PER_S - self.lag_s)
+
     def relearn(self, rows: int, cost_ns: int) -> None:
         """Forget what was known: a call took so much longer that it was ended."""
         self.curve, self._calls = LatencyCurve(), 0
@@ -74,7 +83,7 @@ class Pace:
         if curve.known:
             rows = curve.rows_within(MODEL_SHARE * self.objective_s, rows_max=rows)
         self.rows_together = rows
-        self.service_s = service_s = max(curve.predicted_s(rows), 0.0)
+        self.service_s = service_s = max(curve.predicted_s(rows), 0.0) + self.lag_s
         # With less than this nobody need look closer: even the lowest rank would be let in.
         standing = Load(wait_s=0.0, service_s=service_s, standing_s=LASTING)
         calm_s = wait_max_s(self.objective_s, standing, rank=len(SHARES) - 1)

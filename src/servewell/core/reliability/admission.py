@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-STANDING_S: Final = 0.1  # for which a queue has to last before it counts as standing
-BURST: Final = 10.0  # times longer may be waited in a queue that does not stand
+STANDING_S: Final = 0.1  # of work without a break, after which a queue counts as standing
+BURST: Final = 4.0  # times longer may be waited in a queue that does not stand
 MARGIN: Final = 0.8  # of the objective that is promised; the rest is for what is not foreseen
 SHARES: Final = (1.0, 0.9, 0.5)  # of the wait that each rank may fill, high to low
 
@@ -15,8 +15,8 @@ class Load:
     """What a request finds at a model. All times in seconds."""
 
     wait_s: float  # until those before it are done
-    service_s: float  # that one call of the model takes
-    standing_s: float  # for which the queue has not been empty
+    service_s: float  # that one call of the model takes, with the way there and back
+    standing_s: float  # for which there was always something that waited or ran
 
 
 def wait_max_s(objective_s: float, load: Load, *, rank: int) -> float:
@@ -24,9 +24,11 @@ def wait_max_s(objective_s: float, load: Load, *, rank: int) -> float:
 
     What is controlled is the time spent in the queue, not its length, and a queue is bad only
     when it stands: a burst that is worked off does no harm, while a queue that never empties
-    makes everybody late and serves nobody more. So a queue that has lasted for `STANDING_S` may
-    hold as much as can be answered within the objective, another `BURST` times that. Lower ranks
-    may fill less, so that they are refused first.
+    makes everybody late and serves nobody more. So where there has been work without a break for
+    `STANDING_S`, as much may wait as can be answered within the objective, and else `BURST` times
+    that. What runs counts as work: a call that takes all that waits leaves an empty queue, and
+    says nothing about whether the model keeps up. Lower ranks may fill less, so that they are
+    refused first.
 
     Sources: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10 (5), 2012, and
     RFC 8289 (interval of 100 ms); B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015 (two limits,
