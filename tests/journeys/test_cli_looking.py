@@ -49,7 +49,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     house.run("rollback", "small", "--because", "a complaint")
     answer = house.ask(key)[1]["parameters"]["prediction_id"]
     house.ask(key, x=1_000.0)
-    (refused,) = [one for one in house.json("records", "small") if one["status"] == 400]
+    (refused,) = [one for one in house.look("records", "small") if one["status"] == 400]
     yield Lived(
         house=house, before_second=before, prediction=answer, refused=refused["prediction_id"]
     )

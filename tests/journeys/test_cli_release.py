@@ -23,7 +23,7 @@ def test_an_imported_version_gets_a_tenth_of_the_traffic(ready_house: House) -> 
     key = ready_house.up()["key"]
     imported = ready_house.json("models", "import", _second(ready_house), "--name", "small")
     assert imported["version"] == "small:2"
-    assert [one["number"] for one in ready_house.json("models", "list")] == [1, 2]
+    assert [one["number"] for one in ready_house.look("models", "list")] == [1, 2]
     words = ("deploy", "small", "small:2", "--share", "10%", "--because", "trained on May")
 
     before = _state(ready_house)
@@ -44,7 +44,7 @@ def test_an_imported_version_gets_a_tenth_of_the_traffic(ready_house: House) -> 
 
     shown = ready_house.run("endpoints", "show", "small").stdout
     assert "rollback to  `v1` 100 %" in shown
-    last = ready_house.json("history", "small")[-1]
+    last = ready_house.look("history", "small")[-1]
     assert last["principal"]
     assert last["principal"] in ready_house.run("history", "small").stdout
     assert last["kind"] == "deployed"
@@ -88,9 +88,9 @@ def test_a_killed_deploy_is_settled_by_the_next(ready_house: House) -> None:
     for turn, moment in enumerate(("", STATE, PUBLISHED, STATE, PUBLISHED)):
         share = 1_000 + 100 * turn
         words = ("deploy", "small", "small:2", "--share", f"{share}bp")
-        revision = ready_house.json("history")[-1]["revision"]
+        revision = ready_house.look("history")[-1]["revision"]
         _kill_at(ready_house, moment, words)
-        saved = ready_house.json("history")[-1]["revision"] > revision
+        saved = ready_house.look("history")[-1]["revision"] > revision
         left.append(f"{moment or 'start'}: {'saved' if saved else 'not saved'}")
         assert sum(_traffic(ready_house).values()) == SHARES_SUM
         assert ready_house.ask(key)[0] == HTTPStatus.OK
@@ -98,7 +98,7 @@ def test_a_killed_deploy_is_settled_by_the_next(ready_house: House) -> None:
         assert _traffic(ready_house) == {"v1": SHARES_SUM - share, "v2": share}
         pinned = ready_house.ask(key, **{"servewell-deployment": "v2"})
         assert pinned[1]["model_version"] == NEW
-    revisions = [one["revision"] for one in ready_house.json("history")]
+    revisions = [one["revision"] for one in ready_house.look("history")]
     assert revisions == list(range(1, len(revisions) + 1))
     assert f"{PUBLISHED}: saved" in left, left
 
@@ -150,11 +150,11 @@ def _second(house: House) -> str:
 
 
 def _traffic(house: House) -> dict[str, int]:
-    endpoint = house.json("endpoints", "show", "small")
+    endpoint = house.look("endpoints", "show", "small")
     return {one["name"]: one["share_bp"] for one in endpoint["deployments"] if one["share_bp"]}
 
 
 def _state(house: House) -> dict[str, Any]:
     """Return all that a command could have changed."""
     looks = (("history",), ("keys", "list"), ("models", "list"), ("endpoints", "list"))
-    return {" ".join(words): house.json(*words) for words in looks} | house.pids()
+    return {" ".join(words): house.look(*words) for words in looks} | house.pids()

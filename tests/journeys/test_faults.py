@@ -40,7 +40,7 @@ def test_workers_serve_with_everything_else_dead(ready_house: House) -> None:
     (ready_house.home / "servewell.db").rename(ready_house.home / "gone")
     assert all(ready_house.ask(key)[0] == HTTPStatus.OK for _ in range(20))
     (ready_house.home / "gone").rename(ready_house.home / "servewell.db")
-    assert len(ready_house.json("records", "small", "--limit", "100")) >= 20
+    assert len(ready_house.look("records", "small", "--limit", "100")) >= 20
 
 
 def test_up_repairs_a_dead_supervisor_without_a_gap(ready_house: House) -> None:
@@ -87,17 +87,17 @@ def test_no_acknowledged_request_is_lost(ready_house: House) -> None:
             load.wait_answers(50)
             kill(ready_house.pids()[f"worker-{round_ % 2}"])
         load.wait_answers(50)
-    assert ready_house.json("records", "--usage")["lost"] == 0
+    assert ready_house.look("records", "--usage")["lost"] == 0
     ready_house.run("down")
     answered = [one["parameters"]["prediction_id"] for one in load.answers]
     kept = [
-        one["prediction_id"] for one in ready_house.json("records", "small", "--limit", "1000000")
+        one["prediction_id"] for one in ready_house.look("records", "small", "--limit", "1000000")
     ]
     assert len(answered) > 300
     assert len(set(answered)) == len(answered)
     assert len(set(kept)) == len(kept)
     assert set(answered) <= set(kept)
-    usage = ready_house.json("records", "--usage")
+    usage = ready_house.look("records", "--usage")
     assert usage["missing"] == 0
     assert usage["damaged_bytes"] == 0
 
@@ -174,7 +174,7 @@ def test_a_corrupt_segment_hides_no_other_record(ready_house: House) -> None:
     broken.write_bytes(b"\x10\x00\x00\x00rubbish that is no frame at all")
     second = ready_house.up()
     eventually(lambda: not broken.exists(), within_s=20)
-    kept = {one["prediction_id"] for one in ready_house.json("records", "small")}
+    kept = {one["prediction_id"] for one in ready_house.look("records", "small")}
     assert {first, second["answer"]["prediction_id"]} <= kept
     assert list((ready_house.home / "records" / "quarantine").iterdir())
 
@@ -222,7 +222,7 @@ def test_kill_in_the_middle_of_a_rollback_keeps_traffic_whole(ready_house: House
         process.wait()
         assert ready_house.ask(key)[0] == HTTPStatus.OK
         shares = [
-            one["share_bp"] for one in ready_house.json("endpoints", "show", "small")["deployments"]
+            one["share_bp"] for one in ready_house.look("endpoints", "show", "small")["deployments"]
         ]
         assert sum(shares) == 10_000
         process = ready_house.start("traffic", "small", "v2=100%")

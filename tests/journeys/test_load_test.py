@@ -27,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def test_a_load_that_is_carried(served: House, tmp_path: Path) -> None:
     """The rate counts as carried, the report is there, and every request is in the log."""
-    before = len(served.json("records", "small", "--limit", "100000"))
+    before = len(served.look("records", "small", "--limit", "100000"))
     found = served.json(
         "load-test", "small", "--plan", "40@2s", "--objective-ms", "1000", "--rows", "3",
         "--report", str(tmp_path / "report"),
@@ -42,7 +42,7 @@ def test_a_load_that_is_carried(served: House, tmp_path: Path) -> None:
     assert "http" not in page.replace(found["address"], "").replace("http://www.w3.org", "")
     seconds = json.loads(Path(found["report_json"]).read_text())["windows"]
     assert sum(one["due"] for one in seconds) == found["requests"]
-    records = served.json("records", "small", "--limit", "100000")
+    records = served.look("records", "small", "--limit", "100000")
     assert len(records) - before == found["requests"] + 1  # one is sent to try
 
 

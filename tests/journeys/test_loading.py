@@ -32,7 +32,7 @@ def test_an_endpoint_is_unloaded_and_loaded_by_whoever_may(ready_house: House) -
         )
         status, answer = ready_house.ask(key)
         assert (status, answer["code"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "SW-319")
-        last = ready_house.json("history", "small")[-1]
+        last = ready_house.look("history", "small")[-1]
         assert (last["principal"], last["kind"]) == ("night-job", "unloaded")
         assert "unloaded" in ready_house.run("endpoints", "list").stdout
 

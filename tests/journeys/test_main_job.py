@@ -39,8 +39,8 @@ def test_again_it_resumes(house: House) -> None:
     again = house.up_second()
     assert again["key"] is None
     assert again["version"] == "small:2"
-    assert house.json("endpoints", "show", "small")["deployments"][0]["share_bp"] == 10_000
-    assert len(house.json("models", "list")) == 2
+    assert house.look("endpoints", "show", "small")["deployments"][0]["share_bp"] == 10_000
+    assert len(house.look("models", "list")) == 2
     assert house.ask(first["key"])[1]["model_version"] == "1"
     house.run("down")
     assert house.up()["key"] is None
@@ -50,7 +50,7 @@ def test_again_it_resumes(house: House) -> None:
 def test_lineage_says_where_a_version_came_from(house: House) -> None:
     """Data, code, parameters, environment and metrics are kept with the version."""
     house.up()
-    version = house.json("models", "show", "small:1")
+    version = house.look("models", "show", "small:1")
     lineage = version["manifest"]["lineage"]
     assert lineage["dataset"] == "small:1"
     assert lineage["parameters"] == {"strength": 1.0}
@@ -70,7 +70,7 @@ def test_a_rollback_takes_effect_at_once(ready_house: House) -> None:
     assert ready_house.ask(key)[1]["model_version"] == "2"
     ready_house.run("rollback", "small", "--because", "it was better before")
     assert ready_house.ask(key)[1]["model_version"] == "1"
-    history = ready_house.json("history", "small")
+    history = ready_house.look("history", "small")
     assert history[-1]["because"].startswith("it was better before: rolled back from `v2`")
     pinned = ready_house.ask(key, **{"servewell-deployment": "v2"})
     assert pinned[1]["model_version"] == "2"
@@ -152,8 +152,8 @@ def test_a_killed_up_is_repaired_by_the_next(house: House) -> None:
         process.wait()
     done = house.up()
     assert done["answer"]["deployment"] == "v1"
-    assert [one["number"] for one in house.json("models", "list")] in ([1], [1, 2])
-    endpoint = house.json("endpoints", "show", "small")
+    assert [one["number"] for one in house.look("models", "list")] in ([1], [1, 2])
+    endpoint = house.look("endpoints", "show", "small")
     assert sum(one["share_bp"] for one in endpoint["deployments"]) == 10_000
     key = done["key"] or house.json("keys", "create", "somebody")["key"]  # killed while showing it
     assert house.ask(key)[0] == HTTPStatus.OK

@@ -87,7 +87,7 @@ def test_a_predictor_is_served_withdrawn_and_tried_again(flowers: House) -> None
     eventually(lambda: predict(flowers, DEADLY)[0] == 0, within_s=20)
     assert "v2 is in quarantine because its process ended 3 times" in flowers.run("status").stdout
     assert "in quarantine" in flowers.run("endpoints", "show", NAME).stdout
-    changes = flowers.json("history", NAME)
+    changes = flowers.look("history", NAME)
     assert "its process ended 3 times within 60 s" in json.dumps(changes)
     assert "SW-412" in refusal(flowers, "traffic", NAME, "v2=100%")
     assert "SW-412" in refusal(flowers, "rollback", NAME, "--to", "v2")
@@ -101,7 +101,7 @@ def test_a_predictor_is_served_withdrawn_and_tried_again(flowers: House) -> None
 
 def served(house: House) -> dict[str, int]:
     """Return the traffic of the example, by deployment."""
-    endpoint = house.json("endpoints", "show", NAME)
+    endpoint = house.look("endpoints", "show", NAME)
     return {one["name"]: one["share_bp"] for one in endpoint["deployments"] if one["share_bp"]}
 
 
