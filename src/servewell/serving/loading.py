@@ -134,6 +134,8 @@ class Loader:
     def close(self) -> None:
         """Let go of every model, also of one that is being loaded."""
         self._closed = True
+        for host in tuple(self._shelf.starting):
+            host.kill()
         for package in tuple(self._packages.values()):
             package.model.close()
 

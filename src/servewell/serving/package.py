@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -13,7 +13,7 @@ from servewell.core.catalog.model import Manifest, manifest_from
 from servewell.core.catalog.signature import Signature
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
-from servewell.ports.predictors import Predictors
+from servewell.ports.predictors import PredictorHost, Predictors
 from servewell.ports.signer import Signer
 from servewell.serving.crash_notes import CrashNotes, NotedSession, mark_of
 from servewell.serving.protocols.dialect import Reader
@@ -56,6 +56,7 @@ class Shelf:
     predictors: Predictors
     notes: CrashNotes
     worker: int
+    starting: set[PredictorHost] = field(default_factory=set)  # whose code loads, for who ends it
 
 
 def load_package(deployment: Deployment, shelf: Shelf, *, idle_s: float | None = None) -> Package:
@@ -130,11 +131,14 @@ def _model(manifest: Manifest, deployment: Deployment, shelf: Shelf) -> Model:
     log = f"{deployment.model}-{deployment.version}-worker-{shelf.worker}"
     archive = shelf.blobs.path(manifest.artifact)
     host = shelf.predictors.open(archive, manifest.predictor, log=log)
+    shelf.starting.add(host)
     try:
         return PythonModel(host, manifest.predictor, manifest.signature)
     except BaseException:
         host.close()
         raise
+    finally:
+        shelf.starting.discard(host)
 
 
 def _package(

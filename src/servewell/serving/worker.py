@@ -116,7 +116,13 @@ async def _serve_until_signal(parts: WorkerParts) -> int:
     loop.add_signal_handler(signal.SIGTERM, told.set)
     loop.add_signal_handler(signal.SIGINT, close_now)
     worker = Worker(parts)
-    await worker.start()
+    starting, ending = loop.create_task(worker.start()), loop.create_task(told.wait())
+    await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # a model may load for minutes, or for ever
+        starting.cancel()
+        await worker.drain()
+        return 0
+    await starting
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -184,11 +190,11 @@ class Worker:
 
     async def start(self) -> None:
         """Load the snapshot, and begin to accept."""
+        self._parts.listener.settimeout(0)  # first, as it may be closed before the rest is done
         await self._take_up()
         if self._loading is not None:
             await self._loading
         await self._look()  # loading may have taken long
-        self._parts.listener.settimeout(0)
         self._beat()
         self._reception.open()
         self._accepting = True
