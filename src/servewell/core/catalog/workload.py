@@ -550,7 +550,9 @@ class Serving:
         Meta(
             ge=0,
             le=300,
-            description="Seconds that requests in flight may take to finish when a worker stops.",
+            description="Seconds that requests in flight may take to finish when a worker stops; "
+            "what takes longer is cut off and recorded as such. Where answers may need all of "
+            "`endpoint.timeout_ms`, give it as long, and whoever kills the process longer still.",
             examples=[10],
         ),
     ] = 10.0
