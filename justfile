@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-# What CI runs: style, types, architecture, tests with coverage.
+# What CI runs: style, types, architecture, all tests.
 check: style types architecture test
 
 # Format and lint.
@@ -18,13 +18,20 @@ types:
 architecture:
     lint-imports
 
-# All tests, with coverage of every process.
-test *ARGS:
+# All tests.
+test: covered journeys
+
+# All tests but the journeys, with coverage of every process.
+covered *ARGS:
     coverage erase
-    coverage run -m pytest {{ ARGS }}
+    coverage run -m pytest --ignore=tests/journeys {{ ARGS }}
     # A process that a test killed may leave a file that cannot be read; the report is what judges.
     coverage combine -q || test -f .coverage
     coverage report --fail-under=85
+
+# What a person does from end to end, at the speed at which a person meets it: without coverage.
+journeys *ARGS:
+    pytest tests/journeys {{ ARGS }}
 
 # Renew the locked versions of all dependencies.
 lock:
