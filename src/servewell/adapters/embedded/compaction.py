@@ -35,7 +35,7 @@ from servewell.core.catalog.prediction_record import RecordSchema, frame
 from servewell.ports.records import RecordQuery
 
 GROUP_ROWS: Final = 1 << 15  # of a row group, and so as a table in memory
-ROWS_AT_ONCE: Final = 1 << 10  # turned into a table; what more of them hold outgrows the caches
+RECORDS_AT_ONCE: Final = 1 << 10  # decoded; what more of them hold outgrows the caches
 
 Ledger = dict[str, Columns]
 
@@ -170,8 +170,10 @@ class _Writing:
         self.misfit_bytes = 0
 
     def tables(self) -> Iterator[pa.Table]:
-        for group in _portions(self._entries, GROUP_ROWS):
-            yield pa.concat_tables([*map(self._table, _portions(group, ROWS_AT_ONCE))])
+        for group in _groups(self._entries):
+            starts = range(0, len(group), RECORDS_AT_ONCE)
+            parts = (group[start : start + RECORDS_AT_ONCE] for start in starts)
+            yield pa.concat_tables([self._table(part) for part in parts])
 
     def _table(self, entries: list[Entry]) -> pa.Table:
         table, misfits = table_of(self._segment.kept_records(entries), self._layout)
@@ -187,13 +189,13 @@ def _by_file(contents: Contents) -> list[tuple[tuple[str, int], list[Entry]]]:
     return sorted(files.items())
 
 
-def _portions(entries: Iterable[Entry], rows_min: int) -> Iterator[list[Entry]]:
+def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     portion: list[Entry] = []
     rows = 0
     for entry in entries:
         portion.append(entry)
         rows += entry.rows
-        if rows >= rows_min:
+        if rows >= GROUP_ROWS:
             yield portion
             portion, rows = [], 0
     if portion:
