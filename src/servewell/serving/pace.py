@@ -47,9 +47,10 @@ class Pace:
         """Take into account what a call of the model took.
 
         Of a model that is known well, each eighth call, and whatever took far longer than it did.
+        Of calls that are not quick, each: to learn costs little beside them, and they are few.
         """
         self._calls += 1
-        known = self._calls > WELL and self._calls % EVERY
+        known = self._calls > WELL and self._calls % EVERY and cost_ns < QUICK_S * NS_PER_S
         if known and cost_ns < SURPRISE * self.curve.predicted_s(rows) * NS_PER_S:
             return
         self.curve = self.curve.observed(rows, cost_ns / NS_PER_S)
