@@ -1,4 +1,4 @@
-"""Start MLServer: one in process, the fastest of its forms; more as its parallel workers."""
+"""Start MLServer in process (no parallel workers), the fastest of its forms for a quick model."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-port, model, workers = sys.argv[1:]
+port, model, _ = sys.argv[1:]
 HERE = Path(__file__).parent
 folder = Path(tempfile.mkdtemp(prefix="mlserver-"))
 settings = {
@@ -14,7 +14,7 @@ settings = {
     "http_port": int(port),
     "grpc_port": int(port) + 1,
     "metrics_endpoint": None,
-    "parallel_workers": 0 if workers == "1" else int(workers),
+    "parallel_workers": 0,
     "debug": False,
 }
 (folder / "settings.json").write_text(json.dumps(settings))
