@@ -111,7 +111,7 @@ class RequestPath:
             if self._limits.active:
                 self._limit(exchange, now)
         except RequestError as error:
-            exchange.error = error.with_traceback(None)  # which would hold the exchange
+            exchange.error = error
         exchange.authenticate_ns = perf_counter_ns() - exchange.opened_at
 
     def know(self, exchange: Exchange) -> None:
@@ -151,7 +151,7 @@ class RequestPath:
                     self._change(exchange, route)
                     return
         except RequestError as error:
-            exchange.error = error.with_traceback(None)  # which would hold the exchange
+            exchange.error = error
             exchange.decode_ns = perf_counter_ns() - started
         self._turns.finish(exchange)
 
