@@ -161,7 +161,7 @@ class Run:
         began, made = time.perf_counter_ns(), 0
         step = NANOSECONDS / self.plan.rate
         while not self.over.is_set():
-            wanted = int((time.perf_counter_ns() - began) / step)
+            wanted = int((time.perf_counter_ns() - began) / step) + 1  # the first is due at once
             for number in range(made, wanted):
                 self.due.append(began + int(number * step))
             made = wanted
