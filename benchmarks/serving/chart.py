@@ -47,7 +47,9 @@ def overload(slots: list[Slot], file: Path) -> None:
         factors = [one.factor for one in own]
         goods = [one.measured.good / one.measured.seconds for one in own]
         good.plot(factors, goods, marker="o", label=own[0].title)
-        tail.plot(factors, [one.measured.p99_us / 1e3 for one in own], marker="o")
+        told = [one for one in own if one.measured.requests]
+        tails = [one.measured.p99_us / 1e3 for one in told]
+        tail.plot([one.factor for one in told], tails, marker="o")
     good.set(title="good answers a second", xlabel="offered load, in capacities", ylim=(0, None))
     tail.set(title="p99 of answers, ms", xlabel="offered load, in capacities", yscale="log")
     for axes in (good, tail):
@@ -92,8 +94,8 @@ def summary(slots: list[Slot], file: Path) -> None:
         mids = [median(figure_of(one) for one in own if one.server == name) for name in names]
         colours = [OURS if name == "servewell" else "#b0b0b0" for name in names]
         bars = axes.barh([_title(own, name) for name in names], mids, color=colours)
-        axes.bar_label(bars, fmt="{:,.3g}", padding=3, fontsize=8)
-        axes.set(title=title, xscale="log")
+        axes.bar_label(bars, fmt=_told, padding=3, fontsize=8)
+        axes.set(title=title)
         axes.margins(x=0.2)
     places[0][0].invert_yaxis()
     figure.suptitle(f"one row a request, {count} connections")
@@ -102,6 +104,10 @@ def summary(slots: list[Slot], file: Path) -> None:
 
 
 AT: Final = 32
+
+
+def _told(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
 def _title(slots: list[Slot], server: str) -> str:

@@ -30,7 +30,7 @@ FACTORS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
 HEAVY: Final = "heavy"
 ROWS: Final = 64
 WARMUP_S: Final = 2.0
-CAPACITY_CONNECTIONS: Final = 32
+CAPACITY_CONNECTIONS: Final = 128  # enough for the batches that it forms when pressed
 CONNECTIONS: Final = 1_024
 PATIENCE: Final = 5.0  # times as long as is good, after which a caller gives up
 
