@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from servewell.cli.charts.page import page, paragraph, section, table
-from servewell.cli.charts.plot import Line, plot
-from servewell.cli.charts.svg import Axis
+from servewell.charts.page import page, paragraph, section, table
+from servewell.charts.plot import Line, plot
+from servewell.charts.svg import Axis
 from servewell.cli.show import moment
 from servewell.core.performance.load_result import (
     GOOD,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from servewell.charts.bars import Bar, BarSeries, bars
+from servewell.charts.page import page, paragraph, section, table
+from servewell.charts.plot import Line, Point, Scatter, Series, plot
+from servewell.charts.svg import Axis
 from servewell.cli import show
-from servewell.cli.charts.bars import Bar, BarSeries, bars
-from servewell.cli.charts.page import page, paragraph, section, table
-from servewell.cli.charts.plot import Line, Point, Scatter, Series, plot
-from servewell.cli.charts.svg import Axis
 from servewell.core.performance.optimisation import (
     BATCHES,
     SCALES,

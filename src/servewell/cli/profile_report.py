@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from servewell.cli.charts.flame import Frame, flame
-from servewell.cli.charts.page import page, paragraph, section, table
+from servewell.charts.flame import Frame, flame
+from servewell.charts.page import page, paragraph, section, table
 from servewell.flows.profile_model import Profiled
 from servewell.ports.optimiser import NodeTime, Profile
 

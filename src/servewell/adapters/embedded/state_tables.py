@@ -110,7 +110,33 @@ ENDPOINT: Final = sa.Table(
     sa.Column("past", Nested, nullable=False),
     sa.Column("policy", Nested, nullable=False),
     sa.Column("loaded", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("shadow", Nested),
     sa.Column("revision", sa.BigInteger, nullable=False),
+)
+
+ROLLOUT: Final = sa.Table(
+    "rollout",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("endpoint", Words, nullable=False),
+    sa.Column("candidate", Words, nullable=False),
+    sa.Column("candidate_version", Words, nullable=False),
+    sa.Column("stable", Words, nullable=False),
+    sa.Column("stable_version", Words, nullable=False),
+    sa.Column("plan", Nested, nullable=False),
+    sa.Column("stage", Words, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("stage_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("approvals", Nested, nullable=False),
+    sa.Column("evidence", Nested, nullable=False),
+    sa.Column("cursor", Words, nullable=False),
+    sa.Column("judgement", Nested),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index(None, "endpoint"),
 )
 
 API_KEY: Final = sa.Table(

@@ -23,6 +23,14 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """A deployment that gets copies of live requests; nobody gets its answers."""
+
+    deployment: str
+    share_bp: int  # of the live requests, 0..10 000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointPolicy:
     """What an endpoint holds its callers and its records to."""
 
@@ -37,6 +45,7 @@ class EndpointPolicy:
     queue_requests_max: int = 1_000  # that wait for one model, in each worker
     queue_bytes_max: int = 64 << 20  # of their bodies
     limits: Limits = NO_LIMITS  # of all callers together
+    sticky: str = ""  # input, or `header:NAME`, whose value keeps a caller on one deployment
     idle_s: float | None = None  # a model loads on demand, and goes when idle so long
 
 
@@ -54,6 +63,7 @@ class Endpoint:
     past: tuple[tuple[tuple[str, int], ...], ...] = ()
     policy: EndpointPolicy = EndpointPolicy()
     loaded: bool = True  # False where somebody unloaded it: no worker holds its models
+    shadow: Shadow | None = None
     revision: int = 0  # of the state in which it was last changed
 
     @property

@@ -68,6 +68,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     outputs: list[Any]
     stages_us: tuple[int, ...]  # one per entry of STAGES
     snapshot: int  # version served from
+    role: str = ""  # `shadow` where nobody got this answer; its `prediction_id` is the live one's
 
 
 STAGES: Final = ("authenticate", "decode", "queue", "infer", "encode")

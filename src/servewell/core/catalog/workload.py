@@ -9,6 +9,10 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from servewell.core.catalog.workload_gates import GateRules
+from servewell.core.catalog.workload_retrain import RetrainRules
+from servewell.core.catalog.workload_rollout import RolloutRules
+
 FILE_NAME: Final = "servewell.yaml"
 NAME_PATTERN: Final = r"^[a-z][a-z0-9-]{0,62}$"
 IDENTIFIER_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -688,6 +692,15 @@ class Workload:
     endpoint: Annotated[EndpointRules, Meta(description="How the model is served.")] = field(
         default_factory=EndpointRules
     )
+    gates: Annotated[
+        GateRules, Meta(description="What a version must prove before it may be deployed.")
+    ] = field(default_factory=GateRules)
+    rollout: Annotated[
+        RolloutRules, Meta(description="How a new version takes over the traffic.")
+    ] = field(default_factory=RolloutRules)
+    retrain: Annotated[
+        RetrainRules, Meta(description="When the model is made again, and who may promote it.")
+    ] = field(default_factory=RetrainRules)
     serving: Annotated[Serving, Meta(description="The worker processes of this machine.")] = field(
         default_factory=Serving
     )

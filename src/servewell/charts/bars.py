@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from servewell.cli.charts.plot import RIGHT, WIDTH, Range, Scatter, frame, legend
-from servewell.cli.charts.svg import Axis, Scale, element, number, scale, title, width_of, words
+from servewell.charts.plot import RIGHT, WIDTH, Range, Scatter, frame, legend
+from servewell.charts.svg import Axis, Scale, element, number, scale, title, width_of, words
 
 BAR_PX: Final = 11
 GAP_PX: Final = 14  # between groups

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from servewell.cli.charts.svg import (
+from servewell.charts.svg import (
     FONT_PX,
     Axis,
     Scale,

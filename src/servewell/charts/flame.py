@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from servewell.cli.charts.plot import WIDTH, frame
-from servewell.cli.charts.svg import LETTER_PX, element, title, words
+from servewell.charts.plot import WIDTH, frame
+from servewell.charts.svg import LETTER_PX, element, title, words
 
 ROW_PX: Final = 26
 LETTERS_MIN: Final = 3  # of a name that is worth showing in its box
