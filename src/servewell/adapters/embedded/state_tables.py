@@ -135,6 +135,7 @@ ROLLOUT: Final = sa.Table(
     sa.Column("evidence", Nested, nullable=False),
     sa.Column("cursor", Words, nullable=False),
     sa.Column("judgement", Nested),
+    sa.Column("comparison", Nested, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Index(None, "endpoint"),
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.evidence import Evidence
 from servewell.core.catalog.judgement import Judgement
 
@@ -101,4 +102,5 @@ class Rollout:
     evidence: Evidence = field(default_factory=Evidence)
     cursor: str = ""  # up to where the records were observed
     judgement: Judgement | None = None  # the last one
+    comparison: Comparison = field(default_factory=Comparison)  # of the shadow
     revision: int = 0  # of this rollout: grows with each save

@@ -36,6 +36,7 @@ def _rollouts() -> None:
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=False),
         sa.Column("judgement", sa.Text()),
+        sa.Column("comparison", sa.Text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_rollout"),
     )
