@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from servewell.ports.endpoints import Endpoints
     from servewell.ports.environments import Environments
     from servewell.ports.errands import Errands
+    from servewell.ports.evaluator import Evaluator
     from servewell.ports.fleet import Fleet
+    from servewell.ports.gates import Gates
     from servewell.ports.history import History
     from servewell.ports.ids import Ids
     from servewell.ports.keys import Keys
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from servewell.ports.machine import Machine
     from servewell.ports.optimiser import Optimiser
     from servewell.ports.predictors import Predictors
+    from servewell.ports.project import Project
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
     from servewell.ports.runs import Runs
@@ -159,6 +162,18 @@ class EmbeddedPlatform:
         return ProcessOptimiser(self._home / "runs", self.trainer.environment)
 
     @cached_property
+    def gates(self) -> "Gates":
+        from servewell.adapters.embedded.gates import SqlGates
+
+        return SqlGates(self._database)
+
+    @cached_property
+    def evaluator(self) -> "Evaluator":
+        from servewell.adapters.embedded.evaluator import ProcessEvaluator
+
+        return ProcessEvaluator(self._home / "runs", self.trainer.environment)
+
+    @cached_property
     def environments(self) -> "Environments":
         from servewell.adapters.embedded.predictor.environments import FolderEnvironments
 
@@ -205,6 +220,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.machine import LocalMachine
 
         return LocalMachine(self._home)
+
+    @cached_property
+    def project(self) -> "Project":
+        from servewell.adapters.embedded.project import FolderProject
+
+        return FolderProject()
 
     @cached_property
     def workload_files(self) -> "WorkloadFiles":

@@ -10,13 +10,16 @@ from servewell.ports.door import CallerCertificate, Door
 from servewell.ports.endpoints import Endpoints
 from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
+from servewell.ports.evaluator import Evaluator
 from servewell.ports.fleet import Fleet
+from servewell.ports.gates import Gates
 from servewell.ports.history import History
 from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
 from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.optimiser import Optimiser
+from servewell.ports.project import Project
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
 from servewell.ports.runs import Runs
@@ -68,6 +71,10 @@ class Platform(Protocol):
     @property
     def optimiser(self) -> Optimiser: ...
     @property
+    def gates(self) -> Gates: ...
+    @property
+    def evaluator(self) -> Evaluator: ...
+    @property
     def environments(self) -> Environments: ...
     @property
     def records(self) -> Records: ...
@@ -83,6 +90,8 @@ class Platform(Protocol):
     def load_generator(self) -> LoadGenerator: ...
     @property
     def machine(self) -> Machine: ...
+    @property
+    def project(self) -> Project: ...
     @property
     def workload_files(self) -> WorkloadFiles: ...
 

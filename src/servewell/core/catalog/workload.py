@@ -9,45 +9,20 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from servewell.core.catalog.workload_delivery import DeliveryRules
 from servewell.core.catalog.workload_gates import GateRules
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
+from servewell.core.catalog.workload_steps import StepRules
+from servewell.core.catalog.workload_values import (
+    Identifier,
+    InnerPath,
+    Name,
+    NonEmpty,
+    Scalar,
+)
 
 FILE_NAME: Final = "servewell.yaml"
-NAME_PATTERN: Final = r"^[a-z][a-z0-9-]{0,62}$"
-IDENTIFIER_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-# `patternErrorMessage` is what editors, and our own faults, say instead of the pattern.
-Name = Annotated[
-    str,
-    Meta(
-        pattern=NAME_PATTERN,
-        extra_json_schema={
-            "patternErrorMessage": "lower-case letters, digits and hyphens, a letter first, "
-            "at most 63 characters"
-        },
-    ),
-]
-Identifier = Annotated[
-    str,
-    Meta(
-        pattern=IDENTIFIER_PATTERN,
-        extra_json_schema={
-            "patternErrorMessage": "a Python name: letters, digits and underscores, no digit first"
-        },
-    ),
-]
-NonEmpty = Annotated[str, Meta(min_length=1)]
-InnerPath = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        extra_json_schema={
-            "patternErrorMessage": "a path inside the folder of the workload file, relative to it"
-        },
-    ),
-]
-Scalar = str | float | int | bool
 Rate = Annotated[float, Meta(gt=0, le=1e9)]
 Quota = Annotated[int, Meta(ge=1, le=10**12)]
 
@@ -90,6 +65,14 @@ class Data:
             examples=["flights.parquet"],
         ),
     ]
+    step: Annotated[
+        Name | None,
+        Meta(
+            description="Step whose output folder `path` starts from. Without it: the folder of "
+            "the workload file.",
+            examples=["prepare"],
+        ),
+    ] = None
     label: Annotated[
         NonEmpty | None,
         Meta(
@@ -674,6 +657,12 @@ class Workload:
     data: Annotated[
         Data | None, Meta(description="Where the rows come from. Training needs it.")
     ] = None
+    steps: Annotated[
+        dict[Name, StepRules],
+        Meta(
+            description="Steps of the workload's own before and after training, by name.",
+        ),
+    ] = field(default_factory=dict)
     train: Annotated[Train | None, Meta(description="How the model is made.")] = None
     artifact: Annotated[
         Artifact | None, Meta(description="A model that was trained elsewhere, instead of `train`.")
@@ -701,6 +690,9 @@ class Workload:
     retrain: Annotated[
         RetrainRules, Meta(description="When the model is made again, and who may promote it.")
     ] = field(default_factory=RetrainRules)
+    delivery: Annotated[
+        DeliveryRules, Meta(description="What a pipeline does beside the rest: `servewell ci`.")
+    ] = field(default_factory=DeliveryRules)
     serving: Annotated[Serving, Meta(description="The worker processes of this machine.")] = field(
         default_factory=Serving
     )
