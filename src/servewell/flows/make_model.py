@@ -237,8 +237,10 @@ def _what_makes_the_model(workload: Workload) -> dict[str, object]:
     if isinstance(train, dict):
         train = {key: value for key, value in train.items() if key != "timeout_s"}
     model = {key: value for key, value in whole["model"].items() if key != "optimize"}
+    data = {key: value for key, value in (whole["data"] or {}).items() if key != "contract"}
     return {
-        **{part: whole[part] for part in ("data", "artifact", "predictor", "inputs")},
+        **{part: whole[part] for part in ("artifact", "predictor", "inputs")},
+        "data": data,
         "model": model,
         "train": train,
     }

@@ -9,10 +9,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.catalog.workload_delivery import DeliveryRules
 from servewell.core.catalog.workload_gates import GateRules
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
+from servewell.core.catalog.workload_tracking import Tracking
 from servewell.core.catalog.workload_steps import StepRules
 from servewell.core.catalog.workload_values import (
     Identifier,
@@ -84,6 +86,10 @@ class Data:
         HeldOut | None,
         Meta(description="Rows kept from training. Without it: the last tenth of the file."),
     ] = None
+    contract: Annotated[
+        ContractRules,
+        Meta(description="What the rows must keep to; the gates hold them to it."),
+    ] = field(default_factory=ContractRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -693,6 +699,9 @@ class Workload:
     delivery: Annotated[
         DeliveryRules, Meta(description="What a pipeline does beside the rest: `servewell ci`.")
     ] = field(default_factory=DeliveryRules)
+    tracking: Annotated[
+        Tracking, Meta(description="Where runs and versions are mirrored to.")
+    ] = field(default_factory=Tracking)
     serving: Annotated[Serving, Meta(description="The worker processes of this machine.")] = field(
         default_factory=Serving
     )
