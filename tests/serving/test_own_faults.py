@@ -23,6 +23,7 @@ from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.dialect import Reply
 from servewell.serving.recording import Recorder
 from servewell.serving.served import Served
+from servewell.serving.shadowing import Shadowing
 from servewell.serving.telemetry.watch import open_watch
 from servewell.serving.turns import Turns
 from serving.home import Home, flight_model
@@ -146,7 +147,8 @@ def test_an_errand_that_fails_by_our_fault_drops_its_caller(tmp_path: Path) -> N
         loop, clock, meter = asyncio.get_running_loop(), SystemClock(), meter_of(tmp_path)
         recorder = Recorder(tmp_path / "live", worker=0, clock=clock, bytes_max=1 << 20)
         watch = open_watch(Telemetry(), meter=meter, worker=0)
-        turns = Turns(loop, Answering(recorder=recorder, meter=meter, watch=watch))
+        answering = Answering(recorder=recorder, meter=meter, watch=watch)
+        turns = Turns(loop, answering, shadowing=Shadowing(loop, recorder))
         desk = ErrandDesk(loop, turns, errands=Broken(), clock=clock)
         caller = Waiting()
         exchange = Exchange(caller, method="POST", url=b"", headers={})

@@ -173,12 +173,12 @@ class Exchange(msgspec.Struct, eq=False):
         """Return the outputs in the order of the schema; one that was not asked for is empty."""
         served = self.served
         if served is None or len(self.outputs) == len(served.schema.outputs):
-            return [one.data if type(one.data) is list else _kept(one.data) for one in self.outputs]
-        answered: dict[str, object] = {one.name: _kept(one.data) for one in self.outputs}
+            return [one.data if type(one.data) is list else kept(one.data) for one in self.outputs]
+        answered: dict[str, object] = {one.name: kept(one.data) for one in self.outputs}
         return [answered.get(name, []) for name, _, _ in served.schema.outputs]
 
 
-def _kept(column: Column | list[bool] | list[str] | list[float] | list[int]) -> object:
+def kept(column: Column | list[bool] | list[str] | list[float] | list[int]) -> object:
     """Return a column as a list, or as the little-endian bytes of a long numeric array."""
     if not isinstance(column, np.ndarray):
         return column
@@ -188,10 +188,10 @@ def _kept(column: Column | list[bool] | list[str] | list[float] | list[int]) -> 
 
 
 def _kept_input(column: Column) -> object:
-    """Return a column of a request like `_kept`, with what is missing as in a JSON request."""
+    """Return a column of a request like `kept`, with what is missing as in a JSON request."""
     if not isinstance(column, np.ndarray):
         return column
-    return _listed(column) if column.size <= LIST_VALUES_MAX else _kept(column)
+    return _listed(column) if column.size <= LIST_VALUES_MAX else kept(column)
 
 
 def _listed(column: Column) -> Sequence[str | float | None]:

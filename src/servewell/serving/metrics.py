@@ -21,6 +21,8 @@ CROWDED: Final = "servewell_connections_crowded_total"
 HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
 CERTIFICATE: Final = "servewell_certificate_expiry_timestamp_seconds"
 BUILD: Final = "servewell_build_info"
+COPIES: Final = "servewell_shadow_copies_total"
+COPY_OUTCOMES: Final = ("answered", "failed", "busy", "full", "late", "unrecorded")
 SPANS_DROPPED: Final = "servewell_spans_dropped_total"
 ALL_STAGES: Final = ("read", *STAGES, "record")
 OF_DEPLOYMENT: Final = ("endpoint", "deployment")
@@ -130,6 +132,20 @@ METRICS: Final = (
         "its rows, and for each `row`.",
         labels=(*OF_DEPLOYMENT, "worker", "part"),
         scale=NANOSECONDS,
+    ),
+    Metric(
+        name="servewell_shadow_offered_total",
+        kind="counter",
+        about="Copies of live requests that were offered to a shadow deployment.",
+        labels=OF_DEPLOYMENT,
+    ),
+    Metric(
+        name=COPIES,
+        kind="counter",
+        about="What became of them: `answered` or `failed`; or dropped because live requests "
+        "waited (`busy`), as many copies waited as may (`full`), the copy waited longer than a "
+        "request may (`late`), or its record could not be written (`unrecorded`).",
+        labels=(*OF_DEPLOYMENT, "outcome"),
     ),
     Metric(
         name="servewell_deployment_workers",
@@ -303,6 +319,16 @@ class DeploymentMeter:
         self._batches = slot(series("servewell_batches_total", **labels))
         self._queue = slot(series("servewell_queue_requests", **labels))
         self._exemplar_due = [0] * (len(TIMES_NS) + 1)
+        self._copies: dict[str, int] = {}  # of a shadow
+
+    def copied(self, outcome: str) -> None:
+        """Count a copy that was `offered`, or what became of one: see `COPY_OUTCOMES`."""
+        if not self._copies:
+            slot, labels = self._counters.slot, self._labels
+            self._copies["offered"] = slot(series("servewell_shadow_offered_total", **labels))
+            for one in COPY_OUTCOMES:
+                self._copies[one] = slot(series(COPIES, **labels, outcome=one))
+        self._values[self._copies[outcome]] += 1
 
     def batch(self, rows: int) -> None:
         """Count one call of the model."""

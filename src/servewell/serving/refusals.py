@@ -304,6 +304,7 @@ STATUS: Final[dict[str, int]] = {
     "SW-366": 401,
     "SW-367": 400,
     "SW-355": 501,
+    "SW-370": 500,  # of `shadow_copy`: nobody is answered with it
 }
 
 # Code of the error -> headers beside the status. RFC 9110 wants them.

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy
+from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy, Shadow
 from servewell.core.catalog.prediction_record import RecordSchema
+from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.operations.routing import choose
 from servewell.serving.metrics import DeploymentMeter
 from servewell.serving.package import Package
@@ -14,8 +15,8 @@ class Served:
     """One loaded deployment of one endpoint, with what is worked out once for all requests."""
 
     __slots__ = (
-        "endpoint", "has_personal", "head", "meter", "model", "name", "package", "personal",
-        "policy", "proof", "schema", "share_bp", "signature", "version",
+        "copied_to", "endpoint", "has_personal", "head", "meter", "model", "name", "package",
+        "personal", "policy", "proof", "schema", "share_bp", "signature", "version",
     )  # fmt: skip
 
     def __init__(
@@ -26,6 +27,7 @@ class Served:
         package: Package,
         meter: DeploymentMeter,
     ) -> None:
+        self.copied_to: CopiedTo | None = None  # who gets copies of its requests
         self.endpoint = endpoint.name
         self.name = deployment.name
         self.version = str(deployment.version)
@@ -53,6 +55,16 @@ class Served:
             self.name.encode(),
             self.version.encode(),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CopiedTo:
+    """A candidate that gets copies of the requests that one deployment answers."""
+
+    candidate: Served
+    share_bp: int  # of those requests
+    places: tuple[int, ...]  # of the candidate's inputs among those of the deployment
+    lacks: str  # why the candidate cannot run on them, or nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +107,7 @@ class ServedEndpoint:
 def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpoint:
     """Return an endpoint with its loaded deployments."""
     deployments = {one.name: one for one in loaded}
+    _copy(deployments, endpoint.shadow)
     chosen = [one for one in deployments.values() if one.share_bp]
     return ServedEndpoint(
         name=endpoint.name,
@@ -104,3 +117,43 @@ def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpo
         deployments=deployments,
         traffic=tuple((one.name, one.share_bp) for one in chosen),
     )
+
+
+def _copy(deployments: dict[str, Served], shadow: Shadow | None) -> None:
+    """Have every other deployment's requests copied to the shadow, where it is loaded."""
+    candidate = deployments.get(shadow.deployment) if shadow else None
+    if shadow is None or candidate is None or not shadow.share_bp:
+        return
+    for one in deployments.values():
+        if one is not candidate:
+            one.copied_to = _copied_to(candidate, one, shadow.share_bp)
+
+
+def _copied_to(candidate: Served, live: Served, share_bp: int) -> CopiedTo:
+    known = {one.name: (place, one) for place, one in enumerate(live.signature.inputs)}
+    found = [(one, known.get(one.name)) for one in candidate.signature.inputs]
+    lacking = [one for one, there in found if there is None or not _fits(there[1], one)]
+    return CopiedTo(
+        candidate=candidate,
+        share_bp=share_bp,
+        places=tuple(there[0] for _, there in found if there is not None),
+        lacks=_lacks(lacking),
+    )
+
+
+def _fits(given: Input, taken: Input) -> bool:
+    """Whether the values of one input can be read as another: numbers as numbers, texts as texts.
+
+    What is optional to callers now and not to the candidate is found out by each copy itself.
+    """
+    return _sort(given) == _sort(taken) and given.row_shape == taken.row_shape
+
+
+def _sort(one: Input) -> str:
+    plain = one.datatype in (Datatype.BYTES, Datatype.BOOL)
+    return one.datatype.value if plain else "number"
+
+
+def _lacks(inputs: list[Input]) -> str:
+    told = ", ".join(f"`{one.name}` ({one.datatype.value})" for one in inputs)
+    return f"the candidate takes {told}, which the live requests do not hold like that" * bool(told)

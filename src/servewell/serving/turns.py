@@ -17,6 +17,7 @@ from servewell.serving.loop_guard import LoopGuard
 from servewell.serving.protections import overloaded
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.served import Served
+from servewell.serving.shadowing import Shadowing
 from servewell.serving.telemetry.logs import log
 
 TURN_NS: Final = 10_000_000  # of calls of models, after which callers are answered and read again
@@ -30,9 +31,13 @@ NS_PER_S: Final = 1_000_000_000
 class Turns:
     """What waits for the models, and what waits to be answered."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, answering: Answering) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, answering: Answering, *, shadowing: Shadowing
+    ) -> None:
         self._loop = loop
         self._answering = answering
+        self._shadowing = shadowing
+        self._copying = False  # whether a deployment has a shadow
         self._guard = LoopGuard()
         self._desk = Desk(
             loop=loop,
@@ -55,8 +60,9 @@ class Turns:
     def serve(self, deployments: Iterable[Served]) -> None:
         """Keep the lanes of these deployments, with what they have learned; let the others go."""
         known = {key_of(served): lane for served, lane in self._lanes.items()}
-        self._lanes = {}
+        self._lanes, self._copying = {}, False
         for one in deployments:
+            self._copying = self._copying or one.copied_to is not None
             self._lanes[one] = lane = known.pop(key_of(one), None) or Lane(one, self._desk)
             lane.adopt(one)
         for gone in known.values():
@@ -125,6 +131,8 @@ class Turns:
         try:
             self._answering.answer(finished)
             self.in_flight -= len(finished)
+            if self._copying:
+                self._shadowing.offer(finished, busy=self._is_behind(read))
         except Exception as error:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
             self._drop(finished, error)
         if self._busy:
@@ -141,6 +149,10 @@ class Turns:
                     self._busy.pop(lane, None)
             if perf_counter_ns() > until:
                 return
+
+    def _is_behind(self, read: int) -> bool:
+        """Whether live requests wait, or more of them came in a turn than are never too many."""
+        return read > FREE or any(lane.requests for lane in self._lanes.values())
 
     def _answer(self, exchanges: list[Exchange]) -> None:
         self._answering.encode(exchanges)

@@ -43,6 +43,7 @@ from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
 from servewell.serving.runtimes.model import Model
 from servewell.serving.served import ServedEndpoint
+from servewell.serving.shadowing import Shadowing
 from servewell.serving.siblings import Siblings
 from servewell.serving.table import Table
 from servewell.serving.telemetry.logs import log
@@ -150,7 +151,8 @@ class Worker:
             bytes_max=parts.record_bytes_max,
         )
         self._answering = Answering(recorder=self._recorder, meter=self._meter, watch=self._watch)
-        self._turns = Turns(self._loop, self._answering)
+        self._shadowing = Shadowing(self._loop, self._recorder)
+        self._turns = Turns(self._loop, self._answering, shadowing=self._shadowing)
         self._path = RequestPath(
             self._turns,
             self._answering,
@@ -373,6 +375,7 @@ class Worker:
         for connection in tuple(self._reception.connections):
             connection.sweep()
         self._recorder.tick()
+        self._shadowing.tick()
         await asyncio.to_thread(self._loader.rest)
         self._beat()
         self._reception.open()
@@ -422,10 +425,12 @@ class Worker:
 
     def _end_models(self) -> None:
         """End what runs: a call of a predictor ends with its process, and no other way."""
+        self._shadowing.stop()
         for model in tuple(self._retiring):
             model.close()
         self._loader.close()
         self._turns.close()
+        self._shadowing.join()
 
 
 def _tell_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

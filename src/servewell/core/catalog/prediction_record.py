@@ -46,7 +46,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     `inputs` and `outputs` hold, in the order of the schema, the flat row-major values of each
     tensor: lists, or little-endian bytes of a numeric tensor. Personal values are tokens. Both
     are empty where the request was refused, `outputs` also where the model failed. An output that
-    was not asked for is an empty list.
+    was not asked for is an empty list. A record of a shadow holds no inputs: the live record of the
+    same prediction does, as the deployment that answered took them.
     """
 
     sequence: int  # number of this record in its segment
@@ -72,6 +73,9 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 STAGES: Final = ("authenticate", "decode", "queue", "infer", "encode")
+SHADOW: Final = "shadow"
+PINNED: Final = "pinned"  # the caller named the deployment or version that was to answer
+LATER_FIELDS: Final = ("role",)  # that records of earlier segments end without
 
 Frame = SegmentHeader | RecordSchema | PredictionRecord
 _SALTED: Final = re.compile(r"w[0-9]+-[0-9]+-[0-9]+-([0-9a-f]{8})")
@@ -169,14 +173,24 @@ def _complete(view: memoryview, offset: int, salt: int) -> bool:
     return bool(rest) and zlib.crc32(rest, salt) == FRAME.unpack_from(view, offset)[1]
 
 
-def _head(kind: type[RecordSchema | PredictionRecord]) -> bytes:
-    """Return how MessagePack begins the array of a kind: its length, then its tag."""
-    length = len(kind.__struct_fields__) + 1
+def _head(kind: type[RecordSchema | PredictionRecord], *, without: int = 0) -> bytes:
+    """Return how MessagePack begins the array of a kind: its length, then its tag.
+
+    `without` is how many of the last fields are not there.
+    """
+    length = len(kind.__struct_fields__) + 1 - without
     tag = int(kind.__struct_config__.tag or 0)
     short = bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")  # noqa: PLR2004 - the format's own bound
     return short + bytes((tag,))
 
 
 _HEADS: Final = re.compile(
-    b"|".join(re.escape(_head(one)) for one in (PredictionRecord, RecordSchema))
+    b"|".join(
+        re.escape(head)
+        for head in (
+            _head(PredictionRecord),
+            _head(PredictionRecord, without=len(LATER_FIELDS)),
+            _head(RecordSchema),
+        )
+    )
 )

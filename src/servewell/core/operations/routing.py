@@ -1,5 +1,6 @@
-"""Which deployment answers one request."""
+"""Which deployment answers one request, and of which requests a shadow gets copies."""
 
+import zlib
 from collections.abc import Sequence
 
 from servewell.core.catalog.endpoint import BP_FULL
@@ -20,3 +21,14 @@ def choose(traffic: Sequence[tuple[str, int]], draw: int) -> str | None:
         if place < 0:
             return name
     return None
+
+
+def is_copied(prediction_id: str, share_bp: int) -> bool:
+    """Return whether a shadow that gets this share is offered a copy of a live request.
+
+    By the id of the prediction alone, so that anybody can find out later which were offered. A
+    larger share holds every request that a smaller one does.
+
+    Units:  `share_bp` in basis points, 0..10 000.
+    """
+    return zlib.crc32(prediction_id.encode()) % BP_FULL < share_bp

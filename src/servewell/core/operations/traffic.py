@@ -212,10 +212,11 @@ def with_shares(endpoint: Endpoint, shares: Mapping[str, int]) -> Endpoint:
 def retired(endpoint: Endpoint) -> Endpoint:
     """Drop the deployments that neither serve nor stay warm, unless they are the newest.
 
-    One in quarantine stays, so that it is known for what it is.
+    One in quarantine stays, so that it is known for what it is; one that is a shadow does too.
     """
     past = endpoint.past[-WARM_MAPS:]
     warm = {name for one in past for name, _ in one}
+    warm |= {endpoint.shadow.deployment} if endpoint.shadow else set()
     newest = endpoint.deployments[-1:]
     kept = tuple(
         one
