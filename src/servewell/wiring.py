@@ -35,17 +35,24 @@ if TYPE_CHECKING:
     from servewell.ports.load_generator import LoadGenerator
     from servewell.ports.machine import Machine
     from servewell.ports.optimiser import Optimiser
+    from servewell.ports.outputs import Outputs
+    from servewell.ports.pipelines import Pipelines
     from servewell.ports.predictors import Predictors
     from servewell.ports.project import Project
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
+    from servewell.ports.rollouts import Rollouts
+    from servewell.ports.retraining_processes import RetrainingProcesses
+    from servewell.ports.retrainings import Retrainings
     from servewell.ports.runs import Runs
     from servewell.ports.secrets import Secrets
     from servewell.ports.signer import Signer
     from servewell.ports.snapshots import Snapshots
+    from servewell.ports.steps import Steps
     from servewell.ports.tables import Tables
     from servewell.ports.trainer import Trainer
     from servewell.ports.workload_files import WorkloadFiles
+    from servewell.ports.workloads import Workloads
 
 PRIVATE: Final = 0o077  # nothing that Servewell writes is readable by other users
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -138,6 +145,12 @@ class EmbeddedPlatform:
         return SqlEndpoints(self._database)
 
     @cached_property
+    def rollouts(self) -> "Rollouts":
+        from servewell.adapters.embedded.rollouts import SqlRollouts
+
+        return SqlRollouts(self._database)
+
+    @cached_property
     def keys(self) -> "Keys":
         from servewell.adapters.embedded.keys import SqlKeys
 
@@ -154,6 +167,24 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.trainer import ProcessTrainer
 
         return ProcessTrainer(self._home / "runs")
+
+    @cached_property
+    def steps(self) -> "Steps":
+        from servewell.adapters.embedded.steps import ProcessSteps
+
+        return ProcessSteps(self._home / "runs")
+
+    @cached_property
+    def outputs(self) -> "Outputs":
+        from servewell.adapters.embedded.outputs import BlobOutputs
+
+        return BlobOutputs(self.blobs)
+
+    @cached_property
+    def pipelines(self) -> "Pipelines":
+        from servewell.adapters.embedded.pipelines import SqlPipelines
+
+        return SqlPipelines(self._database)
 
     @cached_property
     def optimiser(self) -> "Optimiser":
@@ -232,6 +263,24 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.workload_files import YamlWorkloadFiles
 
         return YamlWorkloadFiles()
+
+    @cached_property
+    def workloads(self) -> "Workloads":
+        from servewell.adapters.embedded.workloads import SqlWorkloads
+
+        return SqlWorkloads(self._database)
+
+    @cached_property
+    def retrainings(self) -> "Retrainings":
+        from servewell.adapters.embedded.retrainings import SqlRetrainings
+
+        return SqlRetrainings(self._database)
+
+    @cached_property
+    def retraining_processes(self) -> "RetrainingProcesses":
+        from servewell.adapters.embedded.retraining_processes import LocalRetrainings
+
+        return LocalRetrainings(self._home)
 
     @cached_property
     def load_generator(self) -> "LoadGenerator":
@@ -340,12 +389,20 @@ def load(_: list[str]) -> int:
     return send()
 
 
+def retraining(arguments: list[str]) -> int:
+    """Run a retraining: `HOME NUMBER`."""
+    from servewell.flows.retraining import train_again
+
+    return train_again(open_platform(Path(arguments[0])), int(arguments[1]))
+
+
 PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
     "worker": worker,
     "control": control,
     "supervisor": supervisor,
     "job": job,
     "load": load,
+    "retraining": retraining,
 }
 
 

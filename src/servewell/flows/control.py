@@ -16,10 +16,12 @@ from servewell.flows.loading import run_errands
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
+from servewell.flows.rollouts import advance_rollouts
 from servewell.ports.fleet import FleetPlan
 
 TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
 QUARANTINE_EVERY_S: Final = 0.5
+ROLLOUTS_EVERY_S: Final = 0.4  # a bad version is to be gone within a second
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
@@ -45,15 +47,23 @@ def run_control(
         _publish: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
     }
+    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}
     slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}
-    with ThreadPoolExecutor(1, thread_name_prefix="slow-duties", initializer=unhurried) as thread:
-        ended = Event()
-        beside = thread.submit(_repeat, slow, platform, lambda: stopping() or ended.is_set())
+    ended = Event()
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="rollouts") as one,
+        ThreadPoolExecutor(1, thread_name_prefix="slow-duties", initializer=unhurried) as other,
+    ):
+        beside = [
+            thread.submit(_repeat, duties, platform, lambda: stopping() or ended.is_set())
+            for thread, duties in ((one, changing), (other, slow))
+        ]
         try:
-            _repeat(quick, platform, lambda: stopping() or beside.done())
+            _repeat(quick, platform, lambda: stopping() or any(some.done() for some in beside))
         finally:
             ended.set()
-        beside.result()  # raises what ended it, which ends this process too
+        for some in beside:
+            some.result()  # raises what ended it, which ends this process too
 
 
 def _repeat(duties: Duties, platform: Platform, stopping: Callable[[], bool]) -> None:
@@ -61,7 +71,7 @@ def _repeat(duties: Duties, platform: Platform, stopping: Callable[[], bool]) ->
     while not stopping():
         now = platform.clock.now()
         for duty, every_s in duties.items():
-            if now >= due[duty]:
+            if not 0 < due[duty] - now <= every_s:  # due, or the clock was set back
                 _attempt(duty, platform)
                 due[duty] = now + every_s
         platform.clock.sleep(TICK_S)

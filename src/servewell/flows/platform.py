@@ -20,15 +20,22 @@ from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.optimiser import Optimiser
 from servewell.ports.project import Project
+from servewell.ports.outputs import Outputs
+from servewell.ports.pipelines import Pipelines
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
+from servewell.ports.rollouts import Rollouts
+from servewell.ports.retraining_processes import RetrainingProcesses
+from servewell.ports.retrainings import Retrainings
 from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots
+from servewell.ports.steps import Steps
 from servewell.ports.tables import Tables
 from servewell.ports.trainer import Trainer
 from servewell.ports.workload_files import WorkloadFiles
+from servewell.ports.workloads import Workloads
 
 
 class Platform(Protocol):
@@ -63,11 +70,19 @@ class Platform(Protocol):
     @property
     def endpoints(self) -> Endpoints: ...
     @property
+    def rollouts(self) -> Rollouts: ...
+    @property
     def keys(self) -> Keys: ...
     @property
     def history(self) -> History: ...
     @property
     def trainer(self) -> Trainer: ...
+    @property
+    def steps(self) -> Steps: ...
+    @property
+    def outputs(self) -> Outputs: ...
+    @property
+    def pipelines(self) -> Pipelines: ...
     @property
     def optimiser(self) -> Optimiser: ...
     @property
@@ -94,6 +109,12 @@ class Platform(Protocol):
     def project(self) -> Project: ...
     @property
     def workload_files(self) -> WorkloadFiles: ...
+    @property
+    def workloads(self) -> Workloads: ...
+    @property
+    def retrainings(self) -> Retrainings: ...
+    @property
+    def retraining_processes(self) -> RetrainingProcesses: ...
 
     def door(self, key: str, *, url: str = "", shown: CallerCertificate | None = None) -> Door:
         """Return the door of what this home serves, or of what serves at `url`.

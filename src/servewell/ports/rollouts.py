@@ -20,6 +20,16 @@ class RolloutBusyError(ServewellError):
     code = "SW-228"
 
 
+def busy(endpoint: str, candidate_version: str) -> RolloutBusyError:
+    """Return the error that says which rollout an endpoint has."""
+    return RolloutBusyError(
+        f"`{endpoint}` has a rollout that has not ended, of {candidate_version}.",
+        why="an endpoint changes by one rollout at a time, so that each is judged by itself",
+        fix=f"`servewell rollouts show {endpoint}` says where it stands; "
+        f"`servewell rollouts cancel {endpoint}` ends it",
+    )
+
+
 class Rollouts(Protocol):
     """Remembers rollouts.
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.history import keep_change
@@ -42,16 +43,23 @@ class SqlEndpoints:
 
     def save(self, endpoint: Endpoint, change: Change) -> Endpoint:
         """See `Endpoints.save`."""
-        same = ROWS.name == endpoint.name
         with self._database.writing() as connection:
-            query = sa.select(ROWS.revision).where(same)
-            revision = connection.execute(query).scalar() or 0
-            if revision != endpoint.revision:
-                raise _conflict(endpoint, revision)
-            kept = replace(endpoint, revision=keep_change(connection, change))
-            connection.execute(sa.delete(ENDPOINT).where(same))
-            connection.execute(sa.insert(ENDPOINT).values(row_of(kept)))
-        return kept
+            return keep_endpoint(connection, endpoint, change)
+
+
+def keep_endpoint(connection: Connection, endpoint: Endpoint, change: Change) -> Endpoint:
+    """Keep an endpoint within a transaction of `Database.writing`.
+
+    Raises: StateConflictError.
+    """
+    same = ROWS.name == endpoint.name
+    revision = connection.execute(sa.select(ROWS.revision).where(same)).scalar() or 0
+    if revision != endpoint.revision:
+        raise _conflict(endpoint, revision)
+    kept = replace(endpoint, revision=keep_change(connection, change))
+    connection.execute(sa.delete(ENDPOINT).where(same))
+    connection.execute(sa.insert(ENDPOINT).values(row_of(kept)))
+    return kept
 
 
 def _conflict(endpoint: Endpoint, revision: int) -> StateConflictError:

@@ -101,6 +101,28 @@ RUN: Final = sa.Table(
     sa.Index(None, "workload", "inputs_digest"),
 )
 
+STEP: Final = sa.Table(
+    "step",
+    METADATA,
+    sa.Column("run", Words, primary_key=True),
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("kind", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("key", Words, nullable=False),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("needs", Nested, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("attempts", Nested, nullable=False),
+    sa.Column("output", Nested),
+    sa.Column("cached_from", Words),
+    sa.Column("metrics", Nested, nullable=False),
+    sa.Column("parts", Nested, nullable=False),
+    sa.Column("usage", Nested, nullable=False),
+    sa.Index(None, "key"),
+)
+
 ENDPOINT: Final = sa.Table(
     "endpoint",
     METADATA,
@@ -132,12 +154,87 @@ ROLLOUT: Final = sa.Table(
     sa.Column("because", Words, nullable=False),
     sa.Column("principal", Words, nullable=False),
     sa.Column("approvals", Nested, nullable=False),
+    sa.Column("stage_s", sa.Double, nullable=False),
+    sa.Column("running_s", sa.Double, nullable=False),
+    sa.Column("looked_at", sa.Double, nullable=False),
+    sa.Column("quiet_s", sa.Double, nullable=False),
+    sa.Column("unjudged", sa.Boolean, nullable=False),
+    sa.Column("waits_for", Nested, nullable=False),
     sa.Column("evidence", Nested, nullable=False),
     sa.Column("cursor", Words, nullable=False),
     sa.Column("judgement", Nested),
     sa.Column("comparison", Nested, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Index(None, "endpoint"),
+)
+
+GATE_REPORT: Final = sa.Table(
+    "gate_report",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("version", Words, nullable=False),
+    sa.Column("package", Words, nullable=False),
+    sa.Column("champion", Words),
+    sa.Column("verdict", Words, nullable=False),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("rows", Nested, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("page", Words, nullable=False),
+    sa.Column("document", Words, nullable=False),
+    sa.Column("override", Nested),
+    sa.Index(None, "package"),
+)
+
+WORKLOAD: Final = sa.Table(
+    "workload",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("folder", Words, nullable=False),
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("workload", Nested, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("data", Words, nullable=False),
+    sa.Column("scheduled_from", sa.Double, nullable=False),
+    sa.Column("paused", Words, nullable=False),
+    sa.Column("fault", Words, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+
+RETRAINING: Final = sa.Table(
+    "retraining",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("workload", Words, nullable=False),
+    sa.Column("trigger", Words, nullable=False),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("signal", Words, nullable=False),
+    sa.Column("source", Words, nullable=False),
+    sa.Column("location", Words, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("pid", sa.Integer),
+    sa.Column("data", Words, nullable=False),
+    sa.Column("outcome", Words, nullable=False),
+    sa.Column("run", Words),
+    sa.Column("model_version", Words),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index(None, "workload", "state"),
+)
+
+TRACKED: Final = sa.Table(
+    "tracked",
+    METADATA,
+    sa.Column("run", Words, primary_key=True),
+    sa.Column("url", Words, primary_key=True),
+    sa.Column("digest", Words, nullable=False),
+    sa.Column("mlflow_run", Words, nullable=False),
+    sa.Column("mlflow_version", Words, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
 )
 
 API_KEY: Final = sa.Table(

@@ -99,8 +99,19 @@ class Rollout:
     because: str  # of the last move
     principal: str  # who began it
     approvals: tuple[Approval, ...] = ()
+    stage_s: float = 0.0  # at this stage and step, while somebody watched
+    running_s: float = 0.0  # since the candidate was loaded or a person resumed, likewise
+    looked_at: float  # when the facts were last looked at
+    quiet_s: float = 0.0  # that no record came
+    unjudged: bool = False  # a person promoted it: only hard guards count from then on
+    waits_for: tuple[str, ...] = ()  # what the next move needs
     evidence: Evidence = field(default_factory=Evidence)
     cursor: str = ""  # up to where the records were observed
     judgement: Judgement | None = None  # the last one
     comparison: Comparison = field(default_factory=Comparison)  # of the shadow
     revision: int = 0  # of this rollout: grows with each save
+
+    @property
+    def ended(self) -> bool:
+        """Whether it never changes again."""
+        return self.stage in ENDED

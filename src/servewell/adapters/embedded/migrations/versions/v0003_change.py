@@ -13,6 +13,9 @@ def upgrade() -> None:
     """Make the tables; what is served stays as it is."""
     op.add_column("endpoint", sa.Column("shadow", sa.Text()))
     _rollouts()
+    _steps()
+    _retraining()
+    _gates()
 
 
 def _rollouts() -> None:
@@ -33,6 +36,12 @@ def _rollouts() -> None:
         sa.Column("because", sa.Text(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("approvals", sa.Text(), nullable=False),
+        sa.Column("stage_s", sa.Double(), nullable=False),
+        sa.Column("running_s", sa.Double(), nullable=False),
+        sa.Column("looked_at", sa.Double(), nullable=False),
+        sa.Column("quiet_s", sa.Double(), nullable=False),
+        sa.Column("unjudged", sa.Boolean(), nullable=False),
+        sa.Column("waits_for", sa.Text(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=False),
         sa.Column("judgement", sa.Text()),
@@ -41,3 +50,98 @@ def _rollouts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_rollout"),
     )
     op.create_index("ix_rollout_endpoint", "rollout", ["endpoint"])
+
+
+def _gates() -> None:
+    op.create_table(
+        "gate_report",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("package", sa.Text(), nullable=False),
+        sa.Column("champion", sa.Text()),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("override", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_gate_report"),
+    )
+    op.create_index("ix_gate_report_package", "gate_report", ["package"])
+
+
+def _retraining() -> None:
+    op.create_table(
+        "workload",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("workload", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("scheduled_from", sa.Double(), nullable=False),
+        sa.Column("paused", sa.Text(), nullable=False),
+        sa.Column("fault", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_workload"),
+    )
+    op.create_table(
+        "retraining",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("workload", sa.Text(), nullable=False),
+        sa.Column("trigger", sa.Text(), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.Double(), nullable=False),
+        sa.Column("signal", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.Double()),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("pid", sa.Integer()),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("run", sa.Text()),
+        sa.Column("model_version", sa.Text()),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_retraining"),
+    )
+    op.create_index("ix_retraining_workload_state", "retraining", ["workload", "state"])
+    op.create_table(
+        "tracked",
+        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("mlflow_run", sa.Text(), nullable=False),
+        sa.Column("mlflow_version", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "url", name="pk_tracked"),
+    )
+
+
+def _steps() -> None:
+    op.create_table(
+        "step",
+        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("needs", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("attempts", sa.Text(), nullable=False),
+        sa.Column("output", sa.Text()),
+        sa.Column("cached_from", sa.Text()),
+        sa.Column("metrics", sa.Text(), nullable=False),
+        sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("usage", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "name", name="pk_step"),
+    )
+    op.create_index("ix_step_key", "step", ["key"])
