@@ -67,3 +67,14 @@ class Judgement:
     because: str
     findings: tuple[Finding, ...] = ()
     missing: tuple[str, ...] = field(default_factory=tuple)  # what promotion still waits for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardFacts:
+    """What the machine tells of a candidate, which needs no statistics."""
+
+    quarantined: str = ""  # why the workers run it no more
+    crashes: int = 0  # of worker processes that were blamed on it, since it got requests
+    crashes_max: int = 2  # from which on it is taken back
+    memory_bytes: int = 0  # of the largest worker
+    memory_bytes_max: int = 0  # 0 for no limit
