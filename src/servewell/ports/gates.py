@@ -13,6 +13,31 @@ class GateReportMissingError(ServewellError):
     code = "SW-220"
 
 
+class GatesNotPassedError(ServewellError):
+    """The gates do not let a version through, or were never asked about it."""
+
+    code = "SW-229"
+
+    @classmethod
+    def of(cls, report: GateReport) -> "GatesNotPassedError":
+        """Return the refusal of a version by what its report says."""
+        return cls(
+            f"The gates do not let {report.version} through.",
+            why=report.because,
+            fix=f"`servewell gates show {report.version}` shows every row; mend the model, or let it "
+            f'through by your word: `servewell gates override {report.version} --because "…"`',
+        )
+
+    @classmethod
+    def never_judged(cls, version: str) -> "GatesNotPassedError":
+        """Return the refusal of a version that has no report."""
+        return cls(
+            f"{version} was never judged.",
+            why="a version gets requests only when the gates have let it through",
+            fix=f"`servewell gates run {version}` judges it",
+        )
+
+
 class Gates(Protocol):
     """Remembers what the gates said.
 
