@@ -24,8 +24,8 @@ class GatesNotPassedError(ServewellError):
         return cls(
             f"The gates do not let {report.version} through.",
             why=report.because,
-            fix=f"`servewell gates show {report.version}` shows every row; mend the model, or let it "
-            f'through by your word: `servewell gates override {report.version} --because "…"`',
+            fix=f"`servewell gates show {report.version}` shows every row; mend the model, or let "
+            f'it through by your word: `servewell gates override {report.version} --because "…"`',
         )
 
     @classmethod
