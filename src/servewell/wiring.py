@@ -18,6 +18,7 @@ from servewell.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from servewell.adapters.embedded.database import Database
+    from servewell.ports.arrivals import Arrivals
     from servewell.ports.blobs import Blobs
     from servewell.ports.certificates import Certificates
     from servewell.ports.clock import Clock
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from servewell.ports.secrets import Secrets
     from servewell.ports.signer import Signer
     from servewell.ports.snapshots import Snapshots
+    from servewell.ports.sources import Sources
     from servewell.ports.steps import Steps
     from servewell.ports.tables import Tables
     from servewell.ports.trainer import Trainer
@@ -169,6 +171,12 @@ class EmbeddedPlatform:
         return ProcessTrainer(self._home / "runs")
 
     @cached_property
+    def sources(self) -> "Sources":
+        from servewell.adapters.embedded.sources import FolderSources
+
+        return FolderSources()
+
+    @cached_property
     def steps(self) -> "Steps":
         from servewell.adapters.embedded.steps import ProcessSteps
 
@@ -269,6 +277,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.workloads import SqlWorkloads
 
         return SqlWorkloads(self._database)
+
+    @cached_property
+    def arrivals(self) -> "Arrivals":
+        from servewell.adapters.embedded.arrivals import FileArrivals
+
+        return FileArrivals(self._home / "arrivals")
 
     @cached_property
     def retrainings(self) -> "Retrainings":
@@ -393,7 +407,7 @@ def retraining(arguments: list[str]) -> int:
     """Run a retraining: `HOME NUMBER`."""
     from servewell.flows.retraining import train_again
 
-    return train_again(open_platform(Path(arguments[0])), int(arguments[1]))
+    return train_again(open_platform(Path(arguments[0])), int(arguments[1]), pid=os.getpid())
 
 
 PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {

@@ -27,6 +27,7 @@ from servewell.flows.make_model import (
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.release import carry_out
+from servewell.flows.retrain import remember_workload
 from servewell.ports.certificates import Shown
 from servewell.ports.door import Answer
 from servewell.ports.endpoints import EndpointMissingError
@@ -71,6 +72,7 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
     """
     plan = plan_for(platform, workload, folder)
     _protect(platform, plan)
+    remember_workload(platform, workload, folder)
     report("data", "reading")
     dataset = keep_dataset(platform, workload, folder)
     report("data", _about(dataset))

@@ -16,6 +16,7 @@ from servewell.flows.loading import run_errands
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
+from servewell.flows.retrain import retrain_due
 from servewell.flows.rollouts import advance_rollouts
 from servewell.ports.fleet import FleetPlan
 
@@ -26,6 +27,7 @@ PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
 RENEW_EVERY_S: Final = 3_600.0
+RETRAIN_EVERY_S: Final = 2.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
 Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
@@ -46,6 +48,7 @@ def run_control(
         enforce_quarantine: QUARANTINE_EVERY_S,
         _publish: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
+        retrain_due: RETRAIN_EVERY_S,
     }
     changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}
     slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}

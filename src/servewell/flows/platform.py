@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from servewell.ports.arrivals import Arrivals
 from servewell.ports.blobs import Blobs
 from servewell.ports.certificates import Certificates
 from servewell.ports.clock import Clock
@@ -31,6 +32,7 @@ from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots
+from servewell.ports.sources import Sources
 from servewell.ports.steps import Steps
 from servewell.ports.tables import Tables
 from servewell.ports.trainer import Trainer
@@ -78,6 +80,8 @@ class Platform(Protocol):
     @property
     def trainer(self) -> Trainer: ...
     @property
+    def sources(self) -> Sources: ...
+    @property
     def steps(self) -> Steps: ...
     @property
     def outputs(self) -> Outputs: ...
@@ -111,6 +115,8 @@ class Platform(Protocol):
     def workload_files(self) -> WorkloadFiles: ...
     @property
     def workloads(self) -> Workloads: ...
+    @property
+    def arrivals(self) -> Arrivals: ...
     @property
     def retrainings(self) -> Retrainings: ...
     @property

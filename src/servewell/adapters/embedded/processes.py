@@ -48,6 +48,26 @@ def is_ours(pid: int, role: str, home: Path) -> bool:
     return words[:2] == [role.encode(), os.fsencode(home)]
 
 
+def find_ours(role: str, home: Path, *arguments: str) -> int | None:
+    """Return the pid of our `role` of this home with these arguments, or None where none lives.
+
+    A process of a user who has no business in this home is not believed.
+
+    Raises: OSError where this process may open no more files.
+    """
+    words = [os.fsencode(one) for one in (role, home, *arguments)]
+    trusted = _owners(home)
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return next(
+        (
+            pid
+            for pid in pids
+            if _words_from_role(pid)[: len(words)] == words and _owner(pid) in trusted
+        ),
+        None,
+    )
+
+
 def _home_process(pid: int, home: Path) -> HomeProcess | None:
     words = _words_from_role(pid)
     role = os.fsdecode(words[0]) if words else ""

@@ -1,0 +1,340 @@
+"""Train workloads again when their rules, their data, a signal or a person call for it."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.known_workload import KnownWorkload
+from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
+from servewell.core.catalog.run import RunState
+from servewell.core.catalog.workload import FILE_NAME, Workload
+from servewell.core.operations.retraining import (
+    DataFiles,
+    Decision,
+    Facts,
+    Step,
+    decide,
+    ending,
+    next_due,
+)
+from servewell.errors import ServewellError
+from servewell.flows.platform import Platform
+from servewell.flows.retrain_watch import discover
+from servewell.ports.state import StateConflictError
+from servewell.ports.workloads import WorkloadMissingError
+
+
+class SignalUnknownError(ServewellError):
+    """No workload listens to a signal of that name."""
+
+    code = "SW-160"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """A workload, and what the reconciler makes of it now."""
+
+    known: KnownWorkload
+    facts: Facts
+    decision: Decision
+    next_at: float | None  # by the schedule
+    last: Retraining | None  # that has ended
+
+
+def remember_workload(platform: Platform, workload: Workload, folder: Path) -> KnownWorkload:
+    """Keep a workload, so that the control process may act on it by itself.
+
+    Its data counts as learned from as it is now: call it before the data is read.
+
+    Raises: StateConflictError, StateUnavailableError, StorageError.
+    """
+    now = platform.clock.now()
+    before = _known(platform, workload.workload)
+    new = KnownWorkload(
+        name=workload.workload,
+        folder=str(folder.absolute()),
+        digest=_file_digest(platform, folder),
+        workload=workload,
+        at=now,
+        principal=platform.principal,
+        data=_data(platform, workload, folder).stamp,
+        scheduled_from=now,
+        paused=before.paused if before else "",
+        revision=before.revision if before else 0,
+    )
+    return platform.workloads.save(new)
+
+
+def retrain_due(platform: Platform) -> None:
+    """Begin what is due, and find what ended, of every workload."""
+    for known in platform.workloads.list():
+        try:
+            _attend(platform, known)
+        except StateConflictError:
+            continue  # somebody else was first: it is looked at again
+        except (OSError, ServewellError) as error:
+            _say(f"{known.name}: {error}")
+
+
+def ask(platform: Platform, name: str, *, because: str) -> Retraining:
+    """Ask by hand for a training of a workload.
+
+    Raises: WorkloadMissingError, StateUnavailableError.
+    """
+    known = platform.workloads.get(name)
+    return _keep_asked(platform, known, Trigger.HAND, because=because or "asked by hand")
+
+
+def send_signal(
+    platform: Platform, signal: str, *, because: str, workload: str | None = None
+) -> tuple[Retraining, ...]:
+    """Ask for a training of each workload that listens to a signal, or of one of them.
+
+    Raises: WorkloadMissingError, SignalUnknownError, StateUnavailableError.
+    """
+    named = platform.workloads.list() if workload is None else (platform.workloads.get(workload),)
+    told = [one for one in named if signal in (one.workload.retrain.on_signal or ())]
+    if not told:
+        raise SignalUnknownError(
+            f"Nothing listens to the signal `{signal}`.",
+            why="a workload is trained only on signals that its file names",
+            fix=f"write `on_signal: [{signal}]` below `retrain:`, and run `servewell up` again",
+        )
+    words = f"the signal `{signal}`" + (f": {because}" if because else "")
+    return tuple(
+        _keep_asked(platform, one, Trigger.SIGNAL, because=words, signal=signal) for one in told
+    )
+
+
+def pause(platform: Platform, name: str, *, because: str) -> KnownWorkload:
+    """Let nothing but a person begin a training of a workload.
+
+    Raises: WorkloadMissingError, StateConflictError, StateUnavailableError.
+    """
+    known = platform.workloads.get(name)
+    who = f"{because or 'no reason was given'} (by {platform.principal})"
+    return platform.workloads.save(replace(known, paused=who))
+
+
+def resume(platform: Platform, name: str) -> KnownWorkload:
+    """Let the rules begin trainings again; what was due meanwhile is not caught up.
+
+    Raises: WorkloadMissingError, StateConflictError, StateUnavailableError.
+    """
+    known = platform.workloads.get(name)
+    now = platform.clock.now()
+    return platform.workloads.save(replace(known, paused="", scheduled_from=now))
+
+
+def look(platform: Platform, name: str | None = None) -> tuple[Attention, ...]:
+    """Return what would be done now with each workload, or with one; change nothing.
+
+    Raises: WorkloadMissingError, StateUnavailableError.
+    """
+    found = platform.workloads.list() if name is None else (platform.workloads.get(name),)
+    return tuple(_attention(platform, one) for one in found)
+
+
+def _attention(platform: Platform, known: KnownWorkload) -> Attention:
+    rows = platform.retrainings.list(known.name)
+    facts = _with_others(platform, known, _facts(platform, known, rows))
+    ended = [one for one in rows if one.ended_at and one.state is not RetrainState.MERGED]
+    return Attention(
+        known=known,
+        facts=facts,
+        decision=decide(facts),
+        next_at=next_due(facts),
+        last=ended[-1] if ended else None,
+    )
+
+
+def _attend(platform: Platform, known: KnownWorkload) -> None:
+    known = _refreshed(platform, known)
+    rows = platform.retrainings.list(known.name)
+    rows = tuple(_settled(platform, known, one) for one in rows)
+    rows += discover(platform, known, rows)
+    facts = _facts(platform, known, rows)
+    if decide(facts).step is not Step.START:
+        return
+    facts = _with_others(platform, known, facts)
+    decision = decide(facts)
+    if decision.step is Step.START:
+        _begin(platform, known, facts, decision)
+
+
+def _begin(platform: Platform, known: KnownWorkload, facts: Facts, decision: Decision) -> None:
+    assert decision.trigger is not None  # noqa: S101 - a start has one
+    now = facts.now
+    row = decision.begins or _asked(
+        platform, known, decision.trigger, because=decision.because, at=now
+    )
+    begun = replace(
+        row,
+        state=RetrainState.RUNNING,
+        because=decision.because,
+        attempt=row.attempt + 1,
+        started_at=now,
+        ended_at=None,
+        pid=None,
+        outcome="",
+        data=facts.data.stamp if not row.source else "",
+    )
+    answered = (
+        replace(one, state=RetrainState.MERGED, ended_at=now, outcome="answered with others by one")
+        for one in decision.answers
+    )
+    kept = platform.retrainings.save(begun, *answered, change=change_of(platform, begun))
+    platform.retraining_processes.start(kept[0].id)
+
+
+def change_of(platform: Platform, retraining: Retraining) -> Change:
+    """Return the line of history about a retraining that began or ended."""
+    words = retraining.outcome or retraining.because
+    return Change(
+        at=platform.clock.now(),
+        principal=retraining.principal,
+        kind=ChangeKind.RETRAINING,
+        subject=retraining.workload,
+        because=f"{retraining.state}: {words}",
+    )
+
+
+def _settled(platform: Platform, known: KnownWorkload, row: Retraining) -> Retraining:
+    """Return a retraining as it stands by its process; a changed one is kept, and said."""
+    if row.state not in (RetrainState.RUNNING, RetrainState.INTERRUPTED):
+        return row
+    processes, now = platform.retraining_processes, platform.clock.now()
+    alive = row.state is RetrainState.RUNNING and processes.find(row.id) is not None
+    rules = known.workload.retrain
+    state, outcome = ending(row, now=now, alive=alive, rules=rules)
+    if state is row.state:
+        return row
+    if state is RetrainState.TIMED_OUT:
+        processes.end(row.id)
+    ended = replace(row, state=state, outcome=outcome, ended_at=now)
+    _say(f"{known.name}: retraining {row.id}: {state}: {outcome}")
+    return platform.retrainings.save(ended, change=change_of(platform, ended))[0]
+
+
+def _facts(platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...]) -> Facts:
+    """Return what a decision rests on, but for what others do, which costs more to find."""
+    rules, workload = known.workload.retrain, known.workload
+    begun = [one for one in rows if one.started_at is not None and not one.source]
+    last = begun[-1] if begun else None
+    data = DataFiles()
+    if rules.on_new_data:
+        data = _data(platform, workload, Path(known.folder))
+    read_later = last is None or known.at > (last.started_at or 0.0)
+    return Facts(
+        now=platform.clock.now(),
+        rules=rules,
+        scheduled_from=known.scheduled_from,
+        asked=tuple(one for one in rows if one.state is RetrainState.ASKED),
+        interrupted=next((one for one in rows if one.state is RetrainState.INTERRUPTED), None),
+        last=last,
+        running=next((one.id for one in rows if one.state is RetrainState.RUNNING), 0),
+        data=data,
+        learned=known.data if last is None or read_later else last.data,
+        newer=_newer(platform, known, last) if rules.on_new_data else "",
+        paused=known.paused,
+        fault=known.fault,
+    )
+
+
+def _with_others(platform: Platform, known: KnownWorkload, facts: Facts) -> Facts:
+    """Add what else is under way with the workload."""
+    runs = platform.runs.list(known.name)
+    running = [one.id for one in runs if one.state is RunState.RUNNING]
+    rollouts = platform.rollouts.list(known.workload.endpoint_name, open_only=True)
+    return replace(
+        facts,
+        run=next((one for one in running if platform.trainer.alive(one)), ""),
+        rollout=rollouts[0].id if rollouts else "",
+    )
+
+
+def _newer(platform: Platform, known: KnownWorkload, last: Retraining | None) -> str:
+    """Return the newest dataset version if it came after the last training and no run has it."""
+    versions = platform.datasets.list(known.name)
+    if not versions:
+        return ""
+    newest = versions[-1]
+    name = f"{newest.name}:{newest.number}"
+    dealt_with = (last.ended_at or last.started_at or 0.0) if last else 0.0
+    settled = newest.created_at + known.workload.retrain.settle_s <= platform.clock.now()
+    if not settled or newest.created_at <= dealt_with:
+        return ""
+    return "" if any(run.dataset == name for run in platform.runs.list(known.name)) else name
+
+
+def _refreshed(platform: Platform, known: KnownWorkload) -> KnownWorkload:
+    """Return the workload as its file stands; what is wrong with it is kept, and said once."""
+    fault, read = _read_again(platform, known)
+    if fault == known.fault and read is None:
+        return known
+    if fault != known.fault:
+        _say(f"{known.name}: {fault or 'its file can be read again'}")
+    return platform.workloads.save(replace(read or known, fault=fault))
+
+
+def _read_again(platform: Platform, known: KnownWorkload) -> tuple[str, KnownWorkload | None]:
+    """Return what is wrong with the file, and the workload if its file has changed."""
+    folder = Path(known.folder)
+    if not folder.is_dir():
+        return f"its folder `{folder}` is gone", None
+    if not known.digest:
+        return "", None
+    try:
+        digest = _file_digest(platform, folder)
+        if digest == known.digest:
+            return "", None
+        workload, _ = platform.workload_files.read(folder)
+    except ServewellError as error:
+        return f"its file cannot be used: {error}", None
+    if workload.workload != known.name:
+        return f"its file describes `{workload.workload}` now", None
+    now = platform.clock.now()
+    return "", replace(known, digest=digest, workload=workload, at=now, scheduled_from=now)
+
+
+def _keep_asked(
+    platform: Platform, known: KnownWorkload, trigger: Trigger, *, because: str, signal: str = ""
+) -> Retraining:
+    at = platform.clock.now()
+    row = _asked(platform, known, trigger, because=because, at=at)
+    return platform.retrainings.save(replace(row, signal=signal))[0]
+
+
+def _asked(
+    platform: Platform, known: KnownWorkload, trigger: Trigger, *, because: str, at: float
+) -> Retraining:
+    return Retraining(
+        workload=known.name,
+        trigger=trigger,
+        because=because,
+        principal=platform.principal,
+        asked_at=at,
+    )
+
+
+def _known(platform: Platform, name: str) -> KnownWorkload | None:
+    try:
+        return platform.workloads.get(name)
+    except WorkloadMissingError:
+        return None
+
+
+def _file_digest(platform: Platform, folder: Path) -> str:
+    file = folder / FILE_NAME
+    return platform.blobs.digest(file) if file.is_file() else ""
+
+
+def _data(platform: Platform, workload: Workload, folder: Path) -> DataFiles:
+    patterns = (workload.data and workload.data.path, workload.retrain.data_pattern)
+    return platform.arrivals.data(folder, tuple(one for one in patterns if one))
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"retrain: {words}\n")
+    sys.stderr.flush()
