@@ -90,7 +90,7 @@ class ProcessOptimiser:
             ensure_folder(files.folder)
             files.clear()
             files.environment.write_text(self._environment().lock, encoding="utf-8")
-            ending = follow(work, files, lambda line: progress(_step(line)))
+            ending = follow(work, files, lambda line: progress(step_of(line)))
             result = read_result(files.result, kind) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
@@ -98,7 +98,8 @@ class ProcessOptimiser:
         return result
 
 
-def _step(line: str) -> Step:
+def step_of(line: str) -> Step:
+    """Return what a line of progress says."""
     found = STEP.fullmatch(line)
     if found is None:
         return Step(done=0, total=0, words=line)

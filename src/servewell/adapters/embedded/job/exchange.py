@@ -11,8 +11,10 @@ from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.core.catalog.inferred_signature import InputRuleError
 from servewell.core.catalog.model import Equivalence, Parameter, Predictor
 from servewell.core.catalog.signature import Signature
+from servewell.core.operations.gate_measures import Measures
 from servewell.core.performance.optimisation import MetricUnfitError
 from servewell.errors import ServewellError
+from servewell.ports.evaluator import EvaluateJob, EvaluationFailedError
 from servewell.ports.optimiser import (
     OptimiseJob,
     Profile,
@@ -48,6 +50,7 @@ ERRORS: Final[dict[str, type[ServewellError]]] = {
         StudyFailedError,
         StudyDataError,
         MetricUnfitError,
+        EvaluationFailedError,
     )
 }
 
@@ -56,14 +59,15 @@ ERRORS: Final[dict[str, type[ServewellError]]] = {
 class Order:
     """What the job's process is to do, and the pipes that tie it to the one that waits.
 
-    It is one of the three jobs.
+    It is one of the jobs.
     """
 
     progress_pipe: int  # file descriptor to write lines of progress to
     parent_pipe: int  # file descriptor that ends when the waiting process does
     job: Job | None = None  # make a model,
     optimise: OptimiseJob | None = None  # or measure variants of one,
-    profile: ProfileJob | None = None  # or find out where its time goes
+    profile: ProfileJob | None = None  # or find out where its time goes,
+    evaluate: EvaluateJob | None = None  # or measure a version for the gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +81,7 @@ class Result:
     predictor: Predictor | None = None  # of an archive
 
 
-Outcome = TypeVar("Outcome", Result, Study, Profile)
+Outcome = TypeVar("Outcome", Result, Study, Profile, Measures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ class RunFiles:
             path.unlink(missing_ok=True)
 
 
-def write(path: Path, value: Order | Result | Study | Profile | Failure) -> None:
+def write(path: Path, value: Order | Result | Study | Profile | Measures | Failure) -> None:
     """Write a value as JSON: a reader sees all of it or nothing.
 
     Raises: OSError.

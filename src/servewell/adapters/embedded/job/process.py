@@ -20,7 +20,9 @@ from servewell.adapters.embedded.job.exchange import (
 )
 from servewell.adapters.embedded.job.held_out import check_held_out
 from servewell.adapters.embedded.job.training import fit
+from servewell.core.operations.gate_measures import Measures
 from servewell.errors import ServewellError
+from servewell.ports.evaluator import EvaluationFailedError
 from servewell.ports.optimiser import Profile, Study, StudyFailedError
 from servewell.ports.trainer import Job, LibraryMissingError, TrainingFailedError
 
@@ -56,7 +58,7 @@ def main(folder: Path, time_stages: "TimeStages") -> int:
 
 def _outcome(
     order: Order, files: RunFiles, time_stages: "TimeStages"
-) -> Result | Study | Profile | Failure:
+) -> Result | Study | Profile | Measures | Failure:
     def say(line: str) -> None:
         say_to(order.progress_pipe, line)
 
@@ -69,12 +71,18 @@ def _outcome(
     except Exception as error:  # noqa: BLE001  # whatever it is, the one who waits is told
         traceback.print_exc()
         return _failure(
-            (TrainingFailedError if order.job else StudyFailedError)(
+            _kind_of_failure(order)(
                 "The job failed between its steps.",
                 why=f"{type(error).__name__}: {error}",
                 fix="look at the traceback in the log; it is a fault of Servewell",
             )
         )
+
+
+def _kind_of_failure(order: Order) -> type[ServewellError]:
+    if order.evaluate is not None:
+        return EvaluationFailedError
+    return TrainingFailedError if order.job else StudyFailedError
 
 
 def _failure(error: ServewellError) -> Failure:
@@ -83,7 +91,7 @@ def _failure(error: ServewellError) -> Failure:
 
 def _done(
     order: Order, files: RunFiles, say: Say, time_stages: "TimeStages"
-) -> Result | Study | Profile:
+) -> Result | Study | Profile | Measures:
     def step(done: int, total: int, words: str) -> None:
         say(f"{done}/{total} {words}")
 
@@ -96,7 +104,11 @@ def _done(
         from servewell.adapters.embedded.job.study.operators import profile  # noqa: PLC0415
 
         return profile(order.profile, step, time_stages)
-    assert order.job is not None  # noqa: S101 - an order is one of the three
+    if order.evaluate is not None:
+        from servewell.adapters.embedded.job.gates.evaluation import evaluate  # noqa: PLC0415
+
+        return evaluate(order.evaluate, files.folder, step)
+    assert order.job is not None  # noqa: S101 - an order is one of the jobs
     return _work(order.job, files, say)
 
 

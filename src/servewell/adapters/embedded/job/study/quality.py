@@ -112,7 +112,7 @@ class AucJudge:
     """
 
     def __init__(self, positive: NDArray[np.bool_]) -> None:
-        self._positive = positive
+        self.positive = positive
 
     def quality(self, answered: Answered) -> float:
         """See `Judge.quality`."""
@@ -137,7 +137,7 @@ class AucJudge:
     def _components(self, answered: Answered) -> tuple[float, Numbers, Numbers]:
         """Return the area, and what each positive and each negative row contributes to it."""
         scores = _numbers(answered)[:, -1]
-        above, below = scores[self._positive], scores[~self._positive]
+        above, below = scores[self.positive], scores[~self.positive]
         everywhere = _midranks(np.concatenate([above, below]))
         own, others = everywhere[: len(above)], everywhere[len(above) :]
         of_positives = (own - _midranks(above)) / len(below)
@@ -166,12 +166,12 @@ class RowsJudge:
 
     def quality(self, answered: Answered) -> float:
         """See `Judge.quality`."""
-        mean = float(self._rows(answered).mean())
+        mean = float(self.rows(answered).mean())
         return mean**0.5 if self._metric is Metric.RMSE else mean
 
     def loss(self, original: Answered, variant: Answered) -> Estimate:
         """See `Judge.loss`."""
-        both = np.stack([self._rows(original), self._rows(variant)], axis=1)
+        both = np.stack([self.rows(original), self.rows(variant)], axis=1)
         lost = float(self._lost(both.mean(axis=0)))
         if np.array_equal(both[:, 0], both[:, 1]):
             return Estimate(value=0.0, low=0.0, high=0.0)
@@ -194,7 +194,7 @@ class RowsJudge:
             lost = lost / max(original, np.finfo(float).tiny)
         return lost
 
-    def _rows(self, answered: Answered) -> Numbers:
+    def rows(self, answered: Answered) -> Numbers:
         """Return what each row adds to the mean."""
         if answered.labels is not None:
             return np.asarray(answered.labels == self._truth, dtype="float64")

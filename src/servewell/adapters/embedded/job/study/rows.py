@@ -57,12 +57,14 @@ def study_rows(subject: Subject, *, seed: int) -> StudyRows:
     """
     inputs = subject.signature.inputs
     if subject.data is None:
-        return _made_up(inputs, seed, "there is no data")
+        return made_up_rows(inputs, seed, "there is no data")
     held = set(column_names(subject.data))
     lacking = [one.name for one in inputs if one.name not in held]
     if lacking or any(one.row_shape != (1,) for one in inputs):
         named = f": it has no `{lacking[0]}`" if lacking else ""
-        return _made_up(inputs, seed, f"the columns of the data are not the model's inputs{named}")
+        return made_up_rows(
+            inputs, seed, f"the columns of the data are not the model's inputs{named}"
+        )
     return _of_data(subject, subject.data, seed)
 
 
@@ -80,7 +82,7 @@ def _of_data(subject: Subject, data: Path, seed: int) -> StudyRows:
     table = pq.read_table(data, columns=list(dict.fromkeys(wanted)))
     mask = held_out_rows(table, subject.held_out).to_numpy(zero_copy_only=False).astype(bool)
     draw = np.random.default_rng(seed)
-    judged = np.flatnonzero(mask & _labelled(table, label))
+    judged = np.flatnonzero(mask & labelled(table, label))
     if not len(judged):
         raise StudyDataError(
             "No held-out row has a label.",
@@ -88,29 +90,35 @@ def _of_data(subject: Subject, data: Path, seed: int) -> StudyRows:
             fix="correct `data.label` or `data.held_out` in the workload file",
         )
     others = np.flatnonzero(~mask)
-    held_out, training = _some(judged, HELD_OUT_MAX, draw), _some(others, TRAINING_MAX, draw)
+    held_out, training = some(judged, HELD_OUT_MAX, draw), some(others, TRAINING_MAX, draw)
     return StudyRows(
-        held_out=_feed(table, inputs, held_out),
+        held_out=feed_of(table, inputs, held_out),
         labels=None if label is None else table.column(label).take(held_out).to_pandas(),
-        training=_feed(table, inputs, training),
+        training=feed_of(table, inputs, training),
         made_up="",
     )
 
 
-def _labelled(table: pa.Table, label: str | None) -> NDArray[np.bool_]:
+def labelled(table: pa.Table, label: str | None) -> NDArray[np.bool_]:
+    """Return which rows of a table have a label."""
     if label is None:
         return np.ones(table.num_rows, dtype=bool)
     values: NDArray[np.bool_] = table.column(label).to_pandas().notna().to_numpy()
     return values
 
 
-def _some(rows: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def some(rows: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """Return at most so many of the rows, in their order."""
     if len(rows) <= most:
         return rows
     return np.sort(draw.choice(rows, most, replace=False))
 
 
-def _feed(table: pa.Table, inputs: Sequence[Input], rows: NDArray[np.int64]) -> Feed:
+def feed_of(table: pa.Table, inputs: Sequence[Input], rows: NDArray[np.int64]) -> Feed:
+    """Return rows of a table as the tensors that requests would bring.
+
+    Raises: StudyDataError where a column is not what the model takes.
+    """
     frame = plain_frame(table.take(rows).select([one.name for one in inputs]))
     return {one.name: _tensor(frame[one.name], one) for one in inputs}
 
@@ -127,7 +135,8 @@ def _tensor(column: "pd.Series[float]", declared: Input) -> Array:
         ) from error
 
 
-def _made_up(inputs: Sequence[Input], seed: int, why: str) -> StudyRows:
+def made_up_rows(inputs: Sequence[Input], seed: int, why: str) -> StudyRows:
+    """Return rows that are drawn from what a signature knows of its inputs."""
     draw = np.random.default_rng(seed)
     return StudyRows(
         held_out={one.name: _drawn(one, draw) for one in inputs},

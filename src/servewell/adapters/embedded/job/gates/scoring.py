@@ -1,0 +1,143 @@
+"""How good answers are, with intervals: the bootstrap, by weights of rows.
+
+A drawn sample gives each row a weight, how often it was drawn; here a Poisson variable of mean 1,
+which for many rows is the same, and needs no second look at the rows. Both versions are judged with
+the same weights, so that what differs between them is what differs between their answers.
+
+Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13
+(percentile interval); N. Chamandy, O. Muralidharan, A. Najmi, S. Naidu, "Estimating uncertainty
+for massive data streams", 2012 (Poisson weights).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from servewell.adapters.embedded.job.study.quality import Answered, AucJudge, Judge, RowsJudge
+from servewell.core.operations.gate_measures import Contrast, Interval
+from servewell.core.performance.optimisation import SCALES, Metric
+
+Numbers = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+CONFIDENCE: Final = 0.95
+DRAWS: Final = 400
+CELLS_AT_ONCE: Final = 1_000_000  # weights that are held at once
+
+
+class Scores(Protocol):
+    """What one version's answers are worth, row by row, ready to be weighed."""
+
+    def metric(self, rows: Rows, weights: Numbers) -> Numbers:
+        """Return the metric of some rows for each set of weights, of the shape (sets, rows)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankScores:
+    """For the area under the ROC curve: what is ranked, and which rows are positive."""
+
+    numbers: Numbers
+    positive: NDArray[np.bool_]
+
+    def metric(self, rows: Rows, weights: Numbers) -> Numbers:
+        """See `Scores.metric`. Equal scores count half."""
+        place = np.argsort(self.numbers[rows], kind="stable")
+        scores, positive = self.numbers[rows][place], self.positive[rows][place]
+        starts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
+        weighed = weights[:, place]
+        above = np.add.reduceat(weighed * positive, starts, axis=1)
+        below = np.add.reduceat(weighed * ~positive, starts, axis=1)
+        passed = np.cumsum(below, axis=1) - below / 2
+        pairs = above.sum(axis=1) * below.sum(axis=1)
+        won = (above * passed).sum(axis=1)
+        areas: Numbers = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        return areas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanScores:
+    """For a metric that is a mean over rows, or the root of one."""
+
+    of_rows: Numbers
+    root: bool = False
+
+    def metric(self, rows: Rows, weights: Numbers) -> Numbers:
+        """See `Scores.metric`."""
+        sums = weights @ self.of_rows[rows]
+        totals = weights.sum(axis=1)
+        means: Numbers = np.divide(sums, totals, out=np.full(len(sums), np.nan), where=totals > 0)
+        return np.sqrt(means) if self.root else means
+
+
+def scores_of(judge: Judge, metric: Metric, answered: Answered) -> Scores:
+    """Return the scores of answers; the judge knows the truth."""
+    if isinstance(judge, AucJudge):
+        assert answered.numbers is not None  # noqa: S101 - the metric was found to fit
+        return RankScores(numbers=answered.numbers[:, -1], positive=judge.positive)
+    assert isinstance(judge, RowsJudge)  # noqa: S101 - there is a label
+    return MeanScores(of_rows=judge.rows(answered), root=metric is Metric.RMSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """Compares versions by one metric, always with the same draws."""
+
+    metric: Metric
+    seed: int
+
+    def contrast(
+        self, candidate: Scores, champion: Scores | None, rows: Rows, *, tests: int = 1
+    ) -> Contrast | None:
+        """Return the metric of some rows; None where it cannot be computed of them.
+
+        With several `tests` the intervals hold all at once, by Bonferroni: they come from the
+        standard error then, for its quantiles need more draws than are worth making.
+        """
+        own = self._drawn(candidate, rows)
+        other = None if champion is None else self._drawn(champion, rows)
+        if not np.isfinite(own[0]) or (other is not None and not np.isfinite(other[0])):
+            return None
+        lost = None if other is None else self._lost(own, other)
+        return Contrast(
+            rows=len(rows),
+            candidate=interval_of(own, tests=tests),
+            champion=None if other is None else interval_of(other, tests=tests),
+            loss=None if lost is None else interval_of(lost, tests=tests),
+        )
+
+    def _drawn(self, scores: Scores, rows: Rows) -> Numbers:
+        """Return the metric of the rows as they are, then of each draw."""
+        found = [scores.metric(rows, one) for one in weights_of(len(rows), self.seed)]
+        return np.concatenate(found)
+
+    def _lost(self, own: Numbers, other: Numbers) -> Numbers:
+        scale = SCALES[self.metric]
+        lost = other - own if scale.higher_is_better else own - other
+        return lost / np.maximum(np.abs(other), np.finfo(float).tiny) if scale.relative else lost
+
+
+def weights_of(rows: int, seed: int, draws: int = DRAWS) -> Iterator[Numbers]:
+    """Yield weights, some draws at once; the first of all gives every row the weight 1."""
+    yield np.ones((1, rows))
+    draw = np.random.default_rng(seed)
+    at_once = max(1, CELLS_AT_ONCE // max(rows, 1))
+    for first in range(0, draws, at_once):
+        yield draw.poisson(1.0, (min(at_once, draws - first), rows)).astype("float64")
+
+
+def interval_of(values: Numbers, *, tests: int = 1) -> Interval:
+    """Return the interval of a value and its draws, which stand behind it."""
+    value = float(values[0])
+    drawn = values[1:][np.isfinite(values[1:])]
+    if not len(drawn):
+        return Interval(value=value, low=value, high=value)
+    if tests == 1:
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return Interval(value=value, low=float(low), high=float(high))
+    margin = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * tests)) * float(np.std(drawn, ddof=1))
+    return Interval(value=value, low=value - margin, high=value + margin)
