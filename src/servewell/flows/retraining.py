@@ -2,18 +2,20 @@
 
 import sys
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
 from servewell.core.catalog.retraining import Retraining, RetrainState
 from servewell.core.catalog.workload import Artifact, Workload
+from servewell.core.operations.clearance import Clearance
 from servewell.errors import ServewellError
-from servewell.flows.make_model import keep_dataset, make_model
+from servewell.flows.deliver import Delivered, deliver
 from servewell.flows.platform import Platform
 from servewell.flows.retrain import change_of
 
 ArtifactFormat = Literal["onnx", "sklearn", "xgboost", "lightgbm", "torch", "mlflow", "pyfunc"]
+Approval = Literal["none", "start", "promotion", "both"]
 BY_ENDING: Final[dict[str, ArtifactFormat]] = {
     ".onnx": "onnx",
     ".pkl": "sklearn",
@@ -32,11 +34,12 @@ class FormatUnknownError(ServewellError):
     code = "SW-161"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Came:
-    words: str
-    version: str | None
-    run: str | None
+APPROVAL: Final[dict[Approval, Approval]] = {
+    "none": "promotion",
+    "start": "both",
+    "promotion": "promotion",
+    "both": "both",
+}
 
 
 def train_again(platform: Platform, number: int, *, pid: int) -> int:
@@ -48,41 +51,52 @@ def train_again(platform: Platform, number: int, *, pid: int) -> int:
     if row.state is not RetrainState.RUNNING:
         return 1
     row = platform.retrainings.save(replace(row, pid=pid))[0]
-    try:
-        came = _deliver(platform, row)
-        ended = replace(
-            row,
-            state=RetrainState.SUCCEEDED,
-            outcome=came.words,
-            model_version=came.version,
-            run=came.run,
-        )
-    except ServewellError as error:
-        _say(str(error))
-        ended = replace(row, state=RetrainState.FAILED, outcome=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the history says it
-        traceback.print_exc()
-        words = f"{type(error).__name__}: {error}; its log has the traceback"
-        ended = replace(row, state=RetrainState.FAILED, outcome=words)
-    ended = replace(ended, ended_at=platform.clock.now())
+    ended = replace(_attempt(platform, row), ended_at=platform.clock.now())
     platform.retrainings.save(ended, change=change_of(platform, ended))
     return 0 if ended.state is RetrainState.SUCCEEDED else 1
 
 
-def _deliver(platform: Platform, row: Retraining) -> _Came:
-    known = platform.workloads.get(row.workload)
-    workload, folder = _of_row(platform, known.workload, row), Path(known.folder)
-    dataset = keep_dataset(platform, workload, folder)
-    made = make_model(platform, workload, folder, dataset=dataset, progress=_say)
-    words = f"{made.version.name}: {made.decision.because}"
-    return _Came(words=words, version=made.version.name, run=made.run.id)
+def _attempt(platform: Platform, row: Retraining) -> Retraining:
+    try:
+        known = platform.workloads.get(row.workload)
+        workload = _of_row(platform, known.workload, row)
+        done = deliver(platform, workload, Path(known.folder), because=_because(row), progress=_say)
+    except ServewellError as error:
+        _say(str(error))
+        return replace(row, state=RetrainState.FAILED, outcome=f"{error.what} {error.why}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the history says it
+        traceback.print_exc()
+        words = f"{type(error).__name__}: {error}; its log has the traceback"
+        return replace(row, state=RetrainState.FAILED, outcome=words)
+    return _delivered(row, done)
+
+
+def _delivered(row: Retraining, done: Delivered) -> Retraining:
+    kept_out = done.clearance is Clearance.KEEP_OUT
+    rollout = f"; the rollout {done.rollout.id} began" if done.rollout else ""
+    return replace(
+        row,
+        state=RetrainState.FAILED if kept_out else RetrainState.SUCCEEDED,
+        outcome=f"{done.version.name}, {done.made.decision.because}; {done.because}{rollout}",
+        model_version=done.version.name,
+        run=done.made.run.id,
+    )
+
+
+def _because(row: Retraining) -> str:
+    return f"retraining {row.id}, {row.because}"
 
 
 def _of_row(platform: Platform, workload: Workload, row: Retraining) -> Workload:
-    """Return the workload, with the model that appeared in the place of its own.
+    """Return the workload by its rules for retraining.
+
+    A model that appeared stands in the place of its own.
 
     Raises: FormatUnknownError, StorageError.
     """
+    if workload.retrain.promote == "approval":
+        approval = APPROVAL[workload.rollout.approval]
+        workload = replace(workload, rollout=replace(workload.rollout, approval=approval))
     if not row.source:
         return workload
     path = platform.arrivals.keep(Path(row.location), f"{row.id}")

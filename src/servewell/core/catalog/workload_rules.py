@@ -14,6 +14,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
+from servewell.core.catalog.retrain_rules import retrain_breaches
 from servewell.core.catalog.rollout_rules import rollout_breaches
 from servewell.core.catalog.step_graph import step_breaches
 from servewell.core.catalog.tls_rules import tls_breaches
@@ -282,6 +283,7 @@ def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
     yield from _held_out_has_rows(data)
     yield from step_breaches(data)
     yield from tls_breaches(_mapping(data.get("serving")))
+    yield from retrain_breaches(data)
     yield from rollout_breaches(data.get("rollout"))
     for name, rule in _mapping(data.get("inputs")).items():
         yield from _input_is_possible(("inputs", name), _mapping(rule))
