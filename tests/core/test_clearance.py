@@ -57,7 +57,7 @@ def endpoint(*served: int) -> Endpoint:
     ],
 )
 def test_nothing_unproved_takes_traffic_from_what_serves(
-    served: tuple[int, ...], verdict: GateVerdict, overridden: bool, clearance: Clearance
+    *, served: tuple[int, ...], verdict: GateVerdict, overridden: bool, clearance: Clearance
 ) -> None:
     """Only a pass or a person's word does; the very first version may also be one of few rows."""
     decision = decide_clearance(endpoint(*served), report(verdict, overridden=overridden))

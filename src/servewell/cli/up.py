@@ -12,11 +12,14 @@ import click
 
 from servewell.cli import show
 from servewell.cli.context import Session, command, dry_run
+from servewell.cli.failure import exit_code, explain
 from servewell.cli.steps import Steps
 from servewell.core.catalog.workload import Workload
+from servewell.core.operations.clearance import Clearance
 from servewell.flows.bring_up import BroughtUp, bring_up, foresee
 from servewell.flows.platform import Platform
 from servewell.ports.fleet import NotServingError
+from servewell.ports.gates import GatesNotPassedError
 
 LOOK_AGAIN_S: Final = 0.2
 STOP_MARGIN_S: Final = 15.0
@@ -58,6 +61,10 @@ def up(
             steps.report("workload", f"{described.workload}: no faults")
             done = bring_up(platform, described, folder, report=steps.report)
         _show(session, done, detach=detach)
+    if done.clearance.clearance is Clearance.KEEP_OUT:
+        refusal = GatesNotPassedError.of(done.judged)
+        explain(refusal, as_json=False)
+        return _stay(platform, described) if stays else exit_code(refusal)
     return _stay(platform, described) if stays else 0
 
 
@@ -99,6 +106,10 @@ def _show(session: Session, done: BroughtUp, *, detach: bool) -> None:
         click.echo("           shown this once; `servewell keys` makes, rotates and revokes keys")
     _show_trust(done)
     click.echo(f"  version  {done.version.name}, {_proof(done)}")
+    click.echo(f"  gates    {done.judged.verdict}: {done.judged.because}")
+    if done.rollout is not None:
+        click.echo(f"  rollout  {done.rollout.stage}: {done.rollout.because}")
+        click.echo(f"           servewell rollouts watch {name}")
     click.echo(f"  answer   {_answer(done)}")
     if done.plan_differs:
         click.echo(
@@ -150,6 +161,9 @@ def _as_value(done: BroughtUp) -> dict[str, object]:
         "dataset": done.dataset,
         "version": done.version.name,
         "because": done.made.because,
+        "gates": {"verdict": done.judged.verdict, "because": done.judged.because},
+        "clearance": done.clearance,
+        "rollout": done.rollout and done.rollout.id,
         "equivalence": done.version.manifest.equivalence,
         "metrics": done.version.manifest.metrics,
         "workers": done.fleet.workers,

@@ -8,15 +8,19 @@ from typing import Final
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.gate import GateReport
 from servewell.core.catalog.limits import Limits
 from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.rollout import Rollout
 from servewell.core.catalog.signature import example_row
 from servewell.core.catalog.tls import Clients, TlsFiles
 from servewell.core.catalog.workload import Serving, Workload
+from servewell.core.operations.clearance import Clearance, ClearanceDecision, decide_clearance
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
 from servewell.errors import ServewellError
+from servewell.flows.deliver import endpoint_of, ensure_judged, free_name, roll_out
 from servewell.flows.keys import IssuedKey, create_key, operator_key
 from servewell.flows.make_model import (
     foresee_dataset,
@@ -30,8 +34,8 @@ from servewell.flows.release import carry_out
 from servewell.flows.retrain import remember_workload
 from servewell.ports.certificates import Shown
 from servewell.ports.door import Answer
-from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
+from servewell.ports.gates import GatesNotPassedError
 
 
 class EndpointTakenError(ServewellError):
@@ -54,6 +58,9 @@ class BroughtUp:
     dataset: DatasetVersion | None
     version: ModelVersion
     made: RunDecision
+    judged: GateReport
+    clearance: ClearanceDecision
+    rollout: Rollout | None  # that takes the traffic to the version, begun by this or found
     endpoint: Endpoint
     url: str
     tls: TlsFiles | None  # None for plain HTTP
@@ -80,7 +87,13 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
         platform, workload, folder, dataset=dataset, progress=lambda line: report("model", line)
     )
     report("model", f"{made.version.name}: {made.decision.because}")
-    endpoint = _ensure_served(platform, workload, made.version, report=report)
+    judged = ensure_judged(
+        platform, workload, folder, made.version, progress=lambda line: report("gates", line)
+    )
+    report("gates", f"{judged.verdict}: {judged.because}")
+    clearance = decide_clearance(endpoint_of(platform, workload), judged)
+    endpoint = _ensure_served(platform, workload, made.version, clearance, judged)
+    report("endpoint", clearance.because)
     door_key = operator_key(platform)
     snapshot = publish_snapshot(platform)
     report("workers", f"starting {plan.workers} on {plan.origin}")
@@ -92,6 +105,7 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
     columns = {name: [value] for name, value in row.items()}
     answer = platform.door(door_key).predict(endpoint.name, dict(columns))
     report("request", f"answered in {answer.elapsed_ms:.1f} ms by `{answer.deployment}`")
+    rollout = _ensure_rollout(platform, workload, made.version, clearance, report=report)
     key = _ensure_key(platform, endpoint)  # last, so that one that was made is also shown
     report("key", "made a new one" if key else "the endpoint has one already")
     return BroughtUp(
@@ -99,6 +113,9 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
         dataset=dataset,
         version=made.version,
         made=made.decision,
+        judged=judged,
+        clearance=clearance,
+        rollout=rollout,
         endpoint=endpoint,
         url=f"{running.origin}/v2/models/{endpoint.name}",
         tls=running.tls,
@@ -138,7 +155,10 @@ def _foreseen_traffic(endpoint: Endpoint | None, workload: Workload, *, new_vers
     if endpoint is None:
         return f"create {name}, and send all its requests to the version"
     if new_version:
-        return f"send all requests of {name} to the new version, now {describe(endpoint.traffic)}"
+        return (
+            f"have the gates judge the new version, then roll it out by "
+            f"{workload.rollout.strategy}; {name} now sends {describe(endpoint.traffic)}"
+        )
     rules = "" if endpoint.policy == policy_for(workload) else ", with new rules"
     return f"keep {name}{rules}: a version that it has gets no traffic by this"
 
@@ -252,19 +272,44 @@ def _not_ready(platform: Platform, version: int) -> list[str]:
 
 
 def _ensure_served(
-    platform: Platform, workload: Workload, version: ModelVersion, *, report: Report
+    platform: Platform,
+    workload: Workload,
+    version: ModelVersion,
+    clearance: ClearanceDecision,
+    judged: GateReport,
 ) -> Endpoint:
-    """Return the endpoint with the version deployed."""
+    """Return the endpoint; its first version is deployed, a later one takes over by a rollout.
+
+    Raises: GatesNotPassedError where nothing serves and nothing may.
+    """
     endpoint = _ensure_endpoint(platform, workload)
-    known = {one.package for one in endpoint.deployments}
-    if version.package not in known:
-        decision = decide_deploy(endpoint, version, name=_free_name(endpoint, version))
-        carry_out(platform, endpoint, decision, because="up")
-        report("endpoint", decision.because)
-        endpoint = platform.endpoints.get(endpoint.name)
-    else:
-        report("endpoint", f"`{endpoint.name}` has {version.name} already; traffic stays")
-    return endpoint
+    if clearance.clearance is Clearance.KEEP_OUT and not endpoint.traffic:
+        raise GatesNotPassedError.of(judged)
+    if clearance.clearance is not Clearance.SERVE:
+        return endpoint
+    decision = decide_deploy(endpoint, version, name=free_name(endpoint, version))
+    carry_out(platform, endpoint, decision, because="up")
+    return platform.endpoints.get(endpoint.name)
+
+
+def _ensure_rollout(
+    platform: Platform,
+    workload: Workload,
+    version: ModelVersion,
+    clearance: ClearanceDecision,
+    *,
+    report: Report,
+) -> Rollout | None:
+    """Return the rollout under way, or begin the one that the version needs; None for neither."""
+    if clearance.clearance is not Clearance.ROLL_OUT:
+        return None
+    endpoint = platform.endpoints.get(workload.endpoint_name)
+    for known in platform.rollouts.list(endpoint.name, open_only=True):
+        report("rollout", f"that of {known.candidate_version} is under way: {known.because}")
+        return known
+    begun = roll_out(platform, workload, endpoint, version, because="up")
+    report("rollout", begun.because)
+    return begun
 
 
 def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
@@ -281,11 +326,8 @@ def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
 
 def _endpoint_of(platform: Platform, workload: Workload) -> Endpoint | None:
     """Return the endpoint of this workload, or None. Raises: EndpointTakenError."""
-    try:
-        endpoint = platform.endpoints.get(workload.endpoint_name)
-    except EndpointMissingError:
-        return None
-    if endpoint.workload != workload.workload:
+    endpoint = endpoint_of(platform, workload)
+    if endpoint is not None and endpoint.workload != workload.workload:
         raise EndpointTakenError(
             f"The endpoint `{endpoint.name}` belongs to the workload `{endpoint.workload}`.",
             why="two workloads under one name would take turns at each other's traffic",
@@ -316,13 +358,6 @@ def _ensure_key(platform: Platform, endpoint: Endpoint) -> IssuedKey | None:
 
 def _has_key(platform: Platform, endpoint: Endpoint) -> bool:
     return any(endpoint.name in key.endpoints for key in platform.keys.list())
-
-
-def _free_name(endpoint: Endpoint, version: ModelVersion) -> str:
-    """Return `v<number>`, told apart from a deployment of another model that has that name."""
-    plain = f"v{version.number}"
-    taken = {one.name for one in endpoint.deployments}
-    return plain if plain not in taken else f"{version.model}-{plain}"
 
 
 def _about(dataset: DatasetVersion | None) -> str:

@@ -20,20 +20,21 @@ from servewell.ports.keys import Keys
 from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.optimiser import Optimiser
-from servewell.ports.project import Project
 from servewell.ports.outputs import Outputs
 from servewell.ports.pipelines import Pipelines
+from servewell.ports.project import Project
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
-from servewell.ports.rollouts import Rollouts
 from servewell.ports.retraining_processes import RetrainingProcesses
 from servewell.ports.retrainings import Retrainings
+from servewell.ports.rollouts import Rollouts
 from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots
 from servewell.ports.sources import Sources
 from servewell.ports.steps import Steps
+from servewell.ports.stops import Stops
 from servewell.ports.tables import Tables
 from servewell.ports.trainer import Trainer
 from servewell.ports.workload_files import WorkloadFiles
@@ -101,6 +102,8 @@ class Platform(Protocol):
     def tables(self) -> Tables: ...
     @property
     def errands(self) -> Errands: ...
+    @property
+    def stops(self) -> Stops: ...
     @property
     def fleet(self) -> Fleet: ...
     @property
