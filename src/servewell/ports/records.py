@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from servewell.core.catalog.outcome import Outcome
 from servewell.errors import ServewellError
 
 
@@ -11,6 +12,12 @@ class SegmentCorruptError(ServewellError):
     """A segment of the prediction log has bytes that cannot be read."""
 
     code = "SW-510"
+
+
+class CursorUnreadableError(ServewellError):
+    """A cursor into the prediction log is not one that the log gave."""
+
+    code = "SW-543"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +29,7 @@ class RecordQuery:
     since: float | None = None  # seconds since the epoch, inclusive
     until: float | None = None  # exclusive
     limit: int | None = None  # the newest so many
+    role: Literal["live", "shadow", "all"] = "live"  # live: what callers were answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +56,52 @@ class Compaction:
     because: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What was recorded since a cursor."""
+
+    cursor: str  # for the next time
+    outcomes: tuple[Outcome, ...]  # of live requests and of shadows
+    more: bool = False  # whether there is more already
+    missing: int = 0  # records that are lost or past their retention, at most
+    gaps: tuple[str, ...] = ()  # why, in words
+
+
 class Records(Protocol):
     """Reads, compacts and bounds the prediction log. Contract: tests/ports/test_records.py.
 
     - A record that a worker acknowledged is read back exactly once, before, during and after its
       compaction, also when the compaction is killed at any moment;
     - a damaged part of a segment hides no whole record of it, and is kept for a person to see;
-    - compaction never takes a segment that a live worker still writes.
+    - compaction never takes a segment that a live worker still writes;
+    - who follows, each time from the cursor of the time before, is given every record that was
+      acknowledged since the first of them exactly once, wherever it lies meanwhile, those of one
+      segment in their order unless it is damaged; what is gone is counted. A cursor is a plain
+      string, stays valid over restarts, and changes nothing but what its owner sees.
     """
 
     def read(self, query: RecordQuery) -> Iterator[dict[str, Any]]:
         """Yield records, oldest first, as plain dictionaries with inputs and outputs by name.
 
         Raises: StorageError.
+        """
+        ...
+
+    def start_cursor(self, since: float) -> str:
+        """Return the cursor from which everything that is read since then follows.
+
+        `since` is in seconds since the epoch; infinity means from now on.
+
+        Raises: StorageError.
+        """
+        ...
+
+    def follow(self, cursor: str, *, endpoint: str, inputs: bool = False) -> Followed:
+        """Return what was recorded for an endpoint since a cursor, with a bound on how much.
+
+        An empty cursor means from now on. Inputs are given only where they are asked for.
+
+        Raises: CursorUnreadableError, StorageError.
         """
         ...
 

@@ -23,6 +23,7 @@ from servewell.adapters.embedded.atomic_file import (
     write_atomically,
 )
 from servewell.adapters.embedded.record_columns import Columns, extended
+from servewell.adapters.embedded.record_journal import Filed, FiledPart, RecordJournal
 from servewell.adapters.embedded.record_tables import (
     FileNote,
     Layout,
@@ -69,6 +70,7 @@ class RecordFolders:
         self.quarantine = root / "quarantine"
         self.columns = root / "columns.json"
         self.lock = root / "compaction.lock"
+        self.journal = RecordJournal(root / "journal")
 
     def ledger(self) -> Ledger:
         """Return the columns that each endpoint has had. Raises: OSError.
@@ -107,7 +109,7 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
     """
     contents = scanned(segment, folders, keeping=True)
     ledger = _extended_ledger(contents, folders)
-    files, misfit_bytes = [], 0
+    files, parts, misfit_bytes = [], [], 0
     for (endpoint, hour), entries in _by_file(contents):
         file = record_files.file_for(folders.parquet, endpoint, hour, segment.stem)
         layout = _layout(segment, ledger[endpoint], entries)
@@ -115,6 +117,10 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
         record_files.write(file, writing.tables(), schema=layout.arrow, beside=folders.root)
         misfit_bytes += writing.misfit_bytes
         files.append(file.path)
+        parts.append(FiledPart(endpoint, hour, len(entries)))
+    folders.journal.append(
+        Filed(segment=segment.stem, parts=tuple(parts), missing=contents.missing)
+    )
     return Compacted(
         files=tuple(files),
         records=len(contents.entries),

@@ -62,9 +62,11 @@ REQUEST_FIELDS: Final[tuple[tuple[str, Any], ...]] = (
     ("status", pa.int64()),
     ("snapshot", pa.int64()),
     *((f"{stage}_us", pa.int64()) for stage in STAGES),
+    ("role", pa.string()),
+    ("sequence", pa.int64()),  # within its segment: where a follower stands
 )
 # Another one in each request, so that a dictionary of them would be larger than they are.
-OF_ONE_REQUEST: Final = frozenset({"prediction_id", "time", "request_id", "trace_id"})
+OF_ONE_REQUEST: Final = frozenset({"prediction_id", "time", "request_id", "trace_id", "sequence"})
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):

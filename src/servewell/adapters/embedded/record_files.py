@@ -22,9 +22,11 @@ from servewell.adapters.embedded.record_columns import repetitive
 from servewell.adapters.embedded.record_tables import (
     MISFITS,
     Row,
+    completed,
     requests_in,
     slices_of,
 )
+from servewell.core.catalog.prediction_record import SHADOW
 from servewell.ports.records import RecordQuery
 
 HOUR_S: Final = 3_600
@@ -85,6 +87,7 @@ def write(file: RecordFile, tables: Iterable[pa.Table], *, schema: pa.Schema, be
             schema,
             compression="zstd",
             use_dictionary=repetitive(schema),  # one of numbers is tried in vain, and costs much
+            column_encoding={"sequence": "DELTA_BINARY_PACKED"},
             write_page_checksum=True,
         ) as writer:
             for table in filter(len, tables):  # a group of no rows has no bounds
@@ -113,11 +116,28 @@ def read(file: RecordFile, query: RecordQuery, *, newest_first: bool) -> Iterato
                 yield row["time"], row | {"endpoint": file.endpoint}
 
 
+def numbered(file: RecordFile, *, first: int) -> Iterator[tuple[int, Row]]:
+    """Yield the requests from a number on, each with its number in the segment.
+
+    Raises: OSError, and what else of UNREADABLE a corrupt file leads to.
+    """
+    with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
+        for group in range(parquet.num_row_groups):
+            table = completed(parquet.read_row_group(group))
+            table = table.filter(pc.greater_equal(table["sequence"], first))
+            if table.num_rows:
+                begins = table.filter(pc.equal(table["row"].fill_null(0), 0))
+                yield from zip(
+                    begins["sequence"].to_pylist(), requests_in(table, repeat("")), strict=True
+                )
+
+
 def matches(query: RecordQuery, row: Row) -> bool:
     """Whether a request is one that is asked for."""
     return (
         query.endpoint in (None, row["endpoint"])
         and query.prediction_id in (None, row["prediction_id"])
+        and query.role in ("all", SHADOW if row["role"] == SHADOW else "live")
         and _overlaps(query, row["time"], row["time"])
     )
 

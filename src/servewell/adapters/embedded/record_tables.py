@@ -48,7 +48,9 @@ MISFITS: Final = (pa.ArrowException, KeyError, OverflowError, TypeError, ValueEr
 
 SPENT: Final = "_us"  # ends the name of a stage's column
 KEPT_AS_THEY_ARE: Final = tuple(
-    name for name, _ in REQUEST_FIELDS if name not in ("row", "time") and not name.endswith(SPENT)
+    name
+    for name, _ in REQUEST_FIELDS
+    if name not in ("row", "time", "sequence") and not name.endswith(SPENT)
 )
 
 Row = dict[str, Any]
@@ -136,6 +138,7 @@ def table_of(bound: list[Bound], layout: Layout) -> tuple[pa.Table, list[Predict
 
 def requests_in(table: pa.Table, endpoints: Iterable[str]) -> Iterator[Row]:
     """Yield one plain dictionary for each request; their endpoints do not stand in the table."""
+    table = completed(table)
     sides = _sides(note_in(table.schema).schemas, columns_in(table.schema))
     times = table.schema.get_field_index("time")
     table = table.set_column(times, "time", table["time"].cast(pa.int64()))
@@ -145,6 +148,17 @@ def requests_in(table: pa.Table, endpoints: Iterable[str]) -> Iterator[Row]:
         row = _request(cells, start, end, sides.get(cells["package"][start], ({}, {})))
         row["endpoint"] = endpoint
         yield row
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """Return a table with the columns that those of earlier releases lack."""
+    if "role" not in table.schema.names:
+        roles = pa.array([""] * table.num_rows, type=pa.string())
+        table = table.append_column("role", roles)
+    if "sequence" not in table.schema.names:
+        begins = table["row"].fill_null(0).to_numpy() == 0
+        table = table.append_column("sequence", pa.array(np.cumsum(begins) - 1, type=pa.int64()))
+    return table
 
 
 def slices_of(table: pa.Table, *, newest_first: bool) -> Iterator[pa.Table]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from servewell.adapters.embedded import record_files
+from servewell.adapters.embedded import record_files, record_following
 from servewell.adapters.embedded.atomic_file import ensure_folder, storage_faults
 from servewell.adapters.embedded.compaction import Compacted, RecordFolders, compact_segment
 from servewell.adapters.embedded.record_files import HOUR_S, UNREADABLE, RecordFile
@@ -17,7 +17,7 @@ from servewell.adapters.embedded.record_reading import files_beside, open_segmen
 from servewell.adapters.embedded.record_tables import note_in
 from servewell.adapters.embedded.segments import Segment
 from servewell.core.operations.retention import Facts, Part, Retention, decide
-from servewell.ports.records import Compaction, RecordQuery, RecordUsage
+from servewell.ports.records import Compaction, Followed, RecordQuery, RecordUsage
 from servewell.ports.storage import StorageError
 
 EVERYTHING: Final = RecordQuery()
@@ -36,6 +36,14 @@ class FileRecords:
         Raises, when all that can be read was given: SegmentCorruptError.
         """
         return read_log(self._folders, query)
+
+    def start_cursor(self, since: float) -> str:
+        """See `Records.start_cursor`."""
+        return record_following.start_cursor(self._folders, since)
+
+    def follow(self, cursor: str, *, endpoint: str, inputs: bool = False) -> Followed:
+        """See `Records.follow`."""
+        return record_following.follow(self._folders, cursor, endpoint=endpoint, inputs=inputs)
 
     def compact(self, now: float, *, age_s: float) -> Compaction:
         """See `Records.compact`. Only segments that were not written for `age_s` are taken."""
@@ -65,6 +73,7 @@ class FileRecords:
             for name in removed:
                 (self._folders.root / name).unlink(missing_ok=True)
             _remove_empty_folders(self._folders.parquet)
+            self._folders.journal.sweep(now - (retention_days + 1) * DAY_S)
         return removed
 
     def usage(self) -> RecordUsage:

@@ -151,7 +151,7 @@ class Segment:
         One that begins well and cannot be decoded is missing, and its bytes count as damaged.
         """
         try:
-            records = _records.decode(_payloads(self._kept, [(e.offset, e.end) for e in entries]))
+            records = _records.decode(payloads_in(self._kept, [(e.offset, e.end) for e in entries]))
         except msgspec.DecodeError:
             return list(self._one_by_one(entries))
         return [(entry.schema, one) for entry, one in zip(entries, records, strict=True)]
@@ -200,9 +200,9 @@ def _located(data: memoryview, salt: int) -> Iterator[tuple[Span, Beginning | Fr
     A segment is written by one process, so where one frame can be decoded to its end, others can.
     """
     offset = 0
-    while spans := _whole_spans(data, offset, salt):
+    while spans := whole_spans(data, offset, salt):
         try:
-            found = _beginnings.decode(_payloads(data, spans))
+            found = _beginnings.decode(payloads_in(data, spans))
             _frame.decode(data[spans[-1][0] + FRAME.size : spans[-1][1]])
         except msgspec.DecodeError:
             break
@@ -212,7 +212,7 @@ def _located(data: memoryview, salt: int) -> Iterator[tuple[Span, Beginning | Fr
         yield (offset + start, offset + end), one
 
 
-def _whole_spans(data: memoryview, offset: int, salt: int) -> list[Span]:
+def whole_spans(data: memoryview, offset: int, salt: int) -> list[Span]:
     """Return where the next frames stand, up to the first that is not whole."""
     spans: list[Span] = []
     last = len(data) - FRAME.size
@@ -229,7 +229,7 @@ def _whole_spans(data: memoryview, offset: int, salt: int) -> list[Span]:
     return spans
 
 
-def _payloads(data: memoryview, spans: list[Span]) -> bytes:
+def payloads_in(data: memoryview, spans: list[Span]) -> bytes:
     """Return the payloads of frames as one MessagePack array."""
     head = b"\xdd" + len(spans).to_bytes(4, "big")
     return b"".join([head, *[data[start + FRAME.size : end] for start, end in spans]])
