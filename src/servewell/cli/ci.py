@@ -121,6 +121,8 @@ def run(  # noqa: PLR0913 - the words of the command
             shown.report(step, ("skipped: " if finished.skipped else "") + finished.words)
             done.append(finished)
             _keep_page(session, finished, report)
+            if finished.refusal is not None:
+                raise finished.refusal
     if session.as_json:
         show.as_json({one.step: {"words": one.words, "skipped": one.skipped} for one in done})
     return 0

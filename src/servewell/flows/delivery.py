@@ -56,6 +56,7 @@ class StepDone:
     words: str
     report: GateReport | None = None  # of the gates
     skipped: bool = False  # there was nothing to do
+    refusal: ServewellError | None = None  # why the delivery ends here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +141,13 @@ def _train(platform: Platform, change: Change) -> StepDone:
 def _gate(platform: Platform, change: Change) -> StepDone:
     report = _judged(platform, change)
     decision = decide_clearance(endpoint_of(platform, change.workload), report)
-    if decision.clearance is Clearance.KEEP_OUT:
-        raise GatesNotPassedError.of(report)
-    words = f"{report.version}: {report.verdict}, {report.because}"
-    return StepDone(step=DeliveryStep.GATE, words=words, report=report)
+    kept_out = decision.clearance is Clearance.KEEP_OUT
+    return StepDone(
+        step=DeliveryStep.GATE,
+        words=f"{report.version}: {report.verdict}, {report.because}",
+        report=report,
+        refusal=GatesNotPassedError.of(report) if kept_out else None,
+    )
 
 
 def _package(platform: Platform, change: Change) -> StepDone:

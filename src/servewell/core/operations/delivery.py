@@ -115,8 +115,11 @@ def _head(delivery: Delivery) -> str:
 
 
 def _run(delivery: Delivery, step: DeliveryStep) -> str:
-    more = {DeliveryStep.ROLL_OUT: " --live", DeliveryStep.GATE: f" --report {REPORT}"}
-    return f"servewell ci run {_quoted(delivery.folder)} --step {step}{more.get(step, '')}"
+    words = {
+        DeliveryStep.ROLL_OUT: "lock --step roll-out --live",
+        DeliveryStep.GATE: f"gate --report {REPORT}",
+    }
+    return f"servewell ci run {_quoted(delivery.folder)} --step {words.get(step, step)}"
 
 
 def _install(delivery: Delivery) -> str:
@@ -162,17 +165,17 @@ jobs:
     env:
       SERVEWELL_HOME: ${{{{ github.workspace }}}}/.servewell
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v5
         with:
           persist-credentials: false
-      - uses: actions/setup-python@v5
+      - uses: actions/setup-python@v6
         with:
           python-version: '{delivery.python}'
       - name: Install what is locked
         run: {_yaml(_install(delivery))}
 {checks}      - name: Keep the report of the gates
         if: always()
-        uses: actions/upload-artifact@v4
+        uses: actions/upload-artifact@v5
         with:
           name: gates
           path: {REPORT}
@@ -184,7 +187,7 @@ jobs:
     environment: {PRODUCTION}
     timeout-minutes: 1440
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v5
         with:
           persist-credentials: false
       - name: Train, gate and roll out in the home of this machine
