@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.judgement import Judgement, Verdict
+from servewell.core.catalog.gate import GateReport, GateVerdict
+from servewell.core.catalog.judgement import Arm, Batch
+from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
+from servewell.core.operations.judge import observe
 from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
 from servewell.flows.rollouts import advance_rollouts, start_rollout
@@ -61,9 +64,9 @@ class World:
     def begin(self, plan: RolloutPlan = PLAN) -> Rollout:
         """Serve the first version, and begin to roll out the second."""
         deploy(self, "flights", model="flights", number=1)
-        return start_rollout(
-            self, "flights", self.registry.get("flights", 2), plan=plan, because=""
-        )
+        second = self.registry.get("flights", 2)
+        self.gates.keep(passed(second))
+        return start_rollout(self, "flights", second, plan=plan, because="")
 
     @property
     def rollout(self) -> Rollout:
@@ -104,7 +107,33 @@ class World:
                 return self.rollout
         raise AssertionError(f"it is still {self.rollout.stage}: {self.rollout.waits_for}")
 
-    def judged(self, verdict: Verdict, because: str = "the evidence says so") -> None:
-        """Let the judge have said something."""
-        judgement = Judgement(verdict=verdict, because=because)
-        self.rollouts.save(replace(self.rollout, judgement=judgement))
+    def observed(self, requests: int = 3_000, *, errors: int = 0) -> None:
+        """Let so many requests of each have been recorded, with errors of the candidate."""
+        batch = Batch(stable=_arm(requests), candidate=_arm(requests, errors=errors))
+        rollout = self.rollout
+        evidence = observe(rollout.evidence, batch, rollout.plan)
+        self.rollouts.save(replace(rollout, evidence=evidence, quiet_s=0.0))
+
+
+def _arm(requests: int, *, errors: int = 0) -> Arm:
+    answered = range(requests - errors)
+    return Arm(
+        requests=requests,
+        errors=errors,
+        latencies_ms=tuple(2.0 + (one * 37 % 100) / 100 for one in answered),
+        scores=tuple((one * 61 % 1_000) / 1_000 for one in answered),
+    )
+
+
+def passed(version: ModelVersion) -> GateReport:
+    """Return a report that lets a version through."""
+    return GateReport(
+        id=f"report-{version.name}",
+        version=version.name,
+        package=version.package,
+        champion=None,
+        verdict=GateVerdict.PASS,
+        because="every gate passed",
+        rows=(),
+        at=0.0,
+    )

@@ -5,7 +5,6 @@ import pytest
 from flows.rollout_world import PLAN, World
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
-from servewell.core.catalog.judgement import Verdict
 from servewell.core.catalog.rollout import Stage
 from servewell.flows.platform import Platform
 from servewell.flows.release import roll_back
@@ -25,9 +24,9 @@ def test_a_canary_walks_its_steps_to_the_end(world: World) -> None:
     world.begin()
     shares = []
     world.until(Stage.SHIFTING)
-    world.judged(Verdict.PROMOTE)
     while not world.look(20.0).ended:
         shares.append(world.endpoint.traffic.get("v2", 0))
+        world.observed()
     assert sorted(set(shares)) == [500, 5_000, BP_FULL]
     assert shares == sorted(shares)
     assert world.rollout.stage is Stage.PROMOTED
@@ -42,11 +41,12 @@ def test_a_worse_candidate_leaves_at_the_next_look(world: World) -> None:
     """All requests return to the version before, and the candidate is in quarantine, and why."""
     world.begin()
     world.until(Stage.SHIFTING)
-    world.judged(Verdict.ROLL_BACK, "errors are 9 times as many")
+    world.observed(errors=300)
     assert world.look().stage is Stage.ROLLED_BACK
     assert world.endpoint.traffic == {"v1": BP_FULL}
-    assert world.endpoint.deployments[-1].quarantined == "errors are 9 times as many"
+    assert "10.000%" in world.endpoint.deployments[-1].quarantined
     assert world.rollout.judgement is not None
+    assert world.rollout.evidence.failed == (0, 300)
     snapshot = world.snapshots.current()
     assert snapshot is not None
     assert snapshot.endpoints[0].traffic == {"v1": BP_FULL}

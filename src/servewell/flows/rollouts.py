@@ -4,15 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.change_window import window_at
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import ENDED, Rollout, RolloutPlan, Stage
+from servewell.core.operations.judge import all_failing, judge
 from servewell.core.operations.rollout import Facts, Order, RolloutDecision, decide
 from servewell.core.operations.rollout_change import endpoint_after, rollout_after, watched
 from servewell.core.operations.rollout_start import decide_start
+from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
+from servewell.ports.gates import GatesNotPassedError
 from servewell.ports.rollouts import RolloutMissingError, busy
 from servewell.ports.state import StateConflictError
 
@@ -42,8 +46,9 @@ def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
 ) -> Rollout:
     """Begin to roll a version out; a control process goes on with it.
 
-    Raises: EndpointMissingError, RolloutBusyError, RolloutImpossibleError, DeploymentTakenError,
-    EnvironmentFailedError, StateConflictError, StateUnavailableError, StorageError.
+    Raises: EndpointMissingError, RolloutBusyError, RolloutImpossibleError, QuarantinedError,
+    DeploymentTakenError, GatesNotPassedError, EnvironmentFailedError, StateConflictError,
+    StateUnavailableError, StorageError.
     """
     before = platform.endpoints.get(endpoint)
     for one in platform.rollouts.list(endpoint, open_only=True):
@@ -58,6 +63,7 @@ def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
         principal=platform.principal,
         now=platform.clock.now(),
     )
+    require_let_through(platform, version)
     if dry_run:
         return rollout
     ensure_environment(platform, version, progress)
@@ -122,7 +128,7 @@ def advance(
     """
     now = platform.clock.now()
     version = _version(platform, rollout)
-    facts = _facts(platform, rollout, order=order, now=now)
+    facts = _facts(platform, rollout, version, order=order, now=now)
     decision = _with_reason(decide(rollout, facts), because)
     principal = platform.principal if order else rollout.principal
     after = rollout_after(rollout, decision, facts, now=now, principal=principal)
@@ -140,17 +146,39 @@ def advance(
     return Advanced(rollout=after, decision=decision, endpoint=endpoint, carried_out=not dry_run)
 
 
-def _facts(platform: Platform, rollout: Rollout, *, order: Order | None, now: float) -> Facts:
+def _facts(
+    platform: Platform,
+    rollout: Rollout,
+    version: ModelVersion,
+    *,
+    order: Order | None,
+    now: float,
+) -> Facts:
     watched_s, jumped_s = watched(rollout.looked_at, now)
     endpoint = platform.endpoints.get(rollout.endpoint)
+    seen = rollout.evidence.looks > 0
     return Facts(
         endpoint=endpoint,
         watched_s=watched_s,
         jumped_s=jumped_s,
-        judgement=rollout.judgement,
+        quiet_s=rollout.quiet_s,
+        requests=rollout.evidence.requests[1],
+        judgement=judge(rollout.plan, rollout.evidence) if seen else None,
+        guard=all_failing(rollout.plan, rollout.evidence),
         unready=_unready(platform, endpoint) if _asks_workers(rollout, order) else (),
+        closed=window_at(rollout.plan.not_during, now),
+        refused=_refusal(platform, version),
         order=order,
     )
+
+
+def _refusal(platform: Platform, version: ModelVersion) -> str:
+    """Return why the gates do not let a version through, or an empty text."""
+    try:
+        require_let_through(platform, version)
+    except GatesNotPassedError as error:
+        return f"{error.what} {error.why}"
+    return ""
 
 
 def _asks_workers(rollout: Rollout, order: Order | None) -> bool:

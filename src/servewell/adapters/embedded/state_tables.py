@@ -155,6 +155,7 @@ ROLLOUT: Final = sa.Table(
     sa.Column("principal", Words, nullable=False),
     sa.Column("approvals", Nested, nullable=False),
     sa.Column("stage_s", sa.Double, nullable=False),
+    sa.Column("stage_requests", sa.BigInteger, nullable=False),
     sa.Column("running_s", sa.Double, nullable=False),
     sa.Column("looked_at", sa.Double, nullable=False),
     sa.Column("quiet_s", sa.Double, nullable=False),

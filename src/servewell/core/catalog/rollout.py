@@ -100,6 +100,7 @@ class Rollout:
     principal: str  # who began it
     approvals: tuple[Approval, ...] = ()
     stage_s: float = 0.0  # at this stage and step, while somebody watched
+    stage_requests: int = 0  # that the candidate had got when it came to this stage or step
     running_s: float = 0.0  # since the candidate was loaded or a person resumed, likewise
     looked_at: float  # when the facts were last looked at
     quiet_s: float = 0.0  # that no record came

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
-from servewell.core.catalog.judgement import Judgement, Showing, Verdict
+from servewell.core.catalog.judgement import Judgement, Verdict
 from servewell.core.catalog.rollout import Rollout, Stage, Strategy
 from servewell.core.operations.traffic import describe, percent
 from servewell.errors import ServewellError
@@ -21,7 +21,7 @@ QUIET_S: Final = 30.0  # without a record, after which no share grows
 NOT_BEGUN: Final = frozenset({Stage.PROPOSED, Stage.WAITING})
 TIMED: Final = frozenset({Stage.WARMING, Stage.SHADOWING, Stage.SHIFTING})  # by `longest_s`
 RUNNING: Final = TIMED | {Stage.WATCHING}  # the candidate is a deployment
-GUARDS: Final = frozenset({"crashes", "all failing", "memory"})  # findings that act at once
+STEP_REQUESTS: Final = 20  # that a candidate answers at each share before it gets more
 
 
 class Move(StrEnum):
@@ -121,11 +121,12 @@ class Facts:
     watched_s: float = 0.0  # since the last look, 0 where the clock jumped
     jumped_s: float = 0.0  # by which the clock is off what was expected; 0 for not at all
     quiet_s: float = 0.0  # since the last record of the endpoint
+    requests: int = 0  # that the candidate has got so far
     judgement: Judgement | None = None
     shadow_worse: str = ""  # why the shadow is not what it should be
     shadow_missing: tuple[str, ...] = ()  # what a comparison still waits for
     unready: tuple[str, ...] = ()  # what workers lack to serve the candidate
-    guard: str = ""  # a bound that the machine has reached
+    guard: str = ""  # what takes the candidate back whatever the strategy
     blind: str = ""  # why the records could not be read
     closed: str = ""  # the window, open now, in which no change is allowed
     refused: str = ""  # why the gates do not let the candidate through
@@ -193,10 +194,12 @@ def _ordered(rollout: Rollout, facts: Facts) -> Answer:
 
 
 def _judged_worse(rollout: Rollout, facts: Facts) -> Answer:
-    worse = hard_guard(facts.judgement) or ("" if _unjudged(rollout) else _verdict_worse(facts))
-    if not worse or not facts.endpoint.traffic.get(rollout.candidate):
+    judgement = facts.judgement
+    if judgement is None or judgement.verdict is not Verdict.ROLL_BACK or _unjudged(rollout):
         return None
-    return _back(rollout, facts, because=worse, quarantine=worse)
+    if not facts.endpoint.traffic.get(rollout.candidate):
+        return None
+    return _back(rollout, facts, because=judgement.because, quarantine=judgement.because)
 
 
 def _shadow_worse(rollout: Rollout, facts: Facts) -> Answer:
@@ -493,14 +496,6 @@ def stay(
     )
 
 
-def hard_guard(judgement: Judgement | None) -> str:
-    """Return what a hard guard says against the candidate, or an empty text."""
-    for one in judgement.findings if judgement else ():
-        if one.measure in GUARDS and one.showing is Showing.WORSE:
-            return one.because
-    return ""
-
-
 def _back(rollout: Rollout, facts: Facts, *, because: str, quarantine: str = "") -> RolloutDecision:
     leave = _stable_ill(rollout, facts)
     return move(rollout, Move.ROLL_BACK, because=because, leave=leave, quarantine=quarantine)
@@ -543,6 +538,8 @@ def _unshown(rollout: Rollout, facts: Facts, last: bool) -> list[str]:  # noqa: 
         return ["evidence: the judge has no data"]
     if facts.quiet_s > QUIET_S:
         return [f"requests: no record came for {facts.quiet_s:,.0f} s"]
+    if (lacking := STEP_REQUESTS + rollout.stage_requests - facts.requests) > 0:
+        return [f"{lacking} requests more at this share"]
     if last and facts.judgement.verdict is not Verdict.PROMOTE:
         return list(facts.judgement.missing) or [facts.judgement.because]
     return []
@@ -552,13 +549,6 @@ def _shown(rollout: Rollout, facts: Facts) -> str:
     if _unjudged(rollout) or facts.judgement is None:
         return f"{rollout.plan.step_s:,.0f} s passed, and no hard guard spoke"
     return facts.judgement.because
-
-
-def _verdict_worse(facts: Facts) -> str:
-    judgement = facts.judgement
-    if judgement is None or judgement.verdict is not Verdict.ROLL_BACK:
-        return ""
-    return judgement.because
 
 
 def _unjudged(rollout: Rollout) -> bool:

@@ -40,6 +40,7 @@ def rollout_after(
         step=decision.step,
         stage_at=now if moved else rollout.stage_at,
         stage_s=0.0 if moved else rollout.stage_s + facts.watched_s,
+        stage_requests=facts.requests if moved else rollout.stage_requests,
         running_s=0.0 if begun else rollout.running_s + counted_s,
         looked_at=now,
         quiet_s=facts.quiet_s,

@@ -37,6 +37,7 @@ def _rollouts() -> None:
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("approvals", sa.Text(), nullable=False),
         sa.Column("stage_s", sa.Double(), nullable=False),
+        sa.Column("stage_requests", sa.BigInteger(), nullable=False),
         sa.Column("running_s", sa.Double(), nullable=False),
         sa.Column("looked_at", sa.Double(), nullable=False),
         sa.Column("quiet_s", sa.Double(), nullable=False),
