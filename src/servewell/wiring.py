@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from servewell.ports.secrets import Secrets
     from servewell.ports.signer import Signer
     from servewell.ports.snapshots import Snapshots
+    from servewell.ports.stops import Stops
     from servewell.ports.sources import Sources
     from servewell.ports.steps import Steps
     from servewell.ports.tables import Tables
@@ -243,6 +244,12 @@ class EmbeddedPlatform:
         return FileErrands(self._home / "run" / "errands")
 
     @cached_property
+    def stops(self) -> "Stops":
+        from servewell.adapters.embedded.stops import FileStops
+
+        return FileStops(self._home / "stops", signer=self.signer)
+
+    @cached_property
     def fleet(self) -> "Fleet":
         from servewell.adapters.embedded.fleet import ProcessFleet
 
@@ -346,6 +353,7 @@ def worker(arguments: list[str]) -> int:
             secrets=platform.secrets,
             clock=platform.clock,
             errands=platform.errands,
+            stops=platform.stops,
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
             pulse=int(pulse[0]) if pulse else None,

@@ -25,6 +25,7 @@ from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
+from servewell.adapters.embedded.stops import FileStops
 from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint, EndpointPolicy
 from servewell.core.catalog.key import Grant, Role
 from servewell.core.catalog.model import (
@@ -179,6 +180,7 @@ class Home:
             secrets=self.secrets,
             clock=SystemClock(),
             errands=FileErrands(self.folder / "run" / "errands"),
+            stops=FileStops(self.folder / "stops", signer=HomeSigner(self.secrets)),
             records=self.live,
             runtime_dir=self.folder / "run",
             drain_s=5.0,

@@ -12,6 +12,7 @@ from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.snapshots import FileSnapshots
+from servewell.adapters.embedded.stops import FileStops
 from servewell.serving.worker import WorkerParts, serve
 
 
@@ -36,6 +37,7 @@ def parts(folder: Path, index: int, listener: int) -> WorkerParts:
         secrets=secrets,
         clock=SystemClock(),
         errands=FileErrands(folder / "run" / "errands"),
+        stops=FileStops(folder / "stops", signer=signer),
         records=folder / "records" / "live",
         runtime_dir=folder / "run",
         drain_s=5.0,

@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "deploy": "release",
     "traffic": "release",
     "rollback": "release",
+    "stop": "stop",
+    "resume": "stop",
     "retrain": "retrain",
     "keys": "keys",
     "ci": "ci",

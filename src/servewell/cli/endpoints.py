@@ -6,8 +6,10 @@ from servewell.cli import show
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
 from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.operations.stopping import describe_stop
 from servewell.core.operations.traffic import describe, percent
 from servewell.flows.loading import LoadingDone, set_loaded
+from servewell.flows.stopping import stops_of
 
 because = click.option("--because", default="", metavar="TEXT", help="Why, for the history.")
 
@@ -54,11 +56,17 @@ def show_(session: Session, name: str) -> int:
     for one in endpoint.deployments:
         if one.quarantined:
             click.echo(f"{one.name} is in quarantine because {one.quarantined}")
+    for order in stops_of(session.platform, name):
+        click.echo(f"{describe_stop(order)}, by {order.principal} because {order.because}")
     policy = endpoint.policy
     click.echo(f"models       {'loaded' if endpoint.loaded else 'unloaded'}")
     click.echo(f"body limit   {show.size(policy.body_bytes_max)}")
     click.echo(f"row limit    {policy.rows_max:,}")
+    click.echo(f"sticky by    {policy.sticky or '-'}")
     click.echo(f"personal     {', '.join(policy.personal) or '-'}")
+    if endpoint.shadow:
+        copied = percent(endpoint.shadow.share_bp)
+        click.echo(f"shadow       {endpoint.shadow.deployment} gets copies of {copied}")
     back = describe(dict(endpoint.past[-1])) if endpoint.past else "nothing earlier"
     click.echo(f"rollback to  {back}")
     return 0

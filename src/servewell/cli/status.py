@@ -6,11 +6,15 @@ from servewell.cli import show
 from servewell.cli.context import Session, command
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
+from servewell.core.catalog.stop import StopOrder
+from servewell.core.operations.stopping import describe_stop
 from servewell.core.operations.traffic import describe
 from servewell.flows.platform import Platform
+from servewell.flows.stopping import stops_of
 from servewell.ports.certificates import CertificateFaultsError
 from servewell.ports.fleet import FleetState
 from servewell.ports.snapshots import WorkerReport
+from servewell.ports.stops import StopsCorruptError
 
 
 @click.command
@@ -25,6 +29,7 @@ def status(session: Session) -> int:
     platform = session.platform
     state = platform.fleet.state()
     snapshot, fault = _snapshot(platform)
+    stops, stops_fault = _stops(platform)
     workers = _workers(platform, state)
     if session.as_json:
         show.as_json(
@@ -35,8 +40,9 @@ def status(session: Session) -> int:
                 "started_at": state.started_at,
                 "workers": workers,
                 "snapshot": snapshot.version if snapshot else None,
-                "fault": fault,
+                "fault": " ".join(one for one in (fault, stops_fault) if one),
                 "endpoints": snapshot.endpoints if snapshot else (),
+                "stops": stops,
             }
         )
         return 0
@@ -44,6 +50,11 @@ def status(session: Session) -> int:
     if fault:
         click.echo(f"{fault} What is shown below is the one before it.\n")
     _show_endpoints(state, snapshot)
+    for one in stops:
+        told = f"{one.endpoint}: {describe_stop(one)}, by {one.principal} because {one.because}"
+        click.echo(click.style(told, bold=True))
+    if stops_fault:
+        click.echo(stops_fault)
     _show_trust(platform, state)
     return 0
 
@@ -69,6 +80,13 @@ def _snapshot(platform: Platform) -> tuple[Snapshot | None, str]:
         return platform.snapshots.current(), ""
     except SnapshotCorruptError as error:
         return platform.snapshots.previous(), f"{error.what} Because: {error.why}."
+
+
+def _stops(platform: Platform) -> tuple[tuple[StopOrder, ...], str]:
+    try:
+        return stops_of(platform), ""
+    except StopsCorruptError as error:
+        return (), f"{error.what} Because: {error.why}. Next: {error.fix}."
 
 
 def _workers(platform: Platform, state: FleetState) -> list[WorkerReport]:

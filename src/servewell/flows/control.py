@@ -18,11 +18,13 @@ from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
 from servewell.flows.retrain import retrain_due
 from servewell.flows.rollouts import advance_rollouts
+from servewell.flows.stopping import tell_stops
 from servewell.ports.fleet import FleetPlan
 
 TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
 QUARANTINE_EVERY_S: Final = 0.5
 ROLLOUTS_EVERY_S: Final = 0.4  # a bad version is to be gone within a second
+STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
@@ -46,6 +48,7 @@ def run_control(
     quick: Duties = {
         run_errands: TICK_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
+        tell_stops: STOPS_EVERY_S,
         _publish: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
         retrain_due: RETRAIN_EVERY_S,

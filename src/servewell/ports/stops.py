@@ -2,7 +2,14 @@
 
 from typing import Protocol
 
-from servewell.core.catalog.stop import StopOrder
+from servewell.core.catalog.stop import StopNote, StopOrder
+from servewell.errors import ServewellError
+
+
+class StopsCorruptError(ServewellError):
+    """The file of the emergency stops does not match its checksum or its signature."""
+
+    code = "SW-379"
 
 
 class Stops(Protocol):
@@ -12,20 +19,21 @@ class Stops(Protocol):
     - neither the control process nor the database is needed to put, lift or read one;
     - a reader sees the stops before a change or after it, whole; a file that is not ours, or
       damaged, raises StopsCorruptError and leaves what a reader had;
-    - one endpoint has one stop at most: the newest.
+    - one endpoint has one stop at most: the newest;
+    - what was put or lifted is noted until it is told, so that the history misses none.
     """
 
     def put(self, order: StopOrder) -> None:
-        """Bring a stop into force.
+        """Bring a stop into force; also where what was there is damaged, in place of that.
 
         Raises: StorageError.
         """
         ...
 
-    def lift(self, endpoint: str) -> bool:
-        """End the stop of an endpoint; whether there was one.
+    def lift(self, endpoint: str, *, because: str, principal: str, at: float) -> bool:
+        """End the stop of an endpoint; whether there was one. `at` is in seconds (epoch).
 
-        Raises: StorageError.
+        Raises: StopsCorruptError, StorageError.
         """
         ...
 
@@ -38,4 +46,18 @@ class Stops(Protocol):
 
     def token(self) -> object:
         """Return a cheap value that differs whenever the stops have changed."""
+        ...
+
+    def untold(self) -> tuple[StopNote, ...]:
+        """Return what was put and lifted and does not stand in the history yet, oldest first.
+
+        Raises: StopsCorruptError.
+        """
+        ...
+
+    def told(self, note: StopNote) -> None:
+        """Forget a note: it stands in the history.
+
+        Raises: StopsCorruptError, StorageError.
+        """
         ...

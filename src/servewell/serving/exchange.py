@@ -16,12 +16,13 @@ from servewell.serving.peer import Peer
 from servewell.serving.protocols import oip
 from servewell.serving.protocols.columns import Column, Decoded, OutputTensor
 from servewell.serving.protocols.dialect import Dialect, Kind, Reply, Route
-from servewell.serving.refusals import RequestError
+from servewell.serving.refusals import RequestError, StoppedError
 from servewell.serving.runtimes.model import DTYPES, Array
 from servewell.serving.served import Served
 from servewell.serving.telemetry.trace_context import trace_id_of
 
 INFER: Final = Kind.INFER  # a member of an enum is slow to reach
+STOPPED: Final = StoppedError.code  # also in the record of an answer that a stop made
 LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
 
 
@@ -76,6 +77,7 @@ class Exchange(msgspec.Struct, eq=False):
     served: Served | None = None
     decoded: Decoded | None = None
     outputs: list[OutputTensor] = []
+    by_stop: bool = False  # whether an emergency stop chose who answers
     prediction_id: str = ""
     redaction_key: bytes = b""
     refuse_unrecorded: bool = False
@@ -142,7 +144,7 @@ class Exchange(msgspec.Struct, eq=False):
             decoded.request_id if decoded else "",
             self.trace_id,
             self.status,
-            error.code if error else "",
+            error.code if error else STOPPED if self.by_stop else "",
             error.reason if error else "",
             decoded.rows if decoded else 0,
             self._inputs(),

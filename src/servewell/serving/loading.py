@@ -12,6 +12,7 @@ from servewell.serving.package import Package, Shelf, load_package
 from servewell.serving.runtimes.model import ModelUnusableError
 from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.served import Served, ServedEndpoint, served_endpoint
+from servewell.serving.stopping import Stopping
 from servewell.serving.table import Table
 
 # Digest of a package, the signature under which it was verified, when it goes, and which trial.
@@ -46,6 +47,7 @@ class Loader:
     """
 
     def __init__(self, shelf: Shelf, *, meter: WorkerMeter) -> None:
+        self.stopping = Stopping(shelf, meter=meter)
         self._shelf = shelf
         self._meter = meter
         self._packages: dict[Key, Package] = {}
@@ -87,6 +89,7 @@ class Loader:
         attempt = _Attempt(tried=snapshot is self._tried)
         for endpoint in snapshot.endpoints:
             self._serve(endpoint, serving.endpoints.get(endpoint.name), attempt)
+            self._stop(endpoint, attempt)
         behind = attempt.held_back or attempt.pending
         table = Table(
             version=serving.version if behind else snapshot.version,
@@ -163,6 +166,16 @@ class Loader:
             return
         attempt.complete = attempt.complete and not lacking
         attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
+
+    def _stop(self, endpoint: Endpoint, attempt: _Attempt) -> None:
+        """Have an endpoint answer as it was ordered in an emergency, also where no model loads."""
+        known = attempt.endpoints.get(endpoint.name)
+        served = self.stopping.applied(endpoint, known or served_endpoint(endpoint, ()))
+        if known is not None or served.stopped is not None:
+            attempt.endpoints[endpoint.name] = served
+        if served.stopped is not None and served.stopped.lacks:
+            told = f"The stop of `{endpoint.name}` refuses every request: {served.stopped.lacks}."
+            attempt.faults.append(told)
 
     def _refusal(self, deployment: Deployment) -> str:
         """Return why a deployment is not run, unless it was deployed again since; or nothing."""

@@ -11,6 +11,7 @@ import msgspec
 from servewell.core.catalog.endpoint import Deployment
 from servewell.core.catalog.model import Manifest, manifest_from
 from servewell.core.catalog.signature import Signature
+from servewell.core.catalog.stop import Constant
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.predictors import PredictorHost, Predictors
@@ -18,6 +19,7 @@ from servewell.ports.signer import Signer
 from servewell.serving.crash_notes import CrashNotes, NotedSession, mark_of
 from servewell.serving.protocols.dialect import Reader
 from servewell.serving.routes import DIALECTS
+from servewell.serving.runtimes.constant import ConstantModel
 from servewell.serving.runtimes.model import Latencies, Model, ModelUnusableError
 from servewell.serving.runtimes.on_demand import OnDemandModel
 from servewell.serving.runtimes.onnx import OnnxModel
@@ -73,6 +75,28 @@ def load_package(deployment: Deployment, shelf: Shelf, *, idle_s: float | None =
             return _package(deployment, manifest.signature, model, idle_s=idle_s)
         loaded, latencies = _warm(manifest, deployment, shelf)
         return _package(deployment, manifest.signature, loaded, latencies=latencies)
+
+
+def constant_package(
+    deployment: Deployment, shelf: Shelf, outputs: Mapping[str, Constant]
+) -> Package:
+    """Return what takes the requests of a deployment, and answers each row with these outputs.
+
+    Raises: ModelUnusableError.
+    """
+    with _refusing(deployment):
+        signature = manifest_from(_verified(deployment, shelf)).signature
+        model = ConstantModel(signature, outputs)
+        return _package(deployment, signature, model, latencies=warm_up(model, signature))
+
+
+def signature_of(deployment: Deployment, shelf: Shelf) -> Signature:
+    """Return what a deployment takes and gives, whether or not it is loaded.
+
+    Raises: ModelUnusableError.
+    """
+    with _refusing(deployment):
+        return manifest_from(_verified(deployment, shelf)).signature
 
 
 @contextmanager

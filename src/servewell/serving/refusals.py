@@ -175,6 +175,44 @@ class EndpointUnloadedError(RequestError):
         )
 
 
+class StoppedError(RequestError):
+    """An emergency stop is in force, and answers nothing."""
+
+    code = "SW-371"
+
+    @classmethod
+    def of(cls, endpoint: str) -> "StoppedError":
+        """Return the error of an endpoint. What was ordered, and why, is not for callers."""
+        return cls(
+            f"The endpoint `{endpoint}` is stopped.",
+            why="an emergency stop is in force, and no request is answered until it is lifted",
+            fix="do without the answer for now; the operator lifts it with "
+            f"`servewell resume {endpoint}`",
+        )
+
+
+class StoppedUnansweredError(RequestError):
+    """An emergency stop is in force, and what was to answer instead is not loaded."""
+
+    code = "SW-372"
+
+    @classmethod
+    def of(cls, endpoint: str) -> "StoppedUnansweredError":
+        """Return the error of an endpoint."""
+        return cls(
+            f"The endpoint `{endpoint}` is stopped.",
+            why="an emergency stop is in force, and what is to answer instead is not loaded",
+            fix="do without the answer for now; the operator finds the cause with "
+            "`servewell status`",
+        )
+
+
+class StopRefusedError(RequestError):
+    """An emergency stop cannot be ordered, or lifted, as the request wants it."""
+
+    code = "SW-373"
+
+
 class ChangeNotMadeError(RequestError):
     """A change that was asked for was not made in time, or could not be made."""
 
@@ -304,6 +342,9 @@ STATUS: Final[dict[str, int]] = {
     "SW-366": 401,
     "SW-367": 400,
     "SW-355": 501,
+    "SW-371": 503,
+    "SW-372": 503,
+    "SW-373": 400,
     "SW-370": 500,  # of `shadow_copy`: nobody is answered with it
 }
 

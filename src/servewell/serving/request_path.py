@@ -31,9 +31,12 @@ from servewell.serving.refusals import (
     NotReadyError,
     PathUnknownError,
     RequestError,
+    StoppedError,
+    StoppedUnansweredError,
 )
 from servewell.serving.routes import LIVE_PATHS, route_of
-from servewell.serving.served import Served, ServedEndpoint
+from servewell.serving.served import Served, ServedEndpoint, Stopped
+from servewell.serving.stop_desk import StopDesk
 from servewell.serving.table import Table
 from servewell.serving.telemetry.exposition import metrics_page
 from servewell.serving.turns import Turns
@@ -41,6 +44,7 @@ from servewell.serving.wishes import take_body_wishes, take_header_wishes
 
 INFER: Final = Kind.INFER  # a member of an enum is slow to reach
 CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
+STOPS: Final = frozenset({Kind.STOP, Kind.RESUME})
 NANOSECONDS: Final = 1_000_000_000
 PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
 ENCODING: Final = b"content-encoding"
@@ -67,6 +71,7 @@ class RequestPath:
         answering: Answering,
         *,
         desk: ErrandDesk,
+        stop_desk: StopDesk,
         clock: Clock,
         pepper: bytes,
         redaction_key: bytes,
@@ -76,6 +81,7 @@ class RequestPath:
         self._turns = turns
         self._answering = answering
         self._desk = desk
+        self._stop_desk = stop_desk
         self._clock = clock
         self._pepper = pepper
         self._redaction_key = redaction_key
@@ -96,9 +102,7 @@ class RequestPath:
             [(one.name, one.policy) for one in table.endpoints.values()],
             perf_counter(),
         )
-        self._turns.serve(
-            served for one in table.endpoints.values() for served in one.deployments.values()
-        )
+        self._turns.serve(served for one in table.endpoints.values() for served in one.running)
 
     def open(self, exchange: Exchange) -> None:
         """Decide by the headers whether the request may go on; a refusal stands in `error`."""
@@ -149,6 +153,9 @@ class RequestPath:
                 self._read(exchange, route, body)
                 if route.kind in CHANGES:
                     self._change(exchange, route)
+                    return
+                if route.kind in STOPS:
+                    self._stop(exchange, route, body)
                     return
         except RequestError as error:
             exchange.error = error
@@ -246,7 +253,12 @@ class RequestPath:
 
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
         endpoint = self._endpoint(exchange)
-        exchange.served = served = self._deployment(endpoint, route, exchange.headers)
+        if endpoint.stopped is None:
+            served = self._deployment(endpoint, route, exchange.headers)
+        else:
+            served = _instead(endpoint, endpoint.stopped)
+            exchange.by_stop = True
+        exchange.served = served
         exchange.size = len(body)
         take_header_wishes(exchange, endpoint.policy.timeout_ms)
         self._turns.check(exchange, served)
@@ -294,6 +306,15 @@ class RequestPath:
             serving=lambda: self.table.endpoints.get(exchange.known_endpoint),
         )
 
+    def _stop(self, exchange: Exchange, route: Route, body: bytes) -> None:
+        """Have an endpoint stopped or resumed; the answer waits until that is done."""
+        self._stop_desk.take(
+            exchange,
+            body,
+            stop=route.kind is Kind.STOP,
+            serving=lambda: self.table.endpoints.get(exchange.known_endpoint),
+        )
+
     def _view(self, exchange: Exchange, route: Route, body: bytes) -> View:
         endpoint = None
         if exchange.known_endpoint:
@@ -324,7 +345,7 @@ class RequestPath:
             served = _of_version(endpoint, version) if version else endpoint.main
         return EndpointView(
             name=endpoint.name,
-            ready=endpoint.ready and not self._answering.draining,
+            ready=endpoint.answers and not self._answering.draining,
             versions=endpoint.versions,
             deployments={one.name: one.version for one in endpoint.deployments.values()},
             signature=served.signature if served else None,
@@ -387,6 +408,17 @@ def _check_right(grant: Grant, route: Route, name: str) -> None:
             fix="ask the owner of the endpoint for a key with that right; "
             "`servewell keys create` makes one",
         )
+
+
+def _instead(endpoint: ServedEndpoint, stopped: Stopped) -> Served:
+    """Return who answers by an emergency stop, whatever a request asks for.
+
+    Raises: StoppedError, StoppedUnansweredError.
+    """
+    if stopped.served is not None:
+        return stopped.served
+    refusal = StoppedUnansweredError if stopped.lacks else StoppedError
+    raise refusal.of(endpoint.name)
 
 
 def _pinned(endpoint: ServedEndpoint, name: str, version: str) -> Served:

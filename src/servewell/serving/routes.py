@@ -7,7 +7,7 @@ import httptools
 import msgspec
 
 from servewell.core.catalog.key import Right
-from servewell.serving.protocols import azure, documents, grpc, kserve_v1, mlflow, oip
+from servewell.serving.protocols import azure, documents, grpc, kserve_v1, mlflow, oip, stop
 from servewell.serving.protocols.dialect import Dialect, Kind, Route
 
 LIVE_PATHS: Final = {b"/v2/health/live": oip.LIVE} | grpc.LIVE
@@ -27,6 +27,7 @@ ROUTERS: Final = (
     azure.route,
     grpc.route,
     documents.route,
+    stop.route,
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy, Shadow
 from servewell.core.catalog.prediction_record import RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
+from servewell.core.catalog.stop import StopOrder
 from servewell.core.operations.routing import choose
 from servewell.serving.metrics import DeploymentMeter
 from servewell.serving.package import Package
@@ -68,6 +69,15 @@ class CopiedTo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stopped:
+    """An emergency stop, as a worker carries it out."""
+
+    order: StopOrder | None = None  # None where no order can be read
+    served: Served | None = None  # who answers every request; None where none does
+    lacks: str = ""  # why nobody does who should
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedEndpoint:
     """One endpoint with those of its deployments that are loaded."""
 
@@ -77,6 +87,7 @@ class ServedEndpoint:
     traffic: tuple[tuple[str, int], ...]
     loaded: bool = True  # False where somebody unloaded it
     only: Served | None = None  # which gets all the traffic
+    stopped: "Stopped | None" = None  # what holds instead of the traffic
 
     def chosen(self, draw: int) -> Served | None:
         """Return the deployment that answers one request, or None where none can."""
@@ -95,8 +106,20 @@ class ServedEndpoint:
 
     @property
     def ready(self) -> bool:
-        """Whether a request can be answered."""
+        """Whether a deployment with traffic is loaded."""
         return bool(self.traffic)
+
+    @property
+    def running(self) -> list[Served]:
+        """Return what answers here, or may."""
+        own = list(self.deployments.values())
+        instead = self.stopped.served if self.stopped else None
+        return own if instead is None or instead in own else [*own, instead]
+
+    @property
+    def answers(self) -> bool:
+        """Whether a request is answered: by its models, or as a stop wants it."""
+        return self.ready if self.stopped is None else self.stopped.served is not None
 
     @property
     def versions(self) -> list[str]:

@@ -59,8 +59,10 @@ class Shadowing:
                 continue
             copied_to = served.copied_to
             share_bp = copied_to.share_bp
-            if not exchange.outputs or not (
-                share_bp == BP_FULL or is_copied(exchange.prediction_id, share_bp)
+            if (
+                not exchange.outputs
+                or exchange.by_stop
+                or not (share_bp == BP_FULL or is_copied(exchange.prediction_id, share_bp))
             ):
                 continue
             meter = copied_to.candidate.meter

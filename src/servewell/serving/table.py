@@ -19,7 +19,7 @@ class Table:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an endpoint, and each can answer that nobody unloaded."""
+        """Whether there is an endpoint, and each can answer that nobody unloaded or stopped."""
         return bool(self.endpoints) and all(
-            one.ready or not one.loaded for one in self.endpoints.values()
+            one.ready or not one.loaded or one.stopped for one in self.endpoints.values()
         )

@@ -16,6 +16,7 @@ from typing import Any, Final
 import uvloop
 
 from servewell import __version__
+from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.snapshot import Snapshot
 from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
@@ -27,6 +28,7 @@ from servewell.ports.predictors import Predictors
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots, WorkerReport
+from servewell.ports.stops import Stops
 from servewell.serving.answering import Answering
 from servewell.serving.aside import WATCH_S
 from servewell.serving.connection import Connection
@@ -37,7 +39,7 @@ from servewell.serving.heads import Heads
 from servewell.serving.limits import Limiter
 from servewell.serving.loading import Loader
 from servewell.serving.metrics import WorkerMeter
-from servewell.serving.package import Shelf
+from servewell.serving.package import Shelf, signature_of
 from servewell.serving.reception import Reception, room_for
 from servewell.serving.recording import Recorder
 from servewell.serving.request_path import RequestPath
@@ -45,6 +47,8 @@ from servewell.serving.runtimes.model import Model
 from servewell.serving.served import ServedEndpoint
 from servewell.serving.shadowing import Shadowing
 from servewell.serving.siblings import Siblings
+from servewell.serving.stop_desk import StopDesk
+from servewell.serving.stopping import KnownStops
 from servewell.serving.table import Table
 from servewell.serving.telemetry.logs import log
 from servewell.serving.telemetry.watch import open_watch
@@ -83,6 +87,7 @@ class WorkerParts:
     secrets: Secrets
     clock: Clock
     errands: Errands  # what callers want changed
+    stops: Stops  # what somebody stopped in an emergency
     records: Path  # folder of the live segments
     runtime_dir: Path
     pulse: int | None = None  # a pipe to a supervisor that wants to know whether this one hangs
@@ -136,7 +141,7 @@ async def _serve_until_signal(parts: WorkerParts) -> int:
 class Worker:
     """One worker on a running loop."""
 
-    def __init__(self, parts: WorkerParts) -> None:
+    def __init__(self, parts: WorkerParts) -> None:  # noqa: PLR0915  (it has one of each)
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         log.begin(parts.clock.now, as_json=parts.telemetry.logs == "json", worker=parts.index)
@@ -153,17 +158,26 @@ class Worker:
         self._answering = Answering(recorder=self._recorder, meter=self._meter, watch=self._watch)
         self._shadowing = Shadowing(self._loop, self._recorder)
         self._turns = Turns(self._loop, self._answering, shadowing=self._shadowing)
+        shelf = _shelf(parts)
         self._path = RequestPath(
             self._turns,
             self._answering,
             desk=ErrandDesk(self._loop, self._turns, errands=parts.errands, clock=parts.clock),
+            stop_desk=StopDesk(
+                self._loop,
+                self._turns,
+                stops=parts.stops,
+                clock=parts.clock,
+                endpoint=self._endpoint,
+                signature=lambda deployment: signature_of(deployment, shelf),
+            ),
             clock=parts.clock,
             pepper=parts.secrets.get("pepper"),
             redaction_key=parts.secrets.get("redaction"),
             counters=parts.runtime_dir,
             limits=_limiter(parts),
         )
-        self._loader = Loader(_shelf(parts), meter=self._meter)
+        self._loader = Loader(shelf, meter=self._meter)
         self._heads = Heads()
         self._tls = None if parts.tls is None else Tls(parts.tls, now=parts.clock.now())
         self._reception = Reception(
@@ -178,6 +192,7 @@ class Worker:
         self._token: object = None
         self._snapshot: Snapshot | None = None  # the newest that could be read
         self._unread = ""  # why there is none newer
+        self._stops = KnownStops(parts.stops)
         self._unloaded = ""  # what went wrong with all of it
         self._fault = ""
         self._loading: asyncio.Task[object] | None = None
@@ -239,8 +254,8 @@ class Worker:
             await asyncio.sleep(PULSE_S)
 
     async def _look(self) -> None:
-        """Take up the snapshot where it has changed, or where not all of it could be loaded."""
-        changed = self._parts.snapshots.token() != self._token
+        """Take up the snapshot and the stops where they have changed, or not all is loaded."""
+        changed = self._parts.snapshots.token() != self._token or self._stops.changed
         if changed or self._loader.ailing or self._loop.time() >= self._retry_at:
             await self._take_up()
 
@@ -254,6 +269,7 @@ class Worker:
             self._retry_s = RETRY_S
         self._retry_at = math.inf
         newest, self._unread = await asyncio.to_thread(self._newest)
+        await asyncio.to_thread(self._stops.read)
         self._token = token
         self._snapshot = newest or self._snapshot
         pending = await self._serve()
@@ -287,7 +303,8 @@ class Worker:
 
     async def _serve(self) -> bool:
         """Serve the newest snapshot as far as it is loaded; return whether something is not yet."""
-        pending, faults = False, [self._unread]
+        pending, faults = False, [self._unread, self._stops.fault]
+        self._loader.stopping.order(self._stops.orders)
         try:
             if self._snapshot is not None:
                 loaded = self._loader.table(self._snapshot, self._path.table)
@@ -320,6 +337,10 @@ class Worker:
             return snapshots.current(), ""
         except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
             return self._older(), _told(error)
+
+    def _endpoint(self, name: str) -> Endpoint | None:
+        endpoints = self._snapshot.endpoints if self._snapshot else ()
+        return next((one for one in endpoints if one.name == name), None)
 
     def _older(self) -> Snapshot | None:
         """Return the snapshot before, to a worker that serves none; what it lacks is told above."""

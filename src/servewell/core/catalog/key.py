@@ -13,7 +13,7 @@ class Right(StrEnum):
     INVOKE = "invoke"  # send rows, receive predictions
     READ = "read"  # metadata and readiness
     OBSERVE = "observe"  # metrics
-    ADMINISTER = "administer"  # load and unload models
+    ADMINISTER = "administer"  # load and unload models, stop an endpoint and resume it
 
 
 class Role(StrEnum):

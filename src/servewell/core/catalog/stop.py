@@ -12,6 +12,9 @@ class StopMode(StrEnum):
     CONSTANT = "constant"  # each row gets the same outputs
 
 
+Constant = str | float | int | bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOrder:
     """What somebody ordered for one endpoint. It holds without the database and the control."""
@@ -19,7 +22,26 @@ class StopOrder:
     endpoint: str
     mode: StopMode
     deployment: str = ""  # that answers, for `fallback`
-    outputs: dict[str, str | float | int | bool] = field(default_factory=dict)  # for `constant`
+    outputs: dict[str, Constant] = field(default_factory=dict)  # for `constant`
     because: str
     principal: str
     at: float  # seconds since the epoch, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopNote:
+    """A stop that was ordered or lifted, and does not stand in the history yet."""
+
+    endpoint: str
+    order: StopOrder | None  # None where it was lifted
+    because: str
+    principal: str
+    at: float  # seconds since the epoch, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stops:
+    """All that is kept of stops: those in force, by endpoint, and what is yet to be told."""
+
+    orders: tuple[StopOrder, ...] = ()
+    notes: tuple[StopNote, ...] = ()  # oldest first

@@ -128,6 +128,8 @@ class Kind(Enum):
     PAGE = "page"  # something to read
     LOAD = "load"  # the models of an endpoint
     UNLOAD = "unload"
+    STOP = "stop"  # an endpoint, in an emergency
+    RESUME = "resume"
     METRICS = "metrics"
 
 

@@ -1,0 +1,105 @@
+"""Endpoints that somebody stopped, as a worker serves them."""
+
+from dataclasses import replace
+from typing import Final
+
+from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.stop import StopMode, StopOrder
+from servewell.core.operations.stopping import main_deployment
+from servewell.errors import ServewellError
+from servewell.ports.stops import Stops
+from servewell.serving.metrics import WorkerMeter
+from servewell.serving.package import Package, Shelf, constant_package
+from servewell.serving.runtimes.model import ModelUnusableError
+from servewell.serving.served import Served, ServedEndpoint, Stopped
+
+CONSTANT: Final = "(constant)"  # no deployment has such a name
+REFUSED: Final = Stopped()
+
+
+class KnownStops:
+    """The stops that are in force, as they could be read last."""
+
+    def __init__(self, stops: Stops) -> None:
+        self._stops = stops
+        self._token: object = None
+        self.orders: tuple[StopOrder, ...] | None = None  # None until they could be read
+        self.fault = ""  # why they cannot be read
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something newer to read."""
+        return self._stops.token() != self._token
+
+    def read(self) -> None:
+        """Read them. What was known stays where that cannot be done. In a thread."""
+        token = self._stops.token()
+        try:
+            self.orders, self.fault = self._stops.current(), ""
+        except ServewellError as error:
+            self.fault = f"{error.what} {error.why}."
+        self._token = token
+
+
+class Stopping:
+    """Applies the stops that are in force to the endpoints of a table."""
+
+    def __init__(self, shelf: Shelf, *, meter: WorkerMeter) -> None:
+        self._shelf = shelf
+        self._meter = meter
+        self._constants: dict[str, tuple[StopOrder, str, Package]] = {}  # by endpoint
+        self._orders: dict[str, StopOrder] | None = {}
+
+    def order(self, orders: tuple[StopOrder, ...] | None) -> None:
+        """Carry out these stops from the next table on; None where it is not known what holds.
+
+        Then every endpoint refuses its requests: a stop that cannot be read may not end by that.
+        """
+        self._orders = None if orders is None else {one.endpoint: one for one in orders}
+        self._constants = {
+            name: kept
+            for name, kept in self._constants.items()
+            if self._orders and self._orders.get(name) == kept[0]
+        }
+
+    def applied(self, endpoint: Endpoint, served: ServedEndpoint) -> ServedEndpoint:
+        """Return an endpoint as it is to be served: as it is, where nobody stopped it."""
+        if self._orders is None:
+            return replace(served, stopped=REFUSED)
+        order = self._orders.get(endpoint.name)
+        stopped = None if order is None else self._stopped(endpoint, served, order)
+        return replace(served, stopped=stopped)
+
+    def _stopped(self, endpoint: Endpoint, served: ServedEndpoint, order: StopOrder) -> Stopped:
+        if order.mode is StopMode.REFUSE:
+            return Stopped(order=order)
+        if order.mode is StopMode.FALLBACK:
+            found = served.deployments.get(order.deployment)
+            lacks = "" if found else f"`{order.deployment}` is not loaded"
+            return Stopped(order=order, served=found, lacks=lacks)
+        try:
+            return Stopped(order=order, served=self._constant(endpoint, order))
+        except ModelUnusableError as error:
+            return Stopped(order=order, lacks=error.why)
+
+    def _constant(self, endpoint: Endpoint, order: StopOrder) -> Served:
+        """Return what answers like the main deployment, and always the same.
+
+        Of that deployment it takes the manifest alone, so it answers also where no model loads.
+        """
+        main = main_deployment(endpoint)
+        if main is None:
+            raise ModelUnusableError(
+                "The answer that was ordered cannot be given.",
+                why="no deployment says what the endpoint takes",
+                fix="deploy a version",
+            )
+        known = self._constants.get(endpoint.name)
+        if known is None or known[1] != main.package:
+            package = constant_package(main, self._shelf, order.outputs)
+            known = self._constants[endpoint.name] = (order, main.package, package)
+        named = replace(main, name=CONSTANT, share_bp=0)
+        meter = self._meter.deployment(endpoint.name, CONSTANT)
+        served = Served(endpoint, named, package=known[2], meter=meter)
+        served.model = ""  # no model has answered
+        return served
