@@ -1,7 +1,7 @@
 """What the rows of a workload must keep to before a model that learned from them is deployed."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -74,7 +74,7 @@ class ContractRules:
         Distance,
         Meta(
             description="Index from which it fails. A column that moves by itself, like the "
-            "weather, may move by twice what it did between parts of the last training data.",
+            "weather, may move by five times what it did between parts of the last training data.",
             examples=[0.25],
         ),
     ] = 0.25
@@ -86,3 +86,11 @@ class ContractRules:
             examples=[["temp", "humid"]],
         ),
     ] = None
+    skew: Annotated[
+        Literal["note", "fail"],
+        Meta(
+            description="What it means when recent requests differ from the training rows; what "
+            "is asked may be anything, a load test too. A change of unit always fails.",
+            examples=["fail"],
+        ),
+    ] = "note"

@@ -47,14 +47,20 @@ def measure_leaks(table: pa.Table, names: tuple[str, ...], label: str) -> tuple[
 def _leak(column: pa.ChunkedArray, name: str, targets: list[Numbers], by: Power) -> Leak:
     measure = area if by is Power.AUC else correlation
     missing = missing_of(column).astype(np.float64)
-    scores = list(_scores(column))
-    values = [measure(score, target) for target in targets for score in scores]
-    values += [_encoded(codes, target, measure) for target in targets for codes in _codes(column)]
+    scores, codes = list(_scores(column)), list(_codes(column))
+    values = [
+        max(
+            [measure(score, target) for score in scores]
+            + [_encoded(one, target, measure) for one in codes],
+            default=0.0,
+        )
+        for target in targets
+    ]
     return Leak(
         name=name,
         by=by,
-        value=max(values, default=0.0),
-        missing=max(measure(missing, target) for target in targets),
+        value=min(values),  # one class of many may well be told by one input
+        missing=min(measure(missing, target) for target in targets),
         rows=len(missing),
     )
 

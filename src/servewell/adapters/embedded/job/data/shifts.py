@@ -30,6 +30,7 @@ PART_ROWS_MIN: Final = 200
 EXPECTED_MIN: Final = 5.0  # rows in a cell of the chi-square table
 SMOOTHING: Final = 0.5
 TEXTS_SHOWN: Final = 5
+MOSTLY: Final = 0.5  # share of the rows before, from which that all have the same value is no news
 
 Counts = NDArray[np.float64]
 
@@ -88,7 +89,7 @@ def _number_shift(
 
     return replace(
         shift,
-        constant_now=_constant(now) and not _constant(before),
+        constant_now=_stopped(before, now),
         conversion=find_conversion(before, now, usual=shift.usual, index=index),
     )
 
@@ -110,7 +111,7 @@ def _text_shift(
         bins.of_texts(codes_now, texts_now),
         parts,
     )
-    known = frozenset(texts_before)
+    known = {text: code for code, text in enumerate(texts_before)}
     counts = np.bincount(codes_now[codes_now >= 0], minlength=len(texts_now))
     unseen = [
         (int(n), text) for n, text in zip(counts, texts_now, strict=True) if text not in known
@@ -121,7 +122,8 @@ def _text_shift(
         unseen=sum(n for n, _ in unseen) / plain.rows_now,
         unseen_usual=_unseen_usual(codes_before, parts),
         unseen_texts=() if hidden else tuple(text for _, text in shown),
-        constant_now=len(texts_now) <= 1 < len(texts_before),
+        constant_now=len(texts_now) == 1
+        and bool((codes_before == known.get(texts_now[0], -1)).mean() < MOSTLY),
     )
 
 
@@ -209,9 +211,11 @@ def _counts(codes: Codes, bins: Bins) -> Counts:
     return np.bincount(codes, minlength=bins.count).astype(np.float64)
 
 
-def _constant(values: NDArray[np.float64]) -> bool:
-    held = values[~np.isnan(values)]
-    return not len(held) or bool(held.min() == held.max())
+def _stopped(before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
+    """Whether there is one value now, that most rows before did not have."""
+    held = now[~np.isnan(now)]
+    one = bool(len(held)) and bool(held.min() == held.max())
+    return one and bool((before == held[0]).mean() < MOSTLY)
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray | None:
