@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from servewell.core.catalog.endpoint import BP_FULL
-from servewell.core.operations.rollout import Order
+from servewell.core.operations.rollout_moves import Order
 from servewell.flows import release
 from servewell.flows.clearance import require_let_through, require_no_rollout
 from servewell.flows.environments import Progress

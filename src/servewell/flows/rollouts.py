@@ -9,8 +9,9 @@ from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import ENDED, Rollout, RolloutPlan, Stage
 from servewell.core.operations.judge import all_failing, judge
-from servewell.core.operations.rollout import Facts, Order, RolloutDecision, decide
+from servewell.core.operations.rollout import decide
 from servewell.core.operations.rollout_change import endpoint_after, rollout_after, watched
+from servewell.core.operations.rollout_moves import Facts, Order, RolloutDecision
 from servewell.core.operations.rollout_start import decide_start
 from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment

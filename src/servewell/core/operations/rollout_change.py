@@ -7,7 +7,7 @@ from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint, Shado
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import ENDED, Approval, Rollout, Stage
 from servewell.core.operations.quarantine import decide_withdrawal
-from servewell.core.operations.rollout import TIMED, Facts, Move, RolloutDecision
+from servewell.core.operations.rollout_moves import TIMED, Facts, Move, RolloutDecision
 from servewell.core.operations.traffic import decide_deploy, retired, with_shares
 
 LOOK_MAX_S: Final = 30.0  # between two looks, so that the time between them counts
