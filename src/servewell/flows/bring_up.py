@@ -301,12 +301,12 @@ def _ensure_rollout(
     report: Report,
 ) -> Rollout | None:
     """Return the rollout under way, or begin the one that the version needs; None for neither."""
-    if clearance.clearance is not Clearance.ROLL_OUT:
-        return None
     endpoint = platform.endpoints.get(workload.endpoint_name)
     for known in platform.rollouts.list(endpoint.name, open_only=True):
         report("rollout", f"that of {known.candidate_version} is under way: {known.because}")
         return known
+    if clearance.clearance is not Clearance.ROLL_OUT:
+        return None
     begun = roll_out(platform, workload, endpoint, version, because="up")
     report("rollout", begun.because)
     return begun

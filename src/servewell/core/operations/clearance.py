@@ -12,7 +12,7 @@ class Clearance(StrEnum):
 
     SERVE = "serve"  # the first one: nobody is served yet who could be hurt
     ROLL_OUT = "roll out"
-    STAY = "stay"  # it serves already
+    STAY = "stay"  # it is deployed already, with whatever share it was given since
     KEEP_OUT = "keep out"
 
 
@@ -28,12 +28,15 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
     """Return whether a version may get traffic, given what the gates said of it.
 
     Where nothing serves yet, a version of which the gates cannot tell is let in: there is no user
-    whom it could serve worse than before. It is never let in where a gate failed.
+    whom it could serve worse than before. It is never let in where a gate failed. One that is
+    deployed already was given its share by a rollout or a person, and nothing takes that back here.
     """
-    serving = [one for one in endpoint.deployments if one.share_bp] if endpoint else []
-    if any(one.package == report.package for one in serving):
+    deployments = endpoint.deployments if endpoint else ()
+    serving = [one for one in deployments if one.share_bp]
+    if any(one.package == report.package for one in deployments):
         return ClearanceDecision(
-            clearance=Clearance.STAY, because=f"{report.version} serves already; traffic stays"
+            clearance=Clearance.STAY,
+            because=f"{report.version} is deployed already; its share of the requests stays",
         )
     first_unsure = not serving and report.verdict is GateVerdict.CANNOT_TELL
     if not (report.lets_through or first_unsure):
