@@ -1,20 +1,24 @@
 """Emergency stops: what a worker answers while one is in force."""
 
+import json
 import time
 from collections.abc import Callable
 
 import pytest
+import tritonclient.grpc as grpc_client
 
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.stops import FileStops
 from servewell.core.catalog.key import Role
 from servewell.core.catalog.stop import StopMode, StopOrder
 from serving.home import Home, Reply, flight_model, request
+from serving.test_grpc import inputs
 
 pytestmark = pytest.mark.enable_socket
 
 INFER = "/v2/models/flights/infer"
 WITHIN_S = 0.5
+JSON_BODY = {"content-type": "application/json"}
 
 
 def serving(home: Home) -> tuple[str, str]:
@@ -55,7 +59,7 @@ def soon(home: Home, key: str, met: Callable[[Reply], bool]) -> tuple[Reply, flo
 
 
 def test_a_stop_refuses_at_once_and_until_it_is_lifted(home: Home) -> None:
-    """Within half a second each request gets 503, which tells no caller what was ordered, or why."""
+    """Within half a second each request gets 503, which tells no caller why."""
     key, _ = serving(home)
     with home.process():
         home.wait_for_snapshot()
@@ -73,3 +77,121 @@ def test_a_stop_refuses_at_once_and_until_it_is_lifted(home: Home) -> None:
         assert took_s < WITHIN_S
     codes = {(one.status, one.code) for one in home.records()}
     assert codes == {(200, ""), (503, "SW-371")}
+
+
+def test_another_deployment_answers_every_request(home: Home) -> None:
+    """Also those that ask for another one; one that is not loaded refuses, and says so."""
+    key, _ = serving(home)
+    with home.process():
+        home.wait_for_snapshot()
+        stops(home).put(order(StopMode.FALLBACK, deployment="green"))
+        reply, _ = soon(home, key, lambda one: one.headers["servewell-deployment"] == "green")
+        assert reply.json["outputs"][0]["data"] == [16.0]
+        pinned = {"servewell-deployment": "blue"}
+        asked = home.send("POST", INFER, key=key, body=request(), headers=pinned)
+        assert asked.headers["servewell-deployment"] == "green"
+        stops(home).put(order(StopMode.FALLBACK, deployment="gone"))
+        reply, _ = soon(home, key, lambda one: one.status == 503)
+        assert reply.json["code"] == "SW-372"
+        report = home.wait_for_snapshot(fault=True)
+        assert "`gone` is not loaded" in report.fault
+    answered = [one for one in home.records() if one.status == 200]
+    assert {(one.deployment, one.code) for one in answered[-2:]} == {("green", "SW-371")}
+
+
+def test_the_same_outputs_answer_every_row_in_every_protocol(home: Home) -> None:
+    """JSON and binary tensors, KServe, MLflow, Azure and gRPC all carry the constant, n times."""
+    key, _ = serving(home)
+    with home.process():
+        home.wait_for_snapshot()
+        stops(home).put(order(StopMode.CONSTANT, outputs={"late": 0.25, "echo": "none"}))
+        reply, _ = soon(
+            home, key, lambda one: one.headers.get("servewell-deployment") == "(constant)"
+        )
+        told = {one["name"]: one["data"] for one in reply.json["outputs"]}
+        assert told == {"late": [0.25], "echo": ["none"]}
+        row = {"delay": 2.0, "carrier": "AA", "seats": 1, "name": None}
+        rows = {"instances": [row] * 3}
+        for path in ("/v1/models/flights:predict", "/endpoints/flights/invocations"):
+            answer = home.send("POST", path, key=key, body=rows, headers=JSON_BODY)
+            assert answer.json["predictions"] == [{"late": 0.25, "echo": "none"}] * 3
+        columns = {"columns": list(row), "data": [list(row.values())] * 2}
+        path = "/endpoints/flights/score"
+        answer = home.send("POST", path, key=key, body={"input_data": columns}, headers=JSON_BODY)
+        assert answer.status == 200
+        assert b"0.25" in answer.body
+        with grpc_client.InferenceServerClient(f"127.0.0.1:{home.port}") as client:
+            metadata = {"authorization": f"Bearer {key}"}
+            outcome = client.infer("flights", inputs(2), headers=metadata)
+            assert outcome.as_numpy("late").tolist() == [[0.25], [0.25]]
+        wrong = home.send("POST", INFER, key=key, body=request(carrier=["XX"]))
+        assert (wrong.status, wrong.json["code"]) == (400, "SW-313")
+    last = home.records()[-2]
+    assert (last.deployment, last.model, last.code, last.status) == (
+        "(constant)", "", "SW-371", 200,
+    )  # fmt: skip
+    assert last.outputs == [[0.25, 0.25], ["none", "none"]]
+
+
+def test_a_stop_survives_a_restart_and_damage(home: Home) -> None:
+    """A new worker obeys it before its first answer; of a damaged file it takes no chance."""
+    key, _ = serving(home)
+    stops(home).put(order())
+    place = home.folder / "stops" / "orders"
+    with home.process():
+        home.wait_for_snapshot()
+        assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
+        whole = place.read_bytes()
+        place.write_bytes(whole[:-3])
+        report = home.wait_for_snapshot(fault=True)
+        assert "emergency stops cannot be trusted" in report.fault
+        assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
+    with home.process():
+        home.wait_for_snapshot(fault=True)
+        assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
+        place.unlink()
+        soon(home, key, lambda one: one.status == 200)
+
+
+def test_an_administrator_orders_it_of_a_worker(home: Home) -> None:
+    """It is checked, takes effect before it is answered, and is nobody else's right."""
+    key, administrator = serving(home)
+
+    def post(path: str, body: object, key: str = administrator) -> Reply:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return home.send("POST", f"/endpoints/flights/{path}", key=key, body=content)
+
+    stop = {"because": "it answers nonsense"}
+    with home.process():
+        home.wait_for_snapshot()
+        assert post("stop", stop, key).status == 403
+        for wrong in (
+            b"{",
+            b"\xff",
+            {},
+            {"because": " "},
+            stop | {"other": 1},
+            stop | {"fallback": "gone"},
+            stop | {"constant": {"late": "x", "more": 1}},
+            stop | {"constant": {"late": 1.0, "echo": ""}, "fallback": "green"},
+        ):
+            refused = post("stop", wrong)
+            assert (refused.status, refused.json["code"]) == (400, "SW-373")
+        assert home.send("POST", INFER, key=key, body=request()).status == 200
+        done = post("stop", stop | {"constant": {"late": 1, "echo": ""}})
+        assert done.status == 200
+        assert done.json["mode"] == "constant"
+        answer = home.send("POST", INFER, key=key, body=request())
+        assert answer.headers["servewell-deployment"] == "(constant)"
+        assert post("stop", stop | {"fallback": "green"}).json["deployment"] == "green"
+        answer = home.send("POST", INFER, key=key, body=request())
+        assert answer.headers["servewell-deployment"] == "green"
+        [kept] = stops(home).current()
+        assert kept.principal == "administrator-of-*"
+        lifted = post("resume", b"")
+        assert lifted.json == {"endpoint": "flights", "stopped": False, "carried_out": True}
+        answer = home.send("POST", INFER, key=key, body=request())
+        assert answer.headers["servewell-deployment"] == "blue"
+        assert post("resume", {"because": "again"}).json["carried_out"] is False
+        assert post("resume", {"why": "again"}).status == 400
+    assert [one.order is None for one in stops(home).untold()] == [False, False, True]

@@ -63,6 +63,7 @@ def paths(endpoint: str, versions: Iterable[str], signature: Signature) -> dict[
         **_kserve(name, signature),
         **azure(f"/endpoints/{name}", signature),
         **_documents(f"/endpoints/{name}"),
+        **_emergency(f"/endpoints/{name}", signature),
     }
 
 
@@ -240,12 +241,53 @@ def _documents(prefix: str) -> dict[str, Item]:
     }
 
 
+def _emergency(prefix: str, signature: Signature) -> dict[str, Item]:
+    """Return what an administrator may order of a worker."""
+    reason: Schema = {"type": "string", "minLength": 1, "description": "For the history."}
+    names = {one.name: ANY_JSON for one in signature.outputs}
+    stop = {
+        "type": "object",
+        "properties": {
+            "because": reason,
+            "fallback": {"type": "string", "description": "Deployment that answers instead."},
+            "constant": {
+                "type": "object",
+                "properties": names,
+                "description": "Outputs that every row is answered with instead.",
+            },
+        },
+        "required": ["because"],
+        "additionalProperties": False,
+        "examples": [{"because": "it answers nonsense"}],
+    }
+    resume = {
+        "type": "object",
+        "properties": {"because": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    told = {
+        "type": "object",
+        "properties": {"endpoint": STRING, "stopped": {"type": "boolean"}},
+        "required": ["endpoint", "stopped"],
+    }
+    found = {}
+    for name, summary, body in (
+        ("stop", "Refuse every request, or answer it in another way, until resumed", stop),
+        ("resume", "Lift the emergency stop", resume),
+    ):
+        one = _page("emergency", name, summary, {JSON: told})
+        one["requestBody"] = {"required": name == "stop", "content": {JSON: {"schema": body}}}
+        found[f"{prefix}/{name}"] = {"post": one}
+    return found
+
+
 TAGS: Final = {
     "oip": "Open Inference Protocol",
     "mlflow": "MLflow",
     "kserve": "KServe V1",
     "azure": "Azure ML",
     "documents": "Documents",
+    "emergency": "Emergency",
 }
 ERRORS: Final = {"mlflow": "MlflowError", "kserve": "KserveError", "azure": "AzureError"}
 
