@@ -1,0 +1,77 @@
+"""Take up what was recorded since the last look at a rollout."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Final
+
+from servewell.core.catalog.comparison import Comparison
+from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.outcome import Outcome
+from servewell.core.catalog.rollout import Rollout, Stage
+from servewell.core.operations import judge
+from servewell.core.operations.comparison import Copied, compare
+from servewell.core.operations.outcome_batch import batches_of
+
+GAPS_KEPT: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one look gave."""
+
+    outcomes: Sequence[Outcome] = ()
+    missing: int = 0  # records that are gone, at most
+    gaps: tuple[str, ...] = ()  # why
+
+
+def observed(rollout: Rollout, seen: Seen, *, endpoint: Endpoint) -> Rollout:
+    """Return the rollout with more evidence. Its cursor is the caller's to set.
+
+    Raises: nothing.
+    """
+    batches = batches_of(
+        seen.outcomes,
+        stable=rollout.stable,
+        candidate=rollout.candidate,
+        shared_since=_shared_since(rollout, endpoint),
+    )
+    evidence = reduce(
+        lambda sofar, batch: judge.observe(sofar, batch, rollout.plan), batches, rollout.evidence
+    )
+    return replace(rollout, evidence=evidence, comparison=_compared(rollout, seen))
+
+
+def asks_inputs(rollout: Rollout) -> bool:
+    """Whether the inputs of requests are needed too."""
+    return rollout.stage is Stage.SHADOWING
+
+
+def with_gaps(comparison: Comparison, seen: Seen) -> Comparison:
+    """Return the comparison with what could not be seen counted in it."""
+    return replace(
+        comparison,
+        missing=comparison.missing + seen.missing,
+        gaps=(*comparison.gaps, *_said(seen.gaps))[-GAPS_KEPT:],
+    )
+
+
+def _said(gaps: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(gaps))
+
+
+def _shared_since(rollout: Rollout, endpoint: Endpoint) -> int | None:
+    traffic = endpoint.traffic
+    both = traffic.get(rollout.stable) and traffic.get(rollout.candidate)
+    return endpoint.revision if both else None
+
+
+def _compared(rollout: Rollout, seen: Seen) -> Comparison:
+    noted = with_gaps(rollout.comparison, seen)
+    if rollout.stage is not Stage.SHADOWING:
+        return noted
+    plan = rollout.plan
+    copied = Copied(
+        shadow=rollout.candidate, share_bp=plan.shadow_bp, difference_max=plan.difference_max
+    )
+    return compare(noted, seen.outcomes, copied=copied)
