@@ -88,11 +88,17 @@ def workload_page() -> str:
     top = [key for key in keys if len(key.path) == 1]
     parts = [MADE, WORKLOAD_HEAD, "## At the top", key_table(top)]
     for parent in keys:
-        path = (*parent.path, "<name>") if parent.path == ("inputs",) else parent.path
+        path = (*parent.path, "<name>") if named_by_user(parent) else parent.path
         if below := [key for key in keys if key.path[:-1] == path]:
             about = parent.schema["description"]
             parts += [f"## `{'.'.join(path)}`", about, key_table(below), example(below)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def named_by_user(key: Key) -> bool:
+    """Whether the names below a key are the user's, each with the same keys below it."""
+    below = key.schema.get("additionalProperties")
+    return isinstance(below, dict) and "properties" in below
 
 
 def key_table(keys: list[Key]) -> str:

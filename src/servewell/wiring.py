@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from servewell.ports.keys import Keys
     from servewell.ports.load_generator import LoadGenerator
     from servewell.ports.machine import Machine
+    from servewell.ports.mirrors import Mirrors
     from servewell.ports.optimiser import Optimiser
     from servewell.ports.outputs import Outputs
     from servewell.ports.pipelines import Pipelines
@@ -42,17 +43,18 @@ if TYPE_CHECKING:
     from servewell.ports.project import Project
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
-    from servewell.ports.rollouts import Rollouts
-    from servewell.ports.retraining_processes import RetrainingProcesses
     from servewell.ports.retrainings import Retrainings
+    from servewell.ports.rollouts import Rollouts
     from servewell.ports.runs import Runs
     from servewell.ports.secrets import Secrets
+    from servewell.ports.side_processes import SideProcesses
     from servewell.ports.signer import Signer
     from servewell.ports.snapshots import Snapshots
-    from servewell.ports.stops import Stops
     from servewell.ports.sources import Sources
     from servewell.ports.steps import Steps
+    from servewell.ports.stops import Stops
     from servewell.ports.tables import Tables
+    from servewell.ports.tracking import Tracking
     from servewell.ports.trainer import Trainer
     from servewell.ports.workload_files import WorkloadFiles
     from servewell.ports.workloads import Workloads
@@ -286,6 +288,18 @@ class EmbeddedPlatform:
         return SqlWorkloads(self._database)
 
     @cached_property
+    def tracking(self) -> "Tracking":
+        from servewell.adapters.embedded.mlflow_server import MlflowServers
+
+        return MlflowServers()
+
+    @cached_property
+    def mirrors(self) -> "Mirrors":
+        from servewell.adapters.embedded.mirrors import SqlMirrors
+
+        return SqlMirrors(self._database)
+
+    @cached_property
     def arrivals(self) -> "Arrivals":
         from servewell.adapters.embedded.arrivals import FileArrivals
 
@@ -298,10 +312,10 @@ class EmbeddedPlatform:
         return SqlRetrainings(self._database)
 
     @cached_property
-    def retraining_processes(self) -> "RetrainingProcesses":
-        from servewell.adapters.embedded.retraining_processes import LocalRetrainings
+    def side_processes(self) -> "SideProcesses":
+        from servewell.adapters.embedded.side_processes import LocalSideProcesses
 
-        return LocalRetrainings(self._home)
+        return LocalSideProcesses(self._home)
 
     @cached_property
     def load_generator(self) -> "LoadGenerator":
@@ -418,6 +432,15 @@ def retraining(arguments: list[str]) -> int:
     return train_again(open_platform(Path(arguments[0])), int(arguments[1]), pid=os.getpid())
 
 
+def tracking(arguments: list[str]) -> int:
+    """Mirror runs, and look at the registries of others, for as long as control lives: `HOME`."""
+    from servewell.flows.tracking import run_tracking
+
+    control = os.getppid()
+    run_tracking(open_platform(Path(arguments[0])), stopping=lambda: os.getppid() != control)
+    return 0
+
+
 PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
     "worker": worker,
     "control": control,
@@ -425,6 +448,7 @@ PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
     "job": job,
     "load": load,
     "retraining": retraining,
+    "tracking": tracking,
 }
 
 

@@ -128,4 +128,4 @@ def test_a_missing_run_is_named(runs: Runs) -> None:
     """The error says which, and where ids are found."""
     with pytest.raises(RunMissingError, match="nowhere") as caught:
         runs.get("nowhere")
-    assert "servewell models show" in caught.value.fix
+    assert "servewell runs list" in caught.value.fix

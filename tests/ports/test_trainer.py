@@ -547,13 +547,15 @@ def test_an_environment_has_one_digest(trainer: Trainer) -> None:
 
 
 def test_code_has_a_digest_of_what_it_may_import(trainer: Trainer, tmp_path: Path) -> None:
-    """A change of the script or of a module below its folder shows; a hidden or other file not."""
-    script = write_script(tmp_path, "x = 1\n")
+    """A change of the script or of a module that it imports shows; of any other file it does not."""
+    script = write_script(tmp_path, "import part\n")
     folder = script.parent
+    (folder / "part.py").write_text("y = 1\n", encoding="utf-8")
     before = trainer.code_digest(folder, script)
     (folder / "notes.txt").write_text("x", encoding="utf-8")
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "x.py").write_text("x", encoding="utf-8")
+    (folder / "stranger.py").write_text("z = 1\n", encoding="utf-8")
     assert trainer.code_digest(folder, script) == before
     (folder / "part.py").write_text("y = 2\n", encoding="utf-8")
     changed = trainer.code_digest(folder, script)

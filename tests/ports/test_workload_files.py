@@ -468,7 +468,7 @@ def test_the_text_of_the_error_lists_every_fault(files: WorkloadFiles, folder: P
         f"The workload `{file}` has 3 faults.\n"
         "  because: this was found, and that is allowed:\n"
         f"    {file}:5:3 data.lable: found a key that is not known here; "
-        "allowed: `path`, `label`, `held_out`; did you mean `label`?\n"
+        "allowed: `path`, `step`, `label`, `held_out`, `contract`; did you mean `label`?\n"
         f"    {file}:28:9 serving.port: found `0`; allowed: a whole number from 1 to 65,535\n"
         "    --set serving.workers=0:1:17 serving.workers: found `0`; "
         "allowed: a whole number from 1 to 64\n"

@@ -1,33 +1,32 @@
-"""Make a model version from a workload: a dataset version, a run, a signed package."""
+"""Make a model version from a workload: steps, a dataset version, a run, a signed package."""
 
-import base64
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from servewell.core.catalog.dataset import DatasetVersion
-from servewell.core.catalog.model import (
-    Format,
-    Lineage,
-    Manifest,
-    ModelVersion,
-    Predictor,
-    digest_of,
-    manifest_bytes,
-)
+from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.run import Run, RunState
-from servewell.core.catalog.workload import PredictorCode, Workload
-from servewell.core.operations.freshness import RunDecision, decide_run, inputs_digest
+from servewell.core.catalog.run_query import RunQuery
+from servewell.core.catalog.step_graph import steps_after_training, steps_before_training
+from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload_steps import TRAIN
+from servewell.core.operations.freshness import RunDecision
+from servewell.core.operations.pipeline import StepForecast, flat_parameters, told_metrics
 from servewell.errors import ServewellError
-from servewell.flows.environments import LOCK, ensure_environment, lock_of
+from servewell.flows.environments import ensure_environment
+from servewell.flows.forecast import foresee_run, foresee_training, row_file, version_of
+from servewell.flows.pipeline import StepsDone, close_steps, foresee_steps, run_steps
 from servewell.flows.platform import Platform
-from servewell.ports.trainer import Job, JobResult, PredictorJob
+from servewell.flows.registration import register
+from servewell.flows.run_inputs import run_digest, scripts_of, training_parts
+from servewell.flows.train_model import train_model
 
 Progress = Callable[[str], None]
-
-PYFUNC_SCRIPT: Final = "servewell_pyfunc.py"  # stands in the package beside the folder of MLflow
+RUNS_AT_ONCE: Final = 100  # that are looked through for what a kill left open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +36,35 @@ class Made:
     version: ModelVersion
     run: Run
     decision: RunDecision
+    dataset: DatasetVersion | None = None
 
 
 def keep_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
     """Keep the workload's rows as a dataset version; None where it names none.
 
+    Where a step makes them, it is the version that was kept last.
+
     Raises: TableFaultsError, StateUnavailableError, StorageError.
     """
     if workload.data is None:
         return None
+    if workload.data.step is not None:
+        return _newest_rows(platform, workload)
     path = folder / workload.data.path
     digest = platform.blobs.put_file(path)
     return platform.datasets.add(_dataset(platform, workload, path, digest=digest))
+
+
+def foresee_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
+    """Return the dataset version that these rows are or would be; a new one has number 0."""
+    if workload.data is None:
+        return None
+    if workload.data.step is not None:
+        return _newest_rows(platform, workload)
+    path = folder / workload.data.path
+    new = _dataset(platform, workload, path, digest=platform.blobs.digest(path))
+    known = platform.datasets.list(workload.workload)
+    return next((one for one in known if one.digest == new.digest), new)
 
 
 def foresee_model(platform: Platform, workload: Workload, folder: Path) -> RunDecision:
@@ -57,23 +73,23 @@ def foresee_model(platform: Platform, workload: Workload, folder: Path) -> RunDe
     Raises: TableFaultsError, TrainingFailedError, StateUnavailableError.
     """
     dataset = foresee_dataset(platform, workload, folder)
-    run = _run_for(platform, workload, folder, dataset=dataset)
-    last = platform.runs.succeeded(workload.workload, run.inputs_digest)
-    return decide_run(
-        last=last,
-        before=_last_success(platform, workload.workload),
-        package_kept=_version_of(platform, last) is not None,
-    )
+    return foresee_run(platform, workload, folder, dataset=dataset).decision
 
 
-def foresee_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
-    """Return the dataset version that these rows are or would be; a new one has number 0."""
-    if workload.data is None:
-        return None
-    path = folder / workload.data.path
-    new = _dataset(platform, workload, path, digest=platform.blobs.digest(path))
-    known = platform.datasets.list(workload.workload)
-    return next((one for one in known if one.digest == new.digest), new)
+def foresee_pipeline(
+    platform: Platform, workload: Workload, folder: Path
+) -> tuple[StepForecast, ...]:
+    """Return which steps a run would do, training among them, and why; change nothing.
+
+    Raises: TableFaultsError, TrainingFailedError, LockInvalidError, StateUnavailableError.
+    """
+    dataset = foresee_dataset(platform, workload, folder)
+    foreseen = foresee_run(platform, workload, folder, dataset=dataset)
+    train = foresee_training(platform, workload, folder, foreseen=foreseen)
+    outputs = {one.name: one.output for one in (*foreseen.steps, train) if one.output}
+    names = steps_after_training(workload.steps)
+    after = foresee_steps(platform, workload, folder, names=names, outputs=outputs)
+    return (*foreseen.steps, train, *after)
 
 
 def make_model(
@@ -86,35 +102,41 @@ def make_model(
 ) -> Made:
     """Return the model version of this workload, made only where something it depends on changed.
 
+    A `dataset` that a step makes is kept here: what is given for it does not count.
+
     Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
-    StateUnavailableError, StorageError.
+    StepFailedError, OutputInvalidError, StepOutputMissingError, StateUnavailableError,
+    StorageError.
     """
     close_interrupted(platform, workload.workload)
-    run = _run_for(platform, workload, folder, dataset=dataset)
-    last = platform.runs.succeeded(workload.workload, run.inputs_digest)
-    kept = _version_of(platform, last)
-    decision = decide_run(
-        last=last,
-        before=_last_success(platform, workload.workload),
-        package_kept=kept is not None,
-    )
-    if not decision.needed and last is not None and kept is not None:
-        ensure_environment(platform, kept, progress)
-        return Made(version=kept, run=last, decision=decision)
-    progress(f"because {decision.because}")
-    lock = lock_of(platform, workload, folder, progress)
-    if lock:
-        platform.environments.ensure(lock, progress)
-    code = _predictor(platform, workload, folder, lock=lock)
-    job = replace(_job(platform, workload, folder, run=run, dataset=dataset), predictor=code)
-    version, done = _execute(platform, workload, job, run=run, progress=progress)
-    return Made(version=version, run=done, decision=decision)
+    foreseen = foresee_run(platform, workload, folder, dataset=dataset)
+    if foreseen.last is not None and foreseen.kept is not None:  # then no run is needed
+        ensure_environment(platform, foreseen.kept, progress)
+        return Made(
+            version=foreseen.kept,
+            run=foreseen.last,
+            decision=foreseen.decision,
+            dataset=foreseen.dataset,
+        )
+    progress(f"because {foreseen.decision.because}")
+    run = _begun(platform, workload, folder, because=foreseen.decision.because)
+    with platform.steps.held(run.id):
+        platform.runs.save(run)
+        return _carry_out(
+            *(platform, workload, folder),
+            run=run,
+            dataset=dataset,
+            decision=foreseen.decision,
+            progress=progress,
+        )
 
 
 def close_interrupted(platform: Platform, workload: str) -> None:
     """Mark the runs that a kill left open, so that nothing waits for them."""
-    for run in platform.runs.list(workload):
-        if run.state is RunState.RUNNING and not platform.trainer.alive(run.id):
+    query = RunQuery(workload=workload, states=(RunState.RUNNING,), limit=RUNS_AT_ONCE)
+    for run in platform.runs.find(query):
+        if not (platform.steps.alive(run.id) or platform.trainer.alive(run.id)):
+            close_steps(platform, run.id)
             ended = replace(
                 run,
                 state=RunState.INTERRUPTED,
@@ -138,17 +160,103 @@ def _dataset(platform: Platform, workload: Workload, path: Path, *, digest: str)
     )
 
 
-def _execute(
-    platform: Platform, workload: Workload, job: Job, *, run: Run, progress: Progress
-) -> tuple[ModelVersion, Run]:
-    platform.runs.save(run)
+def _newest_rows(platform: Platform, workload: Workload) -> DatasetVersion | None:
+    return max(platform.datasets.list(workload.workload), key=lambda one: one.number, default=None)
+
+
+def _kept_rows(
+    platform: Platform,
+    workload: Workload,
+    *,
+    run: Run,
+    done: StepsDone,
+    dataset: DatasetVersion | None,
+) -> DatasetVersion | None:
+    """Return the dataset version of a run, kept from the output of a step where one makes it."""
+    data = workload.data
+    if data is None or data.step is None:
+        return dataset
+    output = done.outputs[data.step]
+    row_file(platform, workload, output)
+    place = platform.outputs.bring(output.digest, platform.steps.place(run.id, data.step))
+    return keep_dataset(platform, replace(workload, data=replace(data, step=None)), place)
+
+
+def _begun(platform: Platform, workload: Workload, folder: Path, *, because: str) -> Run:
+    """Return a new run, with what is known of it at its start; its code is kept."""
+    version = platform.trainer.code_version(folder)
+    environment = platform.trainer.environment()
+    code = platform.outputs.keep_files(
+        platform.sources.files(folder, scripts_of(workload, folder))
+    ).digest
+    changes = platform.sources.changes(folder) if version.dirty else b""
+    lock = environment.lock.encode()
+    described = msgspec.json.format(msgspec.json.encode(asdict(workload)), indent=2)
+    return Run(
+        id=platform.ids.new(),
+        workload=workload.workload,
+        state=RunState.RUNNING,
+        inputs_digest="",
+        parameters=flat_parameters(
+            workload.steps, dict(workload.train.parameters) if workload.train else {}
+        ),
+        environment_digest=environment.digest,
+        started_at=platform.clock.now(),
+        commit=version.commit,
+        dirty=version.dirty,
+        code_digest=code,
+        because=because,
+        principal=platform.principal,
+        artifacts={
+            "code": code,
+            "environment.lock": platform.blobs.put(lock),
+            "workload.json": platform.blobs.put(described),
+            **({"changes.diff": platform.blobs.put(changes)} if changes else {}),
+        },
+    )
+
+
+def _carry_out(  # noqa: PLR0913 - a run of a workload, and why it is one
+    platform: Platform,
+    workload: Workload,
+    folder: Path,
+    *,
+    run: Run,
+    dataset: DatasetVersion | None,
+    decision: RunDecision,
+    progress: Progress,
+) -> Made:
+    """Do the run, and record how it ends."""
     try:
-        result = platform.trainer.run(job, progress)
-        progress("signing the package")
-        version = register(platform, workload, run=run, job=job, result=result)
+        before = run_steps(
+            *(platform, workload, folder),
+            run=run,
+            names=steps_before_training(workload.steps),
+            after=StepsDone(),
+            progress=progress,
+        )
+        dataset = _kept_rows(platform, workload, run=run, done=before, dataset=dataset)
+        parts = training_parts(platform, workload, folder, dataset=dataset)
+        run = replace(
+            run,
+            inputs_digest=run_digest(workload, folder, platform, parts),
+            dataset=f"{dataset.name}:{dataset.number}" if dataset else None,
+        )
+        known = version_of(platform, platform.runs.succeeded(run.workload, run.inputs_digest))
+        platform.runs.save(run)
+        version = known or _make(
+            *(platform, workload, folder),
+            run=run,
+            parts=parts,
+            dataset=dataset,
+            before=before,
+            progress=progress,
+        )
     except (ServewellError, KeyboardInterrupt) as error:
         platform.runs.save(_failed(platform, run, error))
         raise
+    finally:
+        platform.steps.clear(run.id)
     done = replace(
         run,
         state=RunState.SUCCEEDED,
@@ -157,194 +265,46 @@ def _execute(
         metrics=version.manifest.metrics,
     )
     platform.runs.save(done)
-    return version, done
+    return Made(version=version, run=done, decision=decision, dataset=dataset)
 
 
-def register(
-    platform: Platform, workload: Workload, *, run: Run, job: Job, result: JobResult
-) -> ModelVersion:
-    """Keep what a job made as a signed, content-addressed package, and give it a number.
-
-    Raises: StateUnavailableError, StorageError.
-    """
-    blobs = platform.blobs
-    manifest = Manifest(
-        model=workload.model_name,
-        artifact=blobs.put_file(result.artifact),
-        artifact_bytes=result.artifact.stat().st_size,
-        signature=result.signature,
-        lineage=_lineage(platform, run, job),
-        equivalence=result.equivalence,
-        metrics=finite(result.metrics),
-        files={
-            "environment.lock": blobs.put_file(result.environment),
-            "log.txt": blobs.put_file(result.log),
-            **({LOCK: blobs.put(job.predictor.lock)} if job.predictor else {}),
-        },
-        runtime="python" if result.predictor else "onnx",
-        predictor=result.predictor,
-    )
-    data = manifest_bytes(manifest)
-    package = blobs.put(data)
-    return platform.registry.add(
-        ModelVersion(
-            model=workload.model_name,
-            number=0,
-            package=package,
-            package_signature=base64.b64encode(platform.signer.sign(data)).decode(),
-            manifest=manifest,
-            created_at=platform.clock.now(),
-            created_by=platform.principal,
-        )
-    )
-
-
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that are numbers; one that could not be computed is none."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
-
-
-def _run_for(
-    platform: Platform, workload: Workload, folder: Path, *, dataset: DatasetVersion | None
-) -> Run:
-    code = platform.trainer.code_version(folder)
-    environment = platform.trainer.environment()
-    parts = {
-        "dataset": dataset.digest if dataset else None,
-        "code": platform.trainer.code_digest(folder, _source(workload, folder)),
-        "environment": environment.digest,
-        "files": [platform.trainer.code_digest(folder, path) for path in _beside(workload, folder)],
-        "workload": _what_makes_the_model(workload),
-    }
-    return Run(
-        id=platform.ids.new(),
-        workload=workload.workload,
-        state=RunState.RUNNING,
-        inputs_digest=inputs_digest(parts),
-        parameters=dict(workload.train.parameters) if workload.train else {},
-        dataset=f"{dataset.name}:{dataset.number}" if dataset else None,
-        environment_digest=environment.digest,
-        started_at=platform.clock.now(),
-        commit=code.commit,
-        dirty=code.dirty,
-    )
-
-
-def _what_makes_the_model(workload: Workload) -> dict[str, object]:
-    """Return the parts of the workload that a model depends on; how it is served is not one."""
-    whole = asdict(workload)
-    train = whole["train"]
-    if isinstance(train, dict):
-        train = {key: value for key, value in train.items() if key != "timeout_s"}
-    model = {key: value for key, value in whole["model"].items() if key != "optimize"}
-    data = {key: value for key, value in (whole["data"] or {}).items() if key != "contract"}
-    return {
-        **{part: whole[part] for part in ("artifact", "predictor", "inputs")},
-        "data": data,
-        "model": model,
-        "train": train,
-    }
-
-
-def _job(
+def _make(  # noqa: PLR0913 - a run, what it is made of, and what is done of it
     platform: Platform,
     workload: Workload,
     folder: Path,
     *,
     run: Run,
+    parts: dict[str, str],
     dataset: DatasetVersion | None,
-) -> Job:
-    data, train, artifact = workload.data, workload.train, workload.artifact
-    return Job(
-        run=run.id,
-        folder=folder,
-        script=folder / train.script if train else None,
-        function=train.function if train else "train",
-        artifact=folder / artifact.path if artifact else None,
-        format=artifact.format if artifact else "sklearn",
-        allow_pickle=artifact.allow_pickle if artifact else False,
-        data=platform.blobs.path(dataset.digest) if dataset else None,
-        label=data.label if data else None,
-        held_out=data.held_out if data else None,
-        parameters=run.parameters,
-        inputs=dict(workload.inputs),
-        tolerance=workload.model.tolerance,
-        timeout_s=float(train.timeout_s) if train else 3_600.0,
+    before: StepsDone,
+    progress: Progress,
+) -> ModelVersion:
+    """Train, run the steps after it, and register what came of it."""
+    trained = train_model(
+        *(platform, workload, folder),
+        run=run,
+        parts=parts,
+        dataset=dataset,
+        after=before,
+        progress=progress,
     )
-
-
-def _predictor(
-    platform: Platform, workload: Workload, folder: Path, *, lock: bytes
-) -> PredictorJob | None:
-    """Return the code that a workload names, or None where it names a model to be converted."""
-    code, artifact = workload.predictor, workload.artifact
-    if code is None and (artifact is None or artifact.format != "pyfunc"):
-        return None
-    rules = code or PredictorCode(script=PYFUNC_SCRIPT)
-    environment = platform.environments.digest(lock) if lock else ""
-    return PredictorJob(
-        script=folder / code.script if code else None,
-        files=tuple(folder / one for one in rules.files or ()),
-        lock=lock,
-        python=platform.environments.python(environment) if environment else None,
-        bounds=Predictor(
-            script=rules.script,
-            class_name=rules.class_name,
-            environment=environment,
-            timeout_s=rules.timeout_ms / 1_000,
-            memory_bytes_max=rules.memory_bytes_max,
-        ),
+    done = run_steps(
+        *(platform, workload, folder),
+        run=run,
+        names=steps_after_training(workload.steps),
+        after=trained.done,
+        progress=progress,
     )
-
-
-def _beside(workload: Workload, folder: Path) -> list[Path]:
-    """Return the files that a predictor needs beside its script."""
-    code = workload.predictor
-    if code is None:
-        return []
-    lock = (code.requirements,) if code.requirements else ()
-    return [folder / one for one in (*(code.files or ()), *lock)]
-
-
-def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
-    script = job.predictor.script if job.predictor else job.script
-    source = script or job.artifact
-    assert source is not None  # noqa: S101 - a workload has one of them
-    name, _, number = (run.dataset or "").partition(":")
-    dataset = next((one for one in platform.datasets.list(name) if str(one.number) == number), None)
-    return Lineage(
-        run=run.id,
-        format=Format.PREDICTOR if job.predictor and script else Format(job.format),
-        source=source.relative_to(job.folder).as_posix(),
-        source_digest=platform.trainer.code_digest(job.folder, source),
-        dataset=run.dataset,
-        dataset_digest=dataset.digest if dataset else None,
-        commit=run.commit,
-        dirty=run.dirty,
-        environment_digest=run.environment_digest,
-        parameters=run.parameters,
-        label=job.label,
-        held_out=job.held_out,
+    progress("signing the package")
+    own = tuple(step for step in done.steps if step.name != TRAIN)
+    return register(
+        platform,
+        workload,
+        run=run,
+        job=trained.job,
+        result=trained.result,
+        metrics={**trained.result.metrics, **told_metrics(own)},
     )
-
-
-def _version_of(platform: Platform, run: Run | None) -> ModelVersion | None:
-    """Return the version that a run made, if its package is whole."""
-    if run is None or run.model_version is None:
-        return None
-    model, _, number = run.model_version.partition(":")
-    try:
-        version = platform.registry.get(model, int(number))
-        whole = digest_of(platform.blobs.read(version.package)) == version.package
-        platform.blobs.path(version.manifest.artifact)
-    except ServewellError:
-        return None
-    return version if whole else None
-
-
-def _last_success(platform: Platform, workload: str) -> Run | None:
-    done = [run for run in platform.runs.list(workload) if run.state is RunState.SUCCEEDED]
-    return done[-1] if done else None
 
 
 def _failed(platform: Platform, run: Run, error: BaseException) -> Run:
@@ -355,12 +315,3 @@ def _failed(platform: Platform, run: Run, error: BaseException) -> Run:
         ended_at=platform.clock.now(),
         error="stopped by a person" if stopped else str(error),
     )
-
-
-def _source(workload: Workload, folder: Path) -> Path:
-    train, artifact, predictor = workload.train, workload.artifact, workload.predictor
-    if train is not None:
-        return folder / train.script
-    if predictor is not None:
-        return folder / predictor.script
-    return folder / (artifact.path if artifact else "")

@@ -19,23 +19,25 @@ from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
 from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
+from servewell.ports.mirrors import Mirrors
 from servewell.ports.optimiser import Optimiser
 from servewell.ports.outputs import Outputs
 from servewell.ports.pipelines import Pipelines
 from servewell.ports.project import Project
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
-from servewell.ports.retraining_processes import RetrainingProcesses
 from servewell.ports.retrainings import Retrainings
 from servewell.ports.rollouts import Rollouts
 from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
+from servewell.ports.side_processes import SideProcesses
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots
 from servewell.ports.sources import Sources
 from servewell.ports.steps import Steps
 from servewell.ports.stops import Stops
 from servewell.ports.tables import Tables
+from servewell.ports.tracking import Tracking
 from servewell.ports.trainer import Trainer
 from servewell.ports.workload_files import WorkloadFiles
 from servewell.ports.workloads import Workloads
@@ -119,11 +121,15 @@ class Platform(Protocol):
     @property
     def workloads(self) -> Workloads: ...
     @property
+    def tracking(self) -> Tracking: ...
+    @property
+    def mirrors(self) -> Mirrors: ...
+    @property
     def arrivals(self) -> Arrivals: ...
     @property
     def retrainings(self) -> Retrainings: ...
     @property
-    def retraining_processes(self) -> RetrainingProcesses: ...
+    def side_processes(self) -> SideProcesses: ...
 
     def door(self, key: str, *, url: str = "", shown: CallerCertificate | None = None) -> Door:
         """Return the door of what this home serves, or of what serves at `url`.

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from servewell.core.catalog.run import Run
+from servewell.core.catalog.run_query import RunQuery
 from servewell.errors import ServewellError
 
 
@@ -16,8 +17,9 @@ class Runs(Protocol):
     """Remembers runs.
 
     Every implementation passes tests/ports/test_runs.py, and holds:
-    - a run's id, workload, inputs and start never change; its state only as `run.MOVES` allows,
-      and a save against that raises StateConflictError and changes nothing;
+    - a run's id, workload, inputs and start never change, but that inputs may be empty at first;
+      its state changes only as `run.MOVES` allows; a save against that raises StateConflictError
+      and changes nothing;
     - saving the same run twice is the same as once.
 
     All methods raise StateUnavailableError.
@@ -39,6 +41,13 @@ class Runs(Protocol):
 
     def succeeded(self, workload: str, inputs_digest: str) -> Run | None:
         """Return the newest run of this work that succeeded, or None."""
+        ...
+
+    def find(self, query: RunQuery) -> tuple[Run, ...]:
+        """Return the runs that a query asks for, in its order.
+
+        It stays quick with tens of thousands of runs that have hundreds of metrics each.
+        """
         ...
 
     def list(self, workload: str | None = None) -> tuple[Run, ...]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from servewell.core.catalog.model import Equivalence, Parameter, Predictor
 from servewell.core.catalog.signature import Signature
+from servewell.core.catalog.step import NO_USAGE, Usage
 from servewell.core.catalog.workload import HeldOut, InputRule
 from servewell.errors import ServewellError
 
@@ -100,6 +101,8 @@ class JobResult:
     log: Path
     environment: Path  # the lock: one `name==version` a line, below the Python and the platform
     predictor: Predictor | None = None  # how to run it, where it is Python code
+    told: Path  # what of this is no file, as one
+    usage: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +137,22 @@ class Trainer(Protocol):
         """
         ...
 
+    def result(self, folder: Path) -> JobResult:
+        """Return what a job made, from a folder that holds its files under their names.
+
+        Raises: TrainingFailedError.
+        """
+        ...
+
     def environment(self) -> Environment:
         """Return what a job would run in now."""
         ...
 
     def code_digest(self, folder: Path, source: Path) -> str:
-        """Return one SHA-256, in hex, over a script and the Python files that it may import.
+        """Return one SHA-256, in hex, over a script and the Python files that it imports.
 
-        Those are the `*.py` files below its folder; of an artifact, its own bytes (a folder: all
+        Those are files below its folder, imported also through others; all `*.py` files there
+        where its text does not tell which. Of an artifact it is over its own bytes (a folder: all
         its files). Hidden folders are left out.
 
         Raises: TrainingFailedError where a file cannot be read.

@@ -1,16 +1,29 @@
 """Runs in the database of the state."""
 
+import math
+import operator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import sqlalchemy as sa
 
 from servewell.adapters.embedded.database import Database
-from servewell.adapters.embedded.state_tables import RUN, row_of, value_of
+from servewell.adapters.embedded.state_tables import RUN, RUN_METRIC, row_of, value_of
 from servewell.core.catalog.run import MOVES, Run, RunState
+from servewell.core.catalog.run_query import Comparison, RunQuery
 from servewell.ports.runs import RunMissingError
 from servewell.ports.state import StateConflictError
 
 ROWS = RUN.c
+METRICS = RUN_METRIC.c
+COMPARISONS: Final[dict[Comparison, Callable[..., sa.ColumnElement[bool]]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 FIXED: Final = ("workload", "inputs_digest", "started_at")
 
 
@@ -29,6 +42,9 @@ class SqlRuns:
             else:
                 _refuse_if_impossible(value_of(known, Run), run)
                 connection.execute(sa.update(RUN).where(ROWS.id == run.id).values(row_of(run)))
+                connection.execute(sa.delete(RUN_METRIC).where(METRICS.run == run.id))
+            if measured := _measured(run):
+                connection.execute(sa.insert(RUN_METRIC), measured)
 
     def get(self, run_id: str) -> Run:
         """See `Runs.get`."""
@@ -37,7 +53,7 @@ class SqlRuns:
             raise RunMissingError(
                 f"There is no run `{run_id}`.",
                 why="no training and no import of this home has that id",
-                fix="`servewell models show MODEL` names the run of each version",
+                fix="`servewell runs list` names the runs; a unique beginning of an id will do",
             )
         return found[0]
 
@@ -47,6 +63,17 @@ class SqlRuns:
         query = sa.select(RUN).where(*same_work, ROWS.state == RunState.SUCCEEDED)
         found = self._found(query.order_by(ROWS.started_at.desc(), ROWS.id.desc()).limit(1))
         return found[0] if found else None
+
+    def find(self, query: RunQuery) -> tuple[Run, ...]:
+        """See `Runs.find`."""
+        wanted = sa.select(RUN).where(*_wanted(query))
+        for place, one in enumerate(query.conditions):
+            metric = RUN_METRIC.alias(f"condition_{place}")
+            meets = COMPARISONS[one.comparison](metric.c.value, one.value)
+            wanted = wanted.join(
+                metric, sa.and_(metric.c.run == ROWS.id, metric.c.name == one.metric, meets)
+            )
+        return self._found(_in_order(wanted, query).limit(query.limit).offset(query.skip))
 
     def list(self, workload: str | None = None) -> tuple[Run, ...]:
         """See `Runs.list`."""
@@ -59,8 +86,44 @@ class SqlRuns:
         return tuple(value_of(row, Run) for row in found)
 
 
+def _measured(run: Run) -> list[dict[str, object]]:
+    """Return the metrics as rows to search in; what is no finite number is not searched for."""
+    return [
+        {"run": run.id, "name": name, "value": value}
+        for name, value in run.metrics.items()
+        if math.isfinite(value)
+    ]
+
+
+def _wanted(query: RunQuery) -> Iterator[sa.ColumnElement[bool]]:
+    if query.workload is not None:
+        yield ROWS.workload == query.workload
+    if query.states:
+        yield ROWS.state.in_(query.states)
+    if query.begins:
+        yield ROWS.id.startswith(query.begins, autoescape=True)
+
+
+def _in_order(
+    wanted: sa.Select[tuple[object, ...]], query: RunQuery
+) -> sa.Select[tuple[object, ...]]:
+    order: list[sa.ColumnElement[object]] = [ROWS.started_at, ROWS.id]
+    if query.by is not None:
+        sorting = RUN_METRIC.alias("sorting")
+        on = sa.and_(sorting.c.run == ROWS.id, sorting.c.name == query.by)
+        wanted = wanted.join(sorting, on, isouter=True)
+        order = [sorting.c.value, *order]
+    turned = [one.asc() if query.rising else one.desc() for one in order]
+    return wanted.order_by(*(one.nulls_last() for one in turned[:-2]), *turned[-2:])
+
+
 def _refuse_if_impossible(known: Run, run: Run) -> None:
-    changed = [name for name in FIXED if getattr(known, name) != getattr(run, name)]
+    changed = [
+        name
+        for name in FIXED
+        if getattr(known, name) != getattr(run, name)
+        and not (name == "inputs_digest" and not known.inputs_digest)
+    ]
     if changed:
         raise _conflict(run, f"its {' and '.join(changed)} would differ from what it began with")
     if run.state not in (known.state, *MOVES[known.state]):

@@ -64,7 +64,20 @@ DATASET_VERSION: Final = sa.Table(
     sa.Column("columns", Nested, nullable=False),
     sa.Column("source", Words, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("statistics", Nested, nullable=False, server_default="[]"),
+    sa.Column("removed_at", sa.Double),
+    sa.Column("removed_because", Words, nullable=False, server_default=""),
     sa.UniqueConstraint("name", "digest"),
+)
+
+DATASET: Final = sa.Table(
+    "dataset",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("readers", Nested),
+    sa.Column("retention_days", sa.Integer),
+    sa.Column("personal", Nested, nullable=False),
 )
 
 MODEL_VERSION: Final = sa.Table(
@@ -98,7 +111,23 @@ RUN: Final = sa.Table(
     sa.Column("metrics", Nested, nullable=False),
     sa.Column("error", Words),
     sa.Column("pid", sa.Integer),
+    sa.Column("code_digest", Words, nullable=False, server_default=""),
+    sa.Column("because", Words, nullable=False, server_default=""),
+    sa.Column("principal", Words, nullable=False, server_default=""),
+    sa.Column("artifacts", Nested, nullable=False, server_default="{}"),
     sa.Index(None, "workload", "inputs_digest"),
+    sa.Index("ix_run_started", "started_at", "id"),
+    sa.Index("ix_run_workload_started", "workload", "started_at", "id"),
+)
+
+RUN_METRIC: Final = sa.Table(
+    "run_metric",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("run", Words, primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Index(None, "name", "value"),
+    sa.Index(None, "run"),
 )
 
 STEP: Final = sa.Table(

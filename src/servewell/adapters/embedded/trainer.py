@@ -22,7 +22,9 @@ from servewell.adapters.embedded.job.exchange import (
 )
 from servewell.adapters.embedded.job.launch import Ending, Work, follow
 from servewell.adapters.embedded.processes import is_ours
+from servewell.adapters.embedded.source_files import source_files
 from servewell.core.catalog.model import digest_of
+from servewell.core.catalog.step import NO_USAGE, Usage
 from servewell.errors import ServewellError
 from servewell.ports.trainer import (
     CodeVersion,
@@ -54,7 +56,7 @@ class ProcessTrainer:
         if result is None:
             files.result.unlink(missing_ok=True)
             raise _failure(job, files, ending)
-        return _job_result(files, result)
+        return _job_result(files, result, ending.usage)
 
     def environment(self) -> Environment:
         """See `Trainer.environment`."""
@@ -67,16 +69,12 @@ class ProcessTrainer:
         try:
             return _digest_of_files(folder, _code_files(source))
         except OSError as error:
-            raise TrainingFailedError(
-                f"`{error.filename or source}` cannot be read.",
-                why=f"the operating system says: {error.strerror or error}",
-                fix="correct the path in the workload file, or the rights of the file",
-            ) from error
+            raise unreadable(source, error) from error
 
     def code_version(self, folder: Path) -> CodeVersion:
         """See `Trainer.code_version`."""
-        commit = _git(folder, "rev-parse", "HEAD")
-        status = _git(folder, "status", "--porcelain", "--", ".")
+        commit = git(folder, "rev-parse", "HEAD")
+        status = git(folder, "status", "--porcelain", "--", ".")
         return CodeVersion(commit=commit or None, dirty=bool(commit and status))
 
     def alive(self, run: str) -> bool:
@@ -92,6 +90,18 @@ class ProcessTrainer:
         """See `Trainer.log`."""
         return self._files(run).log
 
+    def result(self, folder: Path) -> JobResult:
+        """See `Trainer.result`."""
+        files = RunFiles(folder)
+        result = read_result(files.result, Result)
+        if result is None:
+            raise TrainingFailedError(
+                "What a job made cannot be read back.",
+                why=f"{files.result} is missing, or another release of Servewell wrote it",
+                fix="change a parameter, so that it is made anew",
+            )
+        return _job_result(files, result)
+
     def _files(self, run: str) -> RunFiles:
         return RunFiles(self._runs / run)
 
@@ -103,7 +113,7 @@ def _work(job: Job) -> Work:
     return Work(order=order, folder=job.folder, timeout_s=job.timeout_s)
 
 
-def _job_result(files: RunFiles, result: Result) -> JobResult:
+def _job_result(files: RunFiles, result: Result, usage: Usage = NO_USAGE) -> JobResult:
     return JobResult(
         artifact=files.archive if result.predictor else files.artifact,
         signature=result.signature,
@@ -113,6 +123,17 @@ def _job_result(files: RunFiles, result: Result) -> JobResult:
         log=files.log,
         environment=files.environment,
         predictor=result.predictor,
+        told=files.result,
+        usage=usage,
+    )
+
+
+def unreadable(source: Path, error: OSError) -> TrainingFailedError:
+    """Return what to tell a person of code that cannot be read."""
+    return TrainingFailedError(
+        f"`{error.filename or source}` cannot be read.",
+        why=f"the operating system says: {error.strerror or error}",
+        fix="correct the path in the workload file, or the rights of the file",
     )
 
 
@@ -167,15 +188,14 @@ def _name_and_version(name: str | None, version: str | None) -> tuple[str, str]:
 
 
 def _code_files(source: Path) -> Iterator[Path]:
-    """Yield a script and the Python files below its folder; or an artifact, file or folder."""
+    """Yield a script and the Python files that it imports; or an artifact, file or folder."""
     if source.suffix == ".py":
-        top, below = source.parent, source.parent.rglob("*.py")
-    else:
-        top, below = source, source.rglob("*")
+        yield from source_files(source)
+        return
     if not source.is_dir():
         yield source  # even where it does not exist: reading it says so
-    for path in sorted(below):
-        hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
+    for path in sorted(source.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
         if path.is_file() and not hidden and path != source:
             yield path
 
@@ -189,10 +209,11 @@ def _digest_of_files(folder: Path, files: Iterator[Path]) -> str:
     return whole.hexdigest()
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
     """Return what git says of a folder; None where it is in no repository, or there is no git.
 
-    The repository's file-system monitor is a program that the repository names: it is not run.
+    Space around it is cut off. The repository's file-system monitor is a program that the
+    repository names: it is not run.
     """
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
     plain = {name: value for name, value in environ.items() if not name.startswith("GIT_")}

@@ -224,14 +224,25 @@ def _paths_amiss(data: Mapping[str, Any], folder: Path) -> Iterator[Breach]:
     for section, key in PATH_KEYS:
         below = data.get(section)
         if isinstance(below, dict) and isinstance(written := below.get(key), str) and written:
+            if section == "data" and "step" in below:
+                continue  # the file is yet to be made
             model_folder = below.get("format") in FOLDERS
             yield from _amiss((section, key), written, folder, model_folder=model_folder)
-    predictor = data.get("predictor")
-    files = predictor.get("files") if isinstance(predictor, dict) else None
+    yield from _files_amiss(("predictor",), data.get("predictor"), folder)
+    steps = data.get("steps")
+    for name, step in (steps if isinstance(steps, dict) else {}).items():
+        below = step if isinstance(step, dict) else {}
+        for key in ("script", "requirements"):
+            if isinstance(written := below.get(key), str) and written:
+                yield from _amiss(("steps", name, key), written, folder, model_folder=False)
+        yield from _files_amiss(("steps", name), step, folder)
+
+
+def _files_amiss(path: KeyPath, below: object, folder: Path) -> Iterator[Breach]:
+    files = below.get("files") if isinstance(below, dict) else None
     for place, written in enumerate(files if isinstance(files, list) else ()):
         if isinstance(written, str) and written and not _is_folder(written, folder):
-            path = ("predictor", "files", place)
-            yield from _amiss(path, written, folder, model_folder=False)
+            yield from _amiss((*path, "files", place), written, folder, model_folder=False)
 
 
 def _is_folder(written: str, folder: Path) -> bool:

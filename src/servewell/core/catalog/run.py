@@ -35,7 +35,7 @@ class Run:
     id: str
     workload: str
     state: RunState
-    inputs_digest: str
+    inputs_digest: str  # empty until the steps before training have made what it depends on
     parameters: dict[str, Parameter] = field(default_factory=dict)
     dataset: str | None = None  # `name:number`
     commit: str | None = None
@@ -47,3 +47,7 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None  # what went wrong, for a person
     pid: int | None = None
+    code_digest: str = ""  # of the list of its code files; `artifacts["code"]` is that list
+    because: str = ""  # why it was begun
+    principal: str = ""  # who began it
+    artifacts: dict[str, str] = field(default_factory=dict)  # digests of what is kept, by name

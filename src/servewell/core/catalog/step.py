@@ -32,6 +32,9 @@ class Usage:
     memory_bytes: int = 0  # the most that one process held resident
 
 
+NO_USAGE: Final = Usage()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a step."""
@@ -40,7 +43,7 @@ class Attempt:
     started_at: float  # seconds since the epoch, UTC
     ended_at: float
     error: str | None = None  # why it failed, for a person
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,4 +78,4 @@ class Step:
     cached_from: str | None = None  # the run that made the output
     metrics: dict[str, float] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)  # of the key: a digest for each part
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE

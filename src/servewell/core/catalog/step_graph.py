@@ -1,4 +1,4 @@
-"""In which order the steps of a workload run, and what is wrong with what they say of each other."""
+"""In which order the steps of a workload run, and what is wrong between them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -77,9 +77,16 @@ def _circle(start: str, needs: Mapping[str, list[str]]) -> tuple[str, ...]:
 
 
 def _data_step(data: Mapping[str, object], needs: Mapping[str, list[str]]) -> Iterator[Breach]:
-    step = _mapping(data.get("data")).get("step")
+    rules = _mapping(data.get("data"))
+    step, path = rules.get("step"), rules.get("path")
     if not isinstance(step, str):
         return
+    if isinstance(path, str) and (path.startswith("/") or ".." in path.split("/")):
+        yield Breach(
+            path=("data", "path"),
+            found=f"{shown(path)}, which is outside the output of the step",
+            allowed="a path inside the output folder of the step, relative to it",
+        )
     if step not in needs:
         yield Breach(
             path=("data", "step"),

@@ -1,13 +1,14 @@
 """Starts a job's process and follows it to its end."""
 
 import os
+import re
 import selectors
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,12 @@ from typing import Final
 from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.adapters.embedded.job.exchange import SAID_BYTES_MAX, Order, RunFiles, write
 from servewell.adapters.embedded.processes import command_line
+from servewell.core.catalog.step import NO_USAGE, Usage
 
 LOOK_AGAIN_S: Final = 0.1  # at most this long after its end a job is seen to have ended
 READ_BYTES: Final = 65_536
+KIBIBYTE: Final = 1_024
+PEAK: Final = re.compile(rb"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 # Of the environment a job gets what a Python program needs to run as its author is used to, and
 # nothing that could be a secret: no `SERVEWELL_DATABASE_URL`, no key, no token.
@@ -39,6 +43,7 @@ class Ending:
     exit_code: int  # negative: the signal that killed it
     timed_out: bool
     last_said: str  # its last line of progress, or empty
+    usage: Usage = NO_USAGE
 
 
 def job_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
@@ -63,18 +68,54 @@ class Work:
     timeout_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a process is started, and how long it may take."""
+
+    command: Callable[[int, int], list[str]]  # takes the pipes, as `Work.order`
+    folder: Path  # in which it works
+    log: Path
+    pid: Path
+    timeout_s: float
+    look: Callable[[], None] = lambda: None  # called about every `LOOK_AGAIN_S`, and at the end
+
+
 def follow(work: Work, files: RunFiles, progress: Callable[[str], None]) -> Ending:
     """Run a job to its end, or to its timeout; nothing of it runs afterwards.
 
     Raises: OSError where the run's folder cannot be written or no process can be started.
     """
-    deadline = time.monotonic() + work.timeout_s
+
+    def command(say: int, parent: int) -> list[str]:
+        write(files.order, work.order(say, parent))
+        return command_line("job", files.folder)
+
+    return attend(
+        Start(
+            command=command,
+            folder=work.folder,
+            log=files.log,
+            pid=files.pid,
+            timeout_s=work.timeout_s,
+        ),
+        progress,
+    )
+
+
+def attend(start: Start, progress: Callable[[str], None]) -> Ending:
+    """Run a process to its end, or to its timeout; nothing of it runs afterwards.
+
+    Raises: OSError where a file cannot be written or no process can be started.
+    """
+    deadline = time.monotonic() + start.timeout_s
     with _pipe() as (parent, _held_open), _pipe() as (said, say):
-        write(files.order, work.order(say.fileno(), parent.fileno()))
-        with _process(work.folder, files, pipes=(say.fileno(), parent.fileno())) as process:
+        pipes = (say.fileno(), parent.fileno())
+        with _process(start, start.command(*pipes), pipes=pipes) as process:
             say.close()
             parent.close()
-            return _watch(process, said, deadline=deadline, progress=progress)
+            ending = _watch(process, said, deadline=deadline, progress=progress, look=start.look)
+    start.look()
+    return ending
 
 
 @contextmanager
@@ -86,12 +127,12 @@ def _pipe() -> Iterator[tuple[FileIO, FileIO]]:
 
 @contextmanager
 def _process(
-    folder: Path, files: RunFiles, *, pipes: tuple[int, int]
+    start: Start, command: list[str], *, pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with files.log.open("wb") as log:
+    with start.log.open("wb") as log:
         process = subprocess.Popen(
-            command_line("job", files.folder),
-            cwd=folder,
+            command,
+            cwd=start.folder,
             env=job_environment(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -100,23 +141,37 @@ def _process(
             start_new_session=True,
         )
     try:
-        write_atomically(files.pid, str(process.pid).encode())
+        write_atomically(start.pid, str(process.pid).encode())
         yield process
     finally:
         _end_group(process)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the job and whatever it started.
+def _end_group(process: subprocess.Popen[bytes]) -> Usage:
+    """Kill the job and whatever it started; return what it took.
 
     The group is killed before its leader is waited for: until then no other process can have
     its number.
     """
     if process.returncode is not None:
-        return
+        return NO_USAGE
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    _, status, took = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Usage(cpu_s=took.ru_utime + took.ru_stime)
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the most that a process has held resident until now; 0 where it has ended.
+
+    The `ru_maxrss` of a process is no such number: it starts from what its parent held.
+    """
+    try:
+        found = PEAK.search(Path(f"/proc/{pid}/status").read_bytes())
+    except OSError:
+        return 0
+    return int(found[1]) * KIBIBYTE if found else 0
 
 
 def _watch(
@@ -125,9 +180,11 @@ def _watch(
     *,
     deadline: float,
     progress: Callable[[str], None],
+    look: Callable[[], None],
 ) -> Ending:
     lines = _Lines(progress)
     timed_out = False
+    peak = 0
     with selectors.DefaultSelector() as selector:
         selector.register(said, selectors.EVENT_READ)
         while not (ended := _has_ended(process)) and not timed_out:
@@ -135,14 +192,16 @@ def _watch(
             timed_out = left <= 0
             if selector.select(max(0.0, min(left, LOOK_AGAIN_S))) and not lines.read(said):
                 selector.unregister(said)
+            peak = max(peak, _peak_bytes(process.pid))
+            look()
         if selector.get_map() and selector.select(0):
             lines.read(said)
-    if ended:
-        _end_group(process)
+    usage = _end_group(process)
     return Ending(
         exit_code=process.returncode if ended else -signal.SIGKILL,
         timed_out=timed_out and not ended,
         last_said=lines.last,
+        usage=replace(usage, memory_bytes=peak),
     )
 
 

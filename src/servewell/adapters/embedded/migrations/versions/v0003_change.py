@@ -1,5 +1,7 @@
 """What safe change needs: rollouts, and the copies that a shadow gets."""
 
+import json
+import math
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,8 +16,10 @@ def upgrade() -> None:
     op.add_column("endpoint", sa.Column("shadow", sa.Text()))
     _rollouts()
     _steps()
+    _runs()
     _retraining()
     _gates()
+    _datasets()
 
 
 def _rollouts() -> None:
@@ -146,3 +150,46 @@ def _steps() -> None:
         sa.PrimaryKeyConstraint("run", "name", name="pk_step"),
     )
     op.create_index("ix_step_key", "step", ["key"])
+
+
+def _runs() -> None:
+    for name in ("code_digest", "because", "principal"):
+        op.add_column("run", sa.Column(name, sa.Text(), nullable=False, server_default=""))
+    op.add_column("run", sa.Column("artifacts", sa.Text(), nullable=False, server_default="{}"))
+    op.create_index("ix_run_started", "run", ["started_at", "id"])
+    op.create_index("ix_run_workload_started", "run", ["workload", "started_at", "id"])
+    metrics = op.create_table(
+        "run_metric",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "run", name="pk_run_metric"),
+    )
+    op.create_index("ix_run_metric_name_value", "run_metric", ["name", "value"])
+    op.create_index("ix_run_metric_run", "run_metric", ["run"])
+    runs = sa.table("run", sa.column("id", sa.Text()), sa.column("metrics", sa.Text()))
+    rows = [
+        {"name": name, "run": run, "value": value}
+        for run, told in op.get_bind().execute(sa.select(runs.c.id, runs.c.metrics)).all()
+        for name, value in json.loads(told).items()
+        if math.isfinite(value)
+    ]
+    if rows:
+        op.bulk_insert(metrics, rows)
+
+
+def _datasets() -> None:
+    statistics = sa.Column("statistics", sa.Text(), nullable=False, server_default="[]")
+    because = sa.Column("removed_because", sa.Text(), nullable=False, server_default="")
+    op.add_column("dataset_version", statistics)
+    op.add_column("dataset_version", sa.Column("removed_at", sa.Double()))
+    op.add_column("dataset_version", because)
+    op.create_table(
+        "dataset",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("readers", sa.Text()),
+        sa.Column("retention_days", sa.Integer()),
+        sa.Column("personal", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_dataset"),
+    )
