@@ -127,6 +127,15 @@ def test_what_a_killed_process_left_is_cleared(blobs: Blobs, folder: Path) -> No
     assert (old.exists(), young.exists()) == (False, True)
 
 
+def test_what_is_removed_can_be_put_again(blobs: Blobs) -> None:
+    """Removing takes one content, may be done twice, and does not stop it from coming back."""
+    digest, other = blobs.put(b"content"), blobs.put(b"other")
+    blobs.remove(digest)
+    blobs.remove(digest)
+    assert (blobs.has(digest), blobs.read(other)) == (False, b"other")
+    assert blobs.read(blobs.put(b"content")) == b"content"
+
+
 PUT_FOR_EVER = """
 import os, sys
 from pathlib import Path

@@ -7,8 +7,16 @@ import pytest
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.datasets import SqlDatasets
-from servewell.core.catalog.dataset import Column, DatasetVersion
-from servewell.ports.datasets import Datasets
+from servewell.adapters.embedded.history import SqlHistory
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.data_facts import ValueKind
+from servewell.core.catalog.dataset import (
+    Column,
+    ColumnStatistics,
+    DatasetPolicy,
+    DatasetVersion,
+)
+from servewell.ports.datasets import DatasetMissingError, Datasets
 
 FLIGHTS = DatasetVersion(
     name="flights",
@@ -74,3 +82,72 @@ def test_adding_at_once_leaves_no_gap(datasets: Datasets) -> None:
     kept = datasets.list("flights")
     assert [one.number for one in kept] == list(range(1, 13))
     assert {one.digest for one in kept} == set(digests)
+
+
+def test_a_version_without_rows_keeps_its_number(datasets: Datasets) -> None:
+    """What is said of removed rows stays, their number is never given again, and history tells."""
+    first = datasets.add(FLIGHTS)
+    gone = replace(first, removed_at=5.0, removed_because="its time was over")
+    datasets.remove(gone, change("removed"))
+    assert datasets.list() == (gone,)
+    assert datasets.get("flights", 1) == gone
+    with pytest.raises(DatasetMissingError):
+        datasets.get("flights")
+    assert datasets.add(replace(FLIGHTS, digest="b" * 64)).number == 2
+
+
+def test_the_same_rows_come_back_under_their_number(datasets: Datasets) -> None:
+    """Rows that were removed and are added again are the version that they were."""
+    first = datasets.add(FLIGHTS)
+    datasets.remove(replace(first, removed_at=5.0, removed_because="old"), change("removed"))
+    back = datasets.add(replace(FLIGHTS, created_at=9.0))
+    assert back == replace(first, created_at=9.0)
+    assert datasets.get("flights") == back
+
+
+def test_statistics_read_back(datasets: Datasets) -> None:
+    """What was measured of a version is kept with it."""
+    statistics = ColumnStatistics(
+        name="délai",
+        kind=ValueKind.NUMBER,
+        missing=7,
+        distinct=3,
+        mean=0.5,
+        quantiles=(0.0, 0.25, 1.0),
+        histogram=(1, 2, 3),
+        top=(("a", 2),),
+    )
+    assert datasets.add(replace(FLIGHTS, statistics=(statistics,))).statistics == (statistics,)
+    assert datasets.get("flights", 1).statistics == (statistics,)
+
+
+def test_a_policy_replaces_the_one_before(datasets: Datasets, database: Database) -> None:
+    """A dataset has one policy or none, and each change of it stands in the history."""
+    assert datasets.policies() == {}
+    datasets.set_policy(DatasetPolicy(name="flights", owner="ann"), change("made"))
+    policy = DatasetPolicy(
+        name="flights", owner="bob", readers=("ann",), retention_days=30, personal=("name",)
+    )
+    datasets.set_policy(policy, change("given to bob"))
+    assert datasets.policies() == {"flights": policy}
+    assert [one.because for one in SqlHistory(database).changes("flights")] == [
+        "made",
+        "given to bob",
+    ]
+
+
+def test_what_is_not_there_is_said(datasets: Datasets) -> None:
+    """Neither a name nor a number that was never kept is made up."""
+    datasets.add(FLIGHTS)
+    for name, number in (("weather", None), ("flights", 2)):
+        with pytest.raises(DatasetMissingError):
+            datasets.get(name, number)
+    with pytest.raises(DatasetMissingError):
+        datasets.remove(replace(FLIGHTS, number=2), change("removed"))
+
+
+def change(because: str) -> Change:
+    """Return a line of history about the dataset."""
+    return Change(
+        at=1.0, principal="ann", kind=ChangeKind.DATASET, subject="flights", because=because
+    )

@@ -23,7 +23,7 @@ class Blobs(Protocol):
 
     Every implementation passes tests/ports/test_blobs.py, and holds:
     - putting the same content twice is the same as once, and gives the same digest;
-    - a digest that was returned can be read back after a kill at any moment;
+    - a digest that was returned can be read back after a kill at any moment, until it is removed;
     - what is read back is what was put, or BlobCorruptError: never other bytes.
     """
 
@@ -64,4 +64,11 @@ class Blobs(Protocol):
 
     def has(self, digest: str) -> bool:
         """Whether the content is kept."""
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Remove the content; what is not kept is as good as removed.
+
+        Raises: StorageError.
+        """
         ...

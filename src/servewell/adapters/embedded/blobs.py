@@ -12,6 +12,7 @@ from servewell.adapters.embedded.atomic_file import (
     ensure_folder,
     finish,
     storage_faults,
+    sync_folder,
     unfinished_file,
 )
 from servewell.ports.blobs import BlobCorruptError, BlobMissingError
@@ -65,6 +66,14 @@ class FileBlobs:
     def has(self, digest: str) -> bool:
         """See `Blobs.has`."""
         return DIGEST.fullmatch(digest) is not None and self._place(digest).is_file()
+
+    def remove(self, digest: str) -> None:
+        """See `Blobs.remove`."""
+        if self.has(digest):
+            place = self._place(digest)
+            with storage_faults(place, doing="removed"):
+                place.unlink(missing_ok=True)
+                sync_folder(place.parent)
 
     def _place(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
