@@ -186,6 +186,13 @@ def test_shown_worse_leaves_at_once(stage: Stage) -> None:
     assert walk.endpoint.deployments[-1].quarantined == "it says roll back"
 
 
+def test_all_requests_are_watched() -> None:
+    """What fails too much once it has them all leaves, though the judge had promoted it."""
+    walk = Walk().until(Stage.WATCHING)
+    assert walk.go(worse_alone="it failed on 40 of 300").stage is Stage.ROLLED_BACK
+    assert walk.endpoint.traffic == {"v1": BP_FULL}
+
+
 def test_held_is_no_shelter() -> None:
     """A candidate that is held with a share is judged on."""
     walk = Walk().until(Stage.SHIFTING)
@@ -387,6 +394,7 @@ class AnyRollout(RuleBasedStateMachine):
         judgement=st.sampled_from([None, *SAYS.values()]),
         shadow_worse=TEXTS,
         shadow_missing=WAITS,
+        worse_alone=TEXTS,
         unready=WAITS,
         guard=TEXTS,
         blind=TEXTS,

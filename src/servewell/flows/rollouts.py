@@ -1,27 +1,33 @@
 """Roll a model version out: begin, go on by evidence, and what people order."""
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.change_window import window_at
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
-from servewell.core.catalog.rollout import ENDED, Rollout, RolloutPlan, Stage
+from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
 from servewell.core.operations.judge import all_failing, judge
 from servewell.core.operations.rollout import decide
 from servewell.core.operations.rollout_change import endpoint_after, rollout_after, watched
-from servewell.core.operations.rollout_moves import Facts, Order, RolloutDecision
+from servewell.core.operations.rollout_evidence import (
+    failing_alone,
+    news,
+    shadow_word,
+    worth_keeping,
+)
+from servewell.core.operations.rollout_moves import NOT_BEGUN, Facts, Order, RolloutDecision
 from servewell.core.operations.rollout_start import decide_start
 from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment
+from servewell.flows.evidence import observe
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.ports.gates import GatesNotPassedError
+from servewell.ports.records import CursorUnreadableError
 from servewell.ports.rollouts import RolloutMissingError, busy
 from servewell.ports.state import StateConflictError
-
-SAVE_EVERY_S: Final = 2.0  # what was observed, where nothing moves
+from servewell.ports.storage import StorageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,45 +135,54 @@ def advance(
     """
     now = platform.clock.now()
     version = _version(platform, rollout)
-    facts = _facts(platform, rollout, version, order=order, now=now)
-    decision = _with_reason(decide(rollout, facts), because)
+    seen, blind = _observed(platform, rollout)
+    facts = _facts(platform, rollout, seen, version=version, order=order, now=now)
+    decision = decide(seen, replace(facts, blind=blind))
+    told = replace(decision, because=_words(because, decision.because))
     principal = platform.principal if order else rollout.principal
-    after = rollout_after(rollout, decision, facts, now=now, principal=principal)
-    endpoint = endpoint_after(facts.endpoint, rollout, decision, version=version)
+    after = rollout_after(seen, told, facts, now=now, principal=principal)
+    endpoint = endpoint_after(facts.endpoint, rollout, told, version=version)
     if not dry_run:
-        after = _keep(
-            platform,
-            after,
-            decision,
-            before=facts.endpoint,
-            endpoint=endpoint,
-            principal=principal,
-            since_saved_s=abs(now - rollout.looked_at),
-        )
-    return Advanced(rollout=after, decision=decision, endpoint=endpoint, carried_out=not dry_run)
+        after = _keep(platform, (rollout, after), told, facts.endpoint, endpoint, principal)
+    return Advanced(rollout=after, decision=told, endpoint=endpoint, carried_out=not dry_run)
 
 
-def _facts(
+def _observed(platform: Platform, rollout: Rollout) -> tuple[Rollout, str]:
+    """Return the rollout with what was recorded since the last look, or why that is not known."""
+    if rollout.stage in NOT_BEGUN:
+        return rollout, ""
+    try:
+        return observe(platform, rollout), ""
+    except (StorageError, CursorUnreadableError) as error:
+        return rollout, f"{error.what} {error.why}"
+
+
+def _facts(  # noqa: PLR0913 - what a decision depends on
     platform: Platform,
+    before: Rollout,
     rollout: Rollout,
-    version: ModelVersion,
     *,
+    version: ModelVersion,
     order: Order | None,
     now: float,
 ) -> Facts:
     watched_s, jumped_s = watched(rollout.looked_at, now)
     endpoint = platform.endpoints.get(rollout.endpoint)
-    seen = rollout.evidence.looks > 0
+    plan, evidence = rollout.plan, rollout.evidence
+    shadow = shadow_word(plan, rollout.comparison)
     return Facts(
         endpoint=endpoint,
         watched_s=watched_s,
         jumped_s=jumped_s,
-        quiet_s=rollout.quiet_s,
-        requests=rollout.evidence.requests[1],
-        judgement=judge(rollout.plan, rollout.evidence) if seen else None,
-        guard=all_failing(rollout.plan, rollout.evidence),
+        quiet_s=0.0 if news(before, rollout) else rollout.quiet_s + watched_s,
+        requests=evidence.requests[1],
+        judgement=judge(plan, evidence) if evidence.looks else None,
+        worse_alone=failing_alone(plan, evidence),
+        guard=all_failing(plan, evidence),
+        shadow_worse=shadow.worse,
+        shadow_missing=shadow.missing,
         unready=_unready(platform, endpoint) if _asks_workers(rollout, order) else (),
-        closed=window_at(rollout.plan.not_during, now),
+        closed=window_at(plan.not_during, now),
         refused=_refusal(platform, version),
         order=order,
     )
@@ -208,27 +223,23 @@ def _version(platform: Platform, rollout: Rollout) -> ModelVersion:
     return platform.registry.get(model, int(number))
 
 
-def _with_reason(decision: RolloutDecision, because: str) -> RolloutDecision:
-    """Return a decision with a person's reason before its own."""
-    words = ": ".join(one for one in (because, decision.because) if one)
-    return replace(decision, because=words)
+def _words(*parts: str) -> str:
+    return ": ".join(part for part in parts if part)
 
 
-def _keep(  # noqa: PLR0913 - what was, what is to be, and why
+def _keep(  # noqa: PLR0913, PLR0917 - what was, what is to be, and by whom
     platform: Platform,
-    after: Rollout,
+    rollout: tuple[Rollout, Rollout],
     decision: RolloutDecision,
-    *,
     before: Endpoint,
     endpoint: Endpoint,
     principal: str,
-    since_saved_s: float,
 ) -> Rollout:
     """Keep a decision in one piece, and publish it; keep what was only observed now and then."""
+    read, after = rollout
     if not decision.noted:
-        return platform.rollouts.save(after) if since_saved_s >= SAVE_EVERY_S else after
-    ended = decision.stage in ENDED
-    kind = ChangeKind.ROLLOUT_ENDED if ended else ChangeKind.ROLLOUT_MOVED
+        return platform.rollouts.save(after) if worth_keeping(read, after) else after
+    kind = ChangeKind.ROLLOUT_ENDED if after.ended else ChangeKind.ROLLOUT_MOVED
     change = _change(platform, after, endpoint, kind, principal=principal)
     changed = endpoint if endpoint != before else None
     kept = platform.rollouts.save(after, endpoint=changed, change=change)

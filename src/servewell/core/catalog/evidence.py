@@ -104,3 +104,4 @@ class Evidence:
     window: tuple[Share, Share] = (Share(), Share())
     labelled: tuple[Moments, Moments] = (Moments(), Moments())  # losses of the open window
     run: FailingRun = FailingRun()
+    alone: tuple[int, int] = (0, 0)  # requests and failures since the candidate got all of them

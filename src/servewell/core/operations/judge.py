@@ -76,7 +76,8 @@ def all_failing(plan: RolloutPlan, evidence: Evidence) -> str:
         (run.stable_failed + 1) / (run.stable_requests + 2),
         (evidence.failed[0] + 1) / (evidence.requests[0] + 2),
     )
-    allowed = math.log(2 / (plan.alpha * PARTS["guard"])) + 2 * math.log(evidence.requests[1])
+    requests = evidence.requests[1] + evidence.alone[0]
+    allowed = math.log(2 / (plan.alpha * PARTS["guard"])) + 2 * math.log(requests)
     if run.failed * -math.log(share) < allowed:
         return ""
     return (

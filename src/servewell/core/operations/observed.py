@@ -7,11 +7,13 @@ from typing import Final
 
 from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.judgement import Arm
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.rollout import Rollout, Stage
 from servewell.core.operations import judge
 from servewell.core.operations.comparison import Copied, compare
-from servewell.core.operations.outcome_batch import batches_of
+from servewell.core.operations.observing import alone
+from servewell.core.operations.outcome_batch import arm_of, batches_of, counts
 
 GAPS_KEPT: Final = 5
 
@@ -39,7 +41,20 @@ def observed(rollout: Rollout, seen: Seen, *, endpoint: Endpoint) -> Rollout:
     evidence = reduce(
         lambda sofar, batch: judge.observe(sofar, batch, rollout.plan), batches, rollout.evidence
     )
+    if rollout.stage is Stage.WATCHING:
+        evidence = alone(evidence, _alone(rollout, seen, since=endpoint.revision))
     return replace(rollout, evidence=evidence, comparison=_compared(rollout, seen))
+
+
+def _alone(rollout: Rollout, seen: Seen, *, since: int) -> Arm:
+    """Return what the candidate did of late, while it got all requests."""
+    return arm_of(
+        [
+            one
+            for one in seen.outcomes
+            if counts(one) and one.deployment == rollout.candidate and one.snapshot >= since
+        ]
+    )
 
 
 def asks_inputs(rollout: Rollout) -> bool:

@@ -41,6 +41,16 @@ def observe(evidence: Evidence, batch: Batch, *, alpha: float) -> Evidence:
     return _closed_labels(_closed(gathered, alpha=alpha))
 
 
+def alone(evidence: Evidence, candidate: Arm) -> Evidence:
+    """Return the evidence with what the candidate did while it got all requests."""
+    failed = failures(candidate)
+    seen = _plus(evidence.alone, (candidate.requests, failed))
+    run = FailingRun()
+    if failed == candidate.requests:
+        run = replace(evidence.run, failed=evidence.run.failed + failed)
+    return replace(evidence, alone=seen, run=run)
+
+
 def failures(arm: Arm) -> int:
     """Return how many requests of a batch went wrong, whatever way."""
     return min(arm.errors + arm.timeouts + arm.invalid, arm.requests)

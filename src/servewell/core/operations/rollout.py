@@ -83,6 +83,12 @@ def _shadow_worse(rollout: Rollout, facts: Facts) -> Answer:
     return back(rollout, facts, because=facts.shadow_worse, quarantine=facts.shadow_worse)
 
 
+def _worse_alone(rollout: Rollout, facts: Facts) -> Answer:
+    if rollout.stage is not Stage.WATCHING or not facts.worse_alone or rollout.unjudged:
+        return None
+    return back(rollout, facts, because=facts.worse_alone, quarantine=facts.worse_alone)
+
+
 def _guarded(rollout: Rollout, facts: Facts) -> Answer:
     if not facts.guard or rollout.stage in NOT_BEGUN:
         return None
@@ -144,6 +150,7 @@ RULES: Final[tuple[Callable[[Rollout, Facts], Answer], ...]] = (
     _ordered,
     _judged_worse,
     _shadow_worse,
+    _worse_alone,
     _guarded,
     _changed_by_others,
     _gates_closed,

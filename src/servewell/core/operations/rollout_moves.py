@@ -110,6 +110,7 @@ class Facts:
     shadow_worse: str = ""  # why the shadow is not what it should be
     shadow_missing: tuple[str, ...] = ()  # what a comparison still waits for
     unready: tuple[str, ...] = ()  # what workers lack to serve the candidate
+    worse_alone: str = ""  # why it is not good enough, now that it has all requests
     guard: str = ""  # what takes the candidate back whatever the strategy
     blind: str = ""  # why the records could not be read
     closed: str = ""  # the window, open now, in which no change is allowed
