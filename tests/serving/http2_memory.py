@@ -31,6 +31,8 @@ class Answers:
         del exchange
         return BODY_MAX
 
+    sticky_headers = frozenset[bytes]()
+
     def body_bytes_most(self) -> int:
         """Return the same for all."""
         return BODY_MAX

@@ -89,6 +89,8 @@ class Echo:
         del exchange
         return BODY_MAX
 
+    sticky_headers = frozenset[bytes]()
+
     def body_bytes_most(self) -> int:
         """Return the same for all."""
         return BODY_MAX

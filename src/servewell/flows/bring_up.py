@@ -233,6 +233,7 @@ def policy_for(workload: Workload) -> EndpointPolicy:
         concurrency=rules.concurrency,
         queue_requests_max=rules.queue_requests_max,
         queue_bytes_max=rules.queue_bytes_max,
+        sticky=rules.sticky,
         limits=Limits(
             requests_per_s=rules.limits.requests_per_s,
             rows_per_s=rules.limits.rows_per_s,

@@ -242,6 +242,8 @@ class Connection(asyncio.Protocol):
         if name in KNOWN_HEADERS:
             self._repeated = self._repeated or name in self._headers
             self._headers[name] = value
+        elif name in self._requests.sticky_headers:
+            self._headers[name] = value
         elif name in LIST_HEADERS:
             before = self._headers.get(name)
             self._headers[name] = value if before is None else b"%b, %b" % (before, value)

@@ -28,6 +28,10 @@ class Heads:
     def __init__(self) -> None:
         self._known: dict[bytes, Head] = {}
 
+    def clear(self) -> None:
+        """Forget them: the parser would read other headers now than it did then."""
+        self._known.clear()
+
     def find(self, data: bytes) -> tuple[Head, bytes] | None:
         """Return the head of a request that these bytes are all of, and its body."""
         text, ended, body = data.partition(HEAD_END)

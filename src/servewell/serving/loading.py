@@ -165,7 +165,9 @@ class Loader:
             attempt.endpoints[endpoint.name] = replace(before, policy=endpoint.policy)
             return
         attempt.complete = attempt.complete and not lacking
-        attempt.endpoints[endpoint.name] = served_endpoint(endpoint, served)
+        attempt.endpoints[endpoint.name] = made = served_endpoint(endpoint, served)
+        if made.sticky is not None and made.sticky.lacks:
+            attempt.faults.append(f"`{endpoint.name}` is not sticky: {made.sticky.lacks}.")
 
     def _stop(self, endpoint: Endpoint, attempt: _Attempt) -> None:
         """Have an endpoint answer as it was ordered in an emergency, also where no model loads."""

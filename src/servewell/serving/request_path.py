@@ -19,6 +19,7 @@ from servewell.serving.answering import Answering
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.exchange import Exchange
 from servewell.serving.limits import Limiter, Moment
+from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.compression import inflated
 from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Route, View
 from servewell.serving.refusals import (
@@ -101,6 +102,11 @@ class RequestPath:
             table.grants.values(),
             [(one.name, one.policy) for one in table.endpoints.values()],
             perf_counter(),
+        )
+        self.sticky_headers = frozenset(
+            one.sticky.header
+            for one in table.endpoints.values()
+            if one.sticky and one.sticky.header
         )
         self._turns.serve(served for one in table.endpoints.values() for served in one.running)
 
@@ -253,20 +259,25 @@ class RequestPath:
 
     def _infer(self, exchange: Exchange, route: Route, body: bytes) -> None:
         endpoint = self._endpoint(exchange)
-        if endpoint.stopped is None:
-            served = self._deployment(endpoint, route, exchange.headers)
-        else:
+        decoded: Decoded | None = None
+        if endpoint.stopped is not None:
             served = _instead(endpoint, endpoint.stopped)
             exchange.by_stop = True
+        elif endpoint.sticky is None:
+            served = self._deployment(endpoint, route, exchange.headers)
+        else:
+            served, decoded = self._sticking(exchange, endpoint, route, body)
         exchange.served = served
         exchange.size = len(body)
         take_header_wishes(exchange, endpoint.policy.timeout_ms)
         self._turns.check(exchange, served)
-        exchange.decoded = decoded = served.package.readers[exchange.dialect.name].decode(
-            body if exchange.message is None else exchange.message,
-            headers=exchange.headers,
-            rows_max=endpoint.policy.rows_max,
-        )
+        if decoded is None:
+            decoded = served.package.readers[exchange.dialect.name].decode(
+                body if exchange.message is None else exchange.message,
+                headers=exchange.headers,
+                rows_max=endpoint.policy.rows_max,
+            )
+        exchange.decoded = decoded
         if decoded.timeout_us or decoded.priority is not None:
             take_body_wishes(exchange, decoded)
         if self._limits.active and exchange.grant is not None:
@@ -288,6 +299,33 @@ class RequestPath:
         if served is None:
             raise NotReadyError.of(endpoint.name)
         return served
+
+    def _sticking(
+        self, exchange: Exchange, endpoint: ServedEndpoint, route: Route, body: bytes
+    ) -> tuple[Served, Decoded | None]:
+        """Return who answers a caller that is to stay with one; and the rows, if they were read.
+
+        Rows are read by the deployment with most traffic, and again by another that takes others.
+        """
+        sticky, headers, main = endpoint.sticky, exchange.headers, endpoint.main
+        pinned = PINS[0] in headers or PINS[1] in headers or route.version
+        if sticky is None or main is None or pinned:
+            return self._deployment(endpoint, route, headers), None
+        decoded: Decoded | None = None
+        value = headers.get(sticky.header, b"")
+        if not sticky.header:
+            exchange.served = main
+            decoded = main.package.readers[exchange.dialect.name].decode(
+                body if exchange.message is None else exchange.message,
+                headers=headers,
+                rows_max=endpoint.policy.rows_max,
+            )
+            value = sticky.value(decoded)
+        served = endpoint.chosen_for(value) if value else endpoint.chosen(self._draw())
+        if served is None:
+            raise NotReadyError.of(endpoint.name)
+        same = served is main or served.signature == main.signature
+        return served, decoded if same else None
 
     def _read(self, exchange: Exchange, route: Route, body: bytes) -> None:
         """Answer what asks for no prediction."""

@@ -7,9 +7,10 @@ from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy
 from servewell.core.catalog.prediction_record import RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.catalog.stop import StopOrder
-from servewell.core.operations.routing import choose
+from servewell.core.operations.routing import choose, choose_sticky
 from servewell.serving.metrics import DeploymentMeter
 from servewell.serving.package import Package
+from servewell.serving.sticky import Sticky, sticky_by
 
 
 class Served:
@@ -88,6 +89,7 @@ class ServedEndpoint:
     loaded: bool = True  # False where somebody unloaded it
     only: Served | None = None  # which gets all the traffic
     stopped: "Stopped | None" = None  # what holds instead of the traffic
+    sticky: Sticky | None = None  # where several deployments share the requests of sticky callers
 
     def chosen(self, draw: int) -> Served | None:
         """Return the deployment that answers one request, or None where none can."""
@@ -98,6 +100,11 @@ class ServedEndpoint:
         """Return the deployment that serves a version: of several, the one with most traffic."""
         serving = [one for one in self.deployments.values() if one.version == version]
         return max(serving, key=lambda one: one.share_bp, default=None)
+
+    def chosen_for(self, value: bytes) -> Served | None:
+        """Return the deployment that answers whoever sends this value, or None where none can."""
+        name = choose_sticky(self.traffic, value, salt=self.name)
+        return None if name is None else self.deployments[name]
 
     @property
     def main(self) -> Served | None:
@@ -132,11 +139,13 @@ def served_endpoint(endpoint: Endpoint, loaded: Iterable[Served]) -> ServedEndpo
     deployments = {one.name: one for one in loaded}
     _copy(deployments, endpoint.shadow)
     chosen = [one for one in deployments.values() if one.share_bp]
+    main = max(chosen, key=lambda one: one.share_bp) if len(chosen) > 1 else None
     return ServedEndpoint(
         name=endpoint.name,
         policy=endpoint.policy,
         loaded=endpoint.loaded,
         only=chosen[0] if len(chosen) == 1 else None,
+        sticky=sticky_by(endpoint.policy.sticky, main.signature) if main else None,
         deployments=deployments,
         traffic=tuple((one.name, one.share_bp) for one in chosen),
     )

@@ -352,7 +352,10 @@ class Worker:
     def _swap(self, table: Table) -> None:
         before = self._path.table.endpoints.values()
         self._longest_s = max(self._longest_s, self._parts.drain_s, _longest_s(before))
+        read = self._path.sticky_headers
         self._path.swap(table)
+        if self._path.sticky_headers != read:
+            self._heads.clear()
         version, endpoints = table.version, table.endpoints.values()
         served = [one for endpoint in endpoints for one in endpoint.deployments.values()]
         names = [(one.endpoint, one.name, one.version) for one in served]

@@ -446,6 +446,16 @@ class EndpointRules:
             examples=[16_777_216],
         ),
     ] = 64 << 20
+    sticky: Annotated[
+        str,
+        Meta(
+            pattern=r"^(header:[A-Za-z0-9_-]{1,64}|[^:]{0,128})$",
+            description="Input whose value keeps a caller on one deployment while the traffic is "
+            "split, or `header:NAME` for a header of the request. A larger share only moves "
+            "callers towards it. Empty: each request is drawn by itself.",
+            examples=["header:x-user-id"],
+        ),
+    ] = ""
     limits: Annotated[
         LimitRules, Meta(description="What all callers of the endpoint together may ask for.")
     ] = field(default_factory=LimitRules)

@@ -38,8 +38,13 @@ class Head(NamedTuple):
         return kind.startswith(GRPC_TYPE) and rest[:1] in (b"", b"+", b";")
 
 
-def read_head(received: Iterable[tuple[bytes, bytes]]) -> Head:
-    """Return what the headers of a request say. Source: RFC 9113, sections 8.2 and 8.3."""
+def read_head(
+    received: Iterable[tuple[bytes, bytes]], sticky: frozenset[bytes] = frozenset()
+) -> Head:
+    """Return what the headers of a request say; `sticky` are names beyond those always read.
+
+    Source: RFC 9113, sections 8.2 and 8.3.
+    """
     headers: dict[bytes, bytes] = {}
     pseudo: dict[bytes, bytes] = {}
     why = ""
@@ -51,6 +56,8 @@ def read_head(received: Iterable[tuple[bytes, bytes]]) -> Head:
         elif name in READ_HEADERS:
             if name in headers:
                 why = "a header that may come once comes twice"
+            headers[name] = value.strip(b" \t")
+        elif name in sticky:
             headers[name] = value.strip(b" \t")
         elif name in LIST_HEADERS:
             headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
