@@ -3,8 +3,12 @@
 import base64
 import binascii
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
+from servewell.core.catalog.behaviour import BehaviourTest
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.gate import GateReport, GateRow
 from servewell.core.catalog.model import ModelVersion
@@ -12,6 +16,7 @@ from servewell.core.catalog.workload import Workload
 from servewell.core.operations.gate_measures import Facts, Measures
 from servewell.core.operations.gates import decide, not_measured, verdict_of
 from servewell.flows.environments import ensure_environment
+from servewell.flows.gate_page import draw
 from servewell.flows.make_model import keep_dataset
 from servewell.flows.platform import Platform
 from servewell.ports.blobs import BlobCorruptError, BlobMissingError
@@ -40,7 +45,7 @@ def judge_version(  # noqa: PLR0913 - what is judged, by what, beside what
     dataset = rows_of(platform, workload, folder, version)
     facts = _facts(platform, workload, version, champion=champion, dataset=dataset)
     job = _job(platform, workload, folder, dataset=dataset, versions=(version, champion))
-    measures = None
+    measures = Measures(metric="", no_metric="nothing was measured")
     try:
         measures = platform.evaluator.evaluate(job, lambda step: progress(step.words))
         rows = decide(workload.gates, measures, facts)
@@ -87,11 +92,18 @@ def _job(
         label=lineage.label or (data.label if data else None),
         held_out=lineage.held_out if lineage.dataset else data.held_out if data else None,
         rules=rules,
-        behaviour=platform.evaluator.behaviours(folder / rules.behaviour)
-        if rules.behaviour
-        else (),
+        behaviour=_behaviours(platform, workload, folder, version),
         timeout_s=float(rules.timeout_s),
     )
+
+
+def _behaviours(
+    platform: Platform, workload: Workload, folder: Path, version: ModelVersion
+) -> tuple[BehaviourTest, ...]:
+    named = workload.gates.behaviour
+    if named is None:
+        return ()
+    return platform.evaluator.behaviours(folder / named, version.manifest.signature)
 
 
 def _contender(platform: Platform, version: ModelVersion) -> Contender:
@@ -150,11 +162,11 @@ def _report(
     champion: ModelVersion | None,
     rows: tuple[GateRow, ...],
     *,
-    measures: Measures | None,
+    measures: Measures,
 ) -> GateReport:
-    del measures
+    """Return the report, with its page and its document kept."""
     verdict, because = verdict_of(rows)
-    return GateReport(
+    report = GateReport(
         id=platform.ids.new(),
         version=version.name,
         package=version.package,
@@ -163,4 +175,10 @@ def _report(
         because=because,
         rows=rows,
         at=platform.clock.now(),
+    )
+    document = msgspec.json.encode({"report": report, "measures": measures})
+    return replace(
+        report,
+        page=platform.blobs.put(draw(report, measures).encode()),
+        document=platform.blobs.put(msgspec.json.format(document, indent=2)),
     )

@@ -70,8 +70,10 @@ class Evaluator(Protocol):
         """
         ...
 
-    def behaviours(self, path: Path) -> tuple[BehaviourTest, ...]:
+    def behaviours(self, path: Path, signature: Signature) -> tuple[BehaviourTest, ...]:
         """Read a file of behaviour tests: YAML, CSV or Parquet, by the end of its name.
+
+        Each is checked against the inputs and outputs of the version that it is for.
 
         Raises: BehaviourFileError.
         """

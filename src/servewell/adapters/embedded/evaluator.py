@@ -16,6 +16,7 @@ from servewell.adapters.embedded.job.launch import Ending, Work, follow
 from servewell.adapters.embedded.optimiser import step_of
 from servewell.adapters.embedded.trainer import how_it_ended, last_words
 from servewell.core.catalog.behaviour import BehaviourTest
+from servewell.core.catalog.signature import Signature
 from servewell.core.operations.gate_measures import Measures
 from servewell.errors import ServewellError
 from servewell.ports.evaluator import EvaluateJob, EvaluationFailedError
@@ -49,9 +50,9 @@ class ProcessEvaluator:
             raise _failure(job, files, ending)
         return result
 
-    def behaviours(self, path: Path) -> tuple[BehaviourTest, ...]:
+    def behaviours(self, path: Path, signature: Signature) -> tuple[BehaviourTest, ...]:
         """See `Evaluator.behaviours`."""
-        return read_behaviours(path)
+        return read_behaviours(path, signature)
 
     def log(self, run: str) -> Path:
         """See `Evaluator.log`."""

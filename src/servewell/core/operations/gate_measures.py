@@ -54,6 +54,7 @@ class Gap:
     rates: tuple[Rate, ...]  # of the groups with enough rows
     left_out: tuple[Rate, ...] = ()  # of those with too few
     gap: Interval | None = None  # highest less lowest rate; None with fewer than two groups
+    why_none: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Speed:
     champion_p50_ms: float | None = None
     champion_p99_ms: float | None = None
     ratio: Interval | None = None  # of the typical times, to the champion's
-    histogram: tuple[tuple[float, int, int], ...] = ()  # to so many ms: own, champion's calls
+    shares: tuple[tuple[float, float, float | None], ...] = ()  # of the calls; own, champion's ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

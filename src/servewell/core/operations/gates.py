@@ -273,7 +273,7 @@ def _gap(rules: GateRules, one: Gap) -> GateRow:
         group="fairness",
         gate=f"{one.measure.replace('_', ' ')} by {one.column}",
         verdict=CANNOT_TELL,
-        because="fewer than two groups have enough rows: " + _groups(one),
+        because=one.why_none or "fewer than two groups have enough rows: " + _groups(one),
         bound=bound,
         unit="share",
         rows=sum(rate.rows for rate in one.rates),

@@ -1,16 +1,25 @@
 """Measures a version for the gates, one kind of measurement after the other."""
 
 import resource
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import onnxruntime
 
+from servewell.adapters.embedded.job.gates.behaviour import behaviour
+from servewell.adapters.embedded.job.gates.calibration import calibration
 from servewell.adapters.embedded.job.gates.contenders import Runner, running
+from servewell.adapters.embedded.job.gates.robustness import robustness
 from servewell.adapters.embedded.job.gates.rows import JudgedRows, judged_rows
+from servewell.adapters.embedded.job.gates.scan import scan
 from servewell.adapters.embedded.job.gates.scoring import Scoring
+from servewell.adapters.embedded.job.gates.slices import fairness, slices
+from servewell.adapters.embedded.job.gates.speed import speed
 from servewell.adapters.embedded.job.gates.trial import (
     Judged,
     NotJudgedError,
@@ -19,11 +28,32 @@ from servewell.adapters.embedded.job.gates.trial import (
     same_question,
 )
 from servewell.adapters.embedded.job.study.trial import processor
+from servewell.core.catalog.behaviour_rules import judged_output as plain_output
 from servewell.core.operations.gate_measures import Measures
 from servewell.core.performance.optimisation import SCALES, Metric
 from servewell.ports.evaluator import EvaluateJob
 
+PARTS: Final = 8  # that are told of
+
 Say = Callable[[int, int, str], None]
+
+
+class _Teller:
+    """Tells what is done now, and remembers how long each part took."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._done: list[tuple[str, float]] = []
+
+    def __call__(self, words: str) -> None:
+        self._say(len(self._done), PARTS, words)
+        self._done.append((words, time.perf_counter()))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each part took that is over."""
+        pairs = pairwise(self._done)
+        return {words: round(end - start, 3) for (words, start), (_, end) in pairs}
 
 
 def evaluate(job: EvaluateJob, folder: Path, say: Say) -> Measures:
@@ -32,34 +62,53 @@ def evaluate(job: EvaluateJob, folder: Path, say: Say) -> Measures:
     Raises: EvaluationFailedError, HeldOutRowsError, StudyDataError, OSError.
     """
     _bound_memory(job.memory_bytes_max)
-    say(0, 1, "reading the rows")
+    tell = _Teller(say)
+    tell("reading the rows")
     rows = judged_rows(job)
     with ExitStack() as stack:
         candidate = stack.enter_context(running(job.candidate, folder))
         champion = stack.enter_context(running(job.champion, folder)) if job.champion else None
-        return _measured(job, rows, candidate, champion, say)
+        return _measured(job, rows, candidate, champion, tell)
 
 
 def _measured(
-    job: EvaluateJob, rows: JudgedRows, candidate: Runner, champion: Runner | None, say: Say
+    job: EvaluateJob, rows: JudgedRows, candidate: Runner, champion: Runner | None, tell: _Teller
 ) -> Measures:
-    say(0, 1, "judging quality")
+    scanned, found = scan(job.candidate)
     known = Measures(
         metric="",
         rows=rows.rows,
         made_up=rows.made_up,
         no_champion=rows.no_champion,
+        scan=found,
+        scanned=scanned,
         seed=job.seed,
         processor=processor(),
         runtime=f"ONNX Runtime {onnxruntime.__version__}",
     )
+    tell("answering the held-out rows")
     try:
         trial = _trial(job, rows, candidate, champion)
+        judged_output, known = trial.candidate.output, _of_trial(known, trial, tell)
     except NotJudgedError as error:
-        return replace(known, no_metric=str(error))
-    other = trial.champion.scores if trial.champion else None
+        known = replace(known, no_metric=str(error))
+        judged_output = plain_output(job.candidate.signature)
+    tell("trying the behaviour tests")
+    feed = None if rows.made_up else rows.candidate
+    behaved = behaviour(candidate, job.behaviour, judged=judged_output.name, feed=feed)
+    tell("measuring speed")
+    other = (champion, rows.champion) if champion and rows.champion else None
+    fast = speed(candidate, rows.candidate, other)
+    tell("done")
+    return replace(known, behaviour=behaved, speed=fast, seconds=tell.seconds)
+
+
+def _of_trial(known: Measures, trial: Trial, tell: _Teller) -> Measures:
+    """Return the measures with those that need the truth."""
     metric = trial.candidate.metric
-    return replace(
+    other = trial.champion.scores if trial.champion else None
+    tell("judging quality")
+    known = replace(
         known,
         metric=metric.value,
         higher_is_better=SCALES[metric].higher_is_better,
@@ -67,6 +116,12 @@ def _measured(
         no_champion=trial.no_champion,
         quality=trial.scoring.contrast(trial.candidate.scores, other, trial.every_row),
     )
+    tell("looking at groups of rows")
+    known = replace(known, slices=slices(trial), fairness=fairness(trial))
+    tell("comparing probabilities with what happened")
+    known = replace(known, calibration=calibration(trial))
+    tell("spoiling rows")
+    return replace(known, robustness=robustness(trial))
 
 
 def _trial(job: EvaluateJob, rows: JudgedRows, candidate: Runner, champion: Runner | None) -> Trial:

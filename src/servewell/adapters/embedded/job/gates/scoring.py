@@ -26,6 +26,7 @@ Rows = NDArray[np.int64]
 
 CONFIDENCE: Final = 0.95
 DRAWS: Final = 400
+DRAWS_OF_ERROR: Final = 200  # that a standard error is taken from
 CELLS_AT_ONCE: Final = 1_000_000  # weights that are held at once
 
 
@@ -45,16 +46,16 @@ class RankScores:
     positive: NDArray[np.bool_]
 
     def metric(self, rows: Rows, weights: Numbers) -> Numbers:
-        """See `Scores.metric`. Equal scores count half."""
-        place = np.argsort(self.numbers[rows], kind="stable")
-        scores, positive = self.numbers[rows][place], self.positive[rows][place]
-        starts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
-        weighed = weights[:, place]
-        above = np.add.reduceat(weighed * positive, starts, axis=1)
-        below = np.add.reduceat(weighed * ~positive, starts, axis=1)
-        passed = np.cumsum(below, axis=1) - below / 2
-        pairs = above.sum(axis=1) * below.sum(axis=1)
-        won = (above * passed).sum(axis=1)
+        """See `Scores.metric`: of all pairs the share in order; equal scores count half."""
+        positive = self.positive[rows]
+        above, below = self.numbers[rows][positive], self.numbers[rows][~positive]
+        order = np.argsort(below, kind="stable")
+        first, last = (np.searchsorted(below[order], above, side) for side in ("left", "right"))
+        of_above, of_below = weights[:, positive], weights[:, ~positive][:, order]
+        passed = np.zeros((len(weights), len(below) + 1))
+        np.cumsum(of_below, axis=1, out=passed[:, 1:])
+        won = (of_above * (passed[:, first] + passed[:, last])).sum(axis=1) / 2
+        pairs = of_above.sum(axis=1) * passed[:, -1]
         areas: Numbers = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
         return areas
 
@@ -98,22 +99,24 @@ class Scoring:
         With several `tests` the intervals hold all at once, by Bonferroni: they come from the
         standard error then, for its quantiles need more draws than are worth making.
         """
-        own = self._drawn(candidate, rows)
-        other = None if champion is None else self._drawn(champion, rows)
-        if not np.isfinite(own[0]) or (other is not None and not np.isfinite(other[0])):
+        draws = DRAWS if tests == 1 else DRAWS_OF_ERROR
+        versions = [candidate] if champion is None else [candidate, champion]
+        found = np.concatenate(
+            [
+                np.stack([one.metric(rows, weights) for one in versions])
+                for weights in weights_of(len(rows), self.seed, draws)
+            ],
+            axis=1,
+        )
+        if not np.isfinite(found[:, 0]).all():
             return None
-        lost = None if other is None else self._lost(own, other)
+        other = None if champion is None else found[1]
         return Contrast(
             rows=len(rows),
-            candidate=interval_of(own, tests=tests),
+            candidate=interval_of(found[0], tests=tests),
             champion=None if other is None else interval_of(other, tests=tests),
-            loss=None if lost is None else interval_of(lost, tests=tests),
+            loss=None if other is None else interval_of(self._lost(found[0], other), tests=tests),
         )
-
-    def _drawn(self, scores: Scores, rows: Rows) -> Numbers:
-        """Return the metric of the rows as they are, then of each draw."""
-        found = [scores.metric(rows, one) for one in weights_of(len(rows), self.seed)]
-        return np.concatenate(found)
 
     def _lost(self, own: Numbers, other: Numbers) -> Numbers:
         scale = SCALES[self.metric]
