@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from servewell.ports.history import History
     from servewell.ports.ids import Ids
     from servewell.ports.keys import Keys
+    from servewell.ports.labels import Labels
     from servewell.ports.load_generator import LoadGenerator
     from servewell.ports.machine import Machine
     from servewell.ports.mirrors import Mirrors
@@ -226,6 +227,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 
         return ProcessPredictors(self._home)
+
+    @cached_property
+    def labels(self) -> "Labels":
+        from servewell.adapters.embedded.labels import SqlLabels
+
+        return SqlLabels(self._database)
 
     @cached_property
     def records(self) -> "Records":

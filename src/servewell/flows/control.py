@@ -19,6 +19,7 @@ from servewell.flows.quarantine import enforce_quarantine
 from servewell.flows.retrain import retrain_due
 from servewell.flows.rollouts import advance_rollouts
 from servewell.flows.stopping import tell_stops
+from servewell.flows.tracking import keep_tracking
 from servewell.ports.fleet import FleetPlan
 
 TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
@@ -30,6 +31,7 @@ COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
 RENEW_EVERY_S: Final = 3_600.0
 RETRAIN_EVERY_S: Final = 2.0
+TRACKING_EVERY_S: Final = 5.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
 Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
@@ -52,6 +54,7 @@ def run_control(
         _publish: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
         retrain_due: RETRAIN_EVERY_S,
+        keep_tracking: TRACKING_EVERY_S,
     }
     changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}
     slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}

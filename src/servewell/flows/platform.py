@@ -17,6 +17,7 @@ from servewell.ports.gates import Gates
 from servewell.ports.history import History
 from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
+from servewell.ports.labels import Labels
 from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.mirrors import Mirrors
@@ -100,6 +101,8 @@ class Platform(Protocol):
     def environments(self) -> Environments: ...
     @property
     def records(self) -> Records: ...
+    @property
+    def labels(self) -> Labels: ...
     @property
     def tables(self) -> Tables: ...
     @property

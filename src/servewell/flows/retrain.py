@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.known_workload import KnownWorkload
@@ -23,6 +24,8 @@ from servewell.flows.platform import Platform
 from servewell.flows.retrain_watch import discover
 from servewell.ports.state import StateConflictError
 from servewell.ports.workloads import WorkloadMissingError
+
+ROLE: Final = "retraining"  # of the process
 
 
 class SignalUnknownError(ServewellError):
@@ -185,7 +188,7 @@ def _begin(platform: Platform, known: KnownWorkload, facts: Facts, decision: Dec
         for one in decision.answers
     )
     kept = platform.retrainings.save(begun, *answered, change=change_of(platform, begun))
-    platform.retraining_processes.start(kept[0].id)
+    platform.side_processes.start(ROLE, str(kept[0].id))
 
 
 def change_of(platform: Platform, retraining: Retraining) -> Change:
@@ -204,14 +207,14 @@ def _settled(platform: Platform, known: KnownWorkload, row: Retraining) -> Retra
     """Return a retraining as it stands by its process; a changed one is kept, and said."""
     if row.state not in (RetrainState.RUNNING, RetrainState.INTERRUPTED):
         return row
-    processes, now = platform.retraining_processes, platform.clock.now()
-    alive = row.state is RetrainState.RUNNING and processes.find(row.id) is not None
+    processes, now = platform.side_processes, platform.clock.now()
+    alive = row.state is RetrainState.RUNNING and processes.find(ROLE, str(row.id)) is not None
     rules = known.workload.retrain
     state, outcome = ending(row, now=now, alive=alive, rules=rules)
     if state is row.state:
         return row
     if state is RetrainState.TIMED_OUT:
-        processes.end(row.id)
+        processes.end(ROLE, str(row.id))
     ended = replace(row, state=state, outcome=outcome, ended_at=now)
     _say(f"{known.name}: retraining {row.id}: {state}: {outcome}")
     return platform.retrainings.save(ended, change=change_of(platform, ended))[0]

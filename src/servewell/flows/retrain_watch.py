@@ -30,20 +30,34 @@ def discover(
     return platform.retrainings.save(*new) if new else ()
 
 
-def ask_for_version(
-    platform: Platform, known: KnownWorkload, *, version: str, url: str
-) -> Retraining:
-    """Ask for a version of a watched registry.
+def look_at_registry(platform: Platform, known: KnownWorkload) -> tuple[Retraining, ...]:
+    """Ask for each version in the watched registry that was not taken.
 
-    Raises: StateConflictError where it was taken, StateUnavailableError.
+    At the first look that is the newest one; what Servewell mirrored there itself is none.
+
+    Raises: TrackingFailedError, StateConflictError, StateUnavailableError.
     """
-    row = replace(
-        _row(platform, known),
-        because=f"`{version}` appeared in the registry at {url}",
-        source=f"{url} {version}",
-        location=version,
+    watch = known.workload.retrain.watch
+    if watch is None or watch.mlflow is None or known.fault or known.paused:
+        return ()
+    model = watch.model or known.workload.model_name
+    of_model = f"{watch.mlflow} models:/{model}/"
+    rows = platform.retrainings.list(known.name)
+    taken = [
+        int(one.source.removeprefix(of_model)) for one in rows if one.source.startswith(of_model)
+    ]
+    there = [one for one in platform.tracking.versions(watch.mlflow, model) if not one.ours]
+    new = [one for one in there if one.number > max(taken)] if taken else there[-1:]
+    asked = (
+        replace(
+            _row(platform, known),
+            because=f"version {one.number} of `{model}` appeared in the registry at {watch.mlflow}",
+            source=f"{of_model}{one.number}",
+            location=f"models:/{model}/{one.number}",
+        )
+        for one in new
     )
-    return platform.retrainings.save(row)[0]
+    return platform.retrainings.save(*asked) if new else ()
 
 
 def _asked(platform: Platform, known: KnownWorkload, found: Arrival) -> Retraining:

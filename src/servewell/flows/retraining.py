@@ -34,6 +34,7 @@ class FormatUnknownError(ServewellError):
     code = "SW-161"
 
 
+REGISTRY: Final = "models:/"  # begins the location of a version in a registry
 APPROVAL: Final[dict[Approval, Approval]] = {
     "none": "promotion",
     "start": "both",
@@ -92,21 +93,30 @@ def _of_row(platform: Platform, workload: Workload, row: Retraining) -> Workload
 
     A model that appeared stands in the place of its own.
 
-    Raises: FormatUnknownError, StorageError.
+    Raises: FormatUnknownError, TrackingFailedError, StorageError.
     """
     if workload.retrain.promote == "approval":
         approval = APPROVAL[workload.rollout.approval]
         workload = replace(workload, rollout=replace(workload.rollout, approval=approval))
     if not row.source:
         return workload
-    path = platform.arrivals.keep(Path(row.location), f"{row.id}")
-    watch = workload.retrain.watch
+    watch, path = workload.retrain.watch, _brought(platform, workload, row)
     artifact = Artifact(
         path=str(path),
         format=(watch.format if watch else None) or _format(path),
         allow_pickle=bool(watch and watch.allow_pickle),
     )
     return replace(workload, train=None, predictor=None, artifact=artifact)
+
+
+def _brought(platform: Platform, workload: Workload, row: Retraining) -> Path:
+    """Return a copy of the model that appeared."""
+    watch, uri = workload.retrain.watch, row.location.removeprefix(REGISTRY)
+    if uri == row.location or watch is None or watch.mlflow is None:
+        return platform.arrivals.keep(Path(row.location), f"{row.id}")
+    model, _, number = uri.rpartition("/")
+    to = platform.arrivals.place(f"{row.id}")
+    return platform.tracking.fetch(watch.mlflow, model, int(number), to=to)
 
 
 def _format(path: Path) -> ArtifactFormat:

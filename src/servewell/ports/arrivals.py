@@ -30,6 +30,13 @@ class Arrivals(Protocol):
         """Return what is in a folder, oldest first; nothing where there is no such folder."""
         ...
 
+    def place(self, name: str) -> Path:
+        """Return an empty folder of this name to bring something to.
+
+        Raises: StorageError.
+        """
+        ...
+
     def keep(self, path: Path, name: str) -> Path:
         """Return a copy of a file or folder that nobody changes, kept under this name.
 

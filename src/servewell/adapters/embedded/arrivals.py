@@ -36,12 +36,18 @@ class FileArrivals:
             )
         return ()
 
-    def keep(self, path: Path, name: str) -> Path:
-        """See `Arrivals.keep`."""
+    def place(self, name: str) -> Path:
+        """See `Arrivals.place`."""
         place = self._folder / name
         with storage_faults(place):
             shutil.rmtree(place, ignore_errors=True)  # of an attempt that was interrupted
             ensure_folder(place)
+        return place
+
+    def keep(self, path: Path, name: str) -> Path:
+        """See `Arrivals.keep`."""
+        place = self.place(name)
+        with storage_faults(place):
             copied = place / path.name
             copy = shutil.copytree if path.is_dir() else shutil.copyfile
             copy(path, copied)

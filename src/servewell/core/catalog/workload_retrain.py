@@ -41,7 +41,7 @@ class Watch:
         ),
     ] = None
     model: Annotated[
-        Text | None,
+        Annotated[str, Meta(pattern=r"^[^'\"/:%\\]+$")] | None,
         Meta(
             description="Name of the model in that registry. Without it: the name of the model "
             "here.",
