@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from servewell.core.catalog.run import Run
+from servewell.core.catalog.run import ID_SHOWN, Run
 from servewell.core.catalog.step import Attempt, Output, Step, StepState, Usage
 from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_steps import StepRules
@@ -108,7 +108,7 @@ def taken(platform: Platform, run: Run, *, of: Step, needs: tuple[str, ...], pos
         run=run.id,
         position=position,
         state=StepState.CACHED,
-        because=f"nothing changed since run {of.run}",
+        because=f"nothing changed since run {of.run[:ID_SHOWN]}",
         needs=needs,
         started_at=now,
         ended_at=now,
@@ -204,7 +204,7 @@ def _run_step(work: _Work, run: Run, done: StepsDone, progress: Progress) -> Ste
     look = _look(work, done.outputs)
     position = len(done.steps)
     if look.made is not None and not look.decision.needed:
-        progress(f"{work.name}: taken from run {look.made.run}")
+        progress(f"{work.name}: taken from run {look.made.run[:ID_SHOWN]}")
         return taken(work.platform, run, of=look.made, needs=work.needs, position=position)
     progress(f"{work.name}: {look.decision.because}")
     step = Step(

@@ -3,7 +3,6 @@
 import base64
 import math
 from collections.abc import Mapping
-
 from pathlib import Path
 
 from servewell.core.catalog.model import (
@@ -71,7 +70,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _shown(source: Path, folder: Path) -> str:
-    """Return the path of a source from its folder; the name of one that was brought from outside."""
+    """Return the path of a source from its folder; of one from elsewhere its name."""
     return source.relative_to(folder).as_posix() if source.is_relative_to(folder) else source.name
 
 

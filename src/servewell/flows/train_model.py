@@ -7,7 +7,7 @@ from typing import Final
 
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.model import Predictor
-from servewell.core.catalog.run import Run
+from servewell.core.catalog.run import ID_SHOWN, Run
 from servewell.core.catalog.step import Attempt, Step, StepState
 from servewell.core.catalog.workload import PredictorCode, Workload
 from servewell.core.catalog.workload_steps import TRAIN
@@ -71,7 +71,7 @@ def train_model(  # noqa: PLR0913 - what to train on what, after which steps, fo
         parts=parts,
     )
     if made is not None and made.output is not None:
-        progress(f"train: taken from run {made.run}")
+        progress(f"train: taken from run {made.run[:ID_SHOWN]}")
         step = taken(platform, run, of=made, needs=step.needs, position=step.position)
         place = platform.steps.place(run.id, TRAIN)
         result = platform.trainer.result(platform.outputs.bring(made.output.digest, place))

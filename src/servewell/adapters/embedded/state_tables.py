@@ -267,6 +267,45 @@ TRACKED: Final = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
 )
 
+LABEL: Final = sa.Table(
+    "label",
+    METADATA,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("prediction_id", Words, nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Column("endpoint", Words, nullable=False),
+    sa.Column("deployment", Words, nullable=False),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("predicted_at", sa.Double, nullable=False),
+    sa.Column("value", Nested, nullable=False),
+    sa.Column("outputs", Nested, nullable=False),
+    sa.Column("loss", sa.Double),
+    sa.Column("measure", Words, nullable=False),
+    sa.Column("added_at", sa.Double, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("source", Words, nullable=False),
+    sa.Column("corrects", sa.Boolean, nullable=False),
+    sa.Index(None, "prediction_id"),
+    sa.Index(None, "endpoint", "number"),
+)
+
+SHADOW: Final = sa.Table(
+    "shadow",
+    METADATA,
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("deployment", Words, nullable=False),
+    sa.Column("version", Words, nullable=False),
+    sa.Column("share_bp", sa.Integer, nullable=False),
+    sa.Column("difference_max", sa.Double, nullable=False),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("cursor", Words, nullable=False),
+    sa.Column("comparison", Nested, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+
 API_KEY: Final = sa.Table(
     "api_key",
     METADATA,

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,7 @@ class ProcessSteps:
             files.clear()
             ending = attend(_start(job, files, progress), lambda _: None)
             outcome = files.read_outcome()
+        ending = _with_peak(ending, outcome)
         if ending.exit_code == 0 and outcome is not None and "metrics" in outcome:
             return StepResult(
                 output=files.output, metrics=dict(outcome["metrics"]), usage=ending.usage
@@ -189,6 +191,13 @@ def _progressed(line: bytes) -> Progressed | None:
         return None
     share = float(found[1]) / (100 if found[2] else 1)
     return Progressed(share=min(share, 1.0), words=printable(found[3] or "")[:WORDS_MAX])
+
+
+def _with_peak(ending: Ending, outcome: dict[str, Any] | None) -> Ending:
+    """Return an ending with the peak that the process told: one that is short is not watched."""
+    told = int(outcome["memory_bytes"]) if outcome else 0
+    peak = max(ending.usage.memory_bytes, told)
+    return replace(ending, usage=replace(ending.usage, memory_bytes=peak))
 
 
 def _failure(

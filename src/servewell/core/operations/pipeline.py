@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from servewell.core.catalog.model import Parameter, digest_of
+from servewell.core.catalog.run import ID_SHOWN
 from servewell.core.catalog.step import Attempt, Output, Step, Usage
 from servewell.core.catalog.workload_steps import StepRules
 
@@ -69,13 +70,19 @@ def decide_cached(
 ) -> StepDecision:
     """Return whether a step that may be cached has to run; see `decide_step`."""
     if made is not None:
-        return StepDecision(needed=False, because=f"nothing changed since run {made.run}")
+        return StepDecision(
+            needed=False, because=f"nothing changed since run {made.run[:ID_SHOWN]}"
+        )
     if last is None:
         return StepDecision(needed=True, because="it has never succeeded")
     changed = [about for part, about in PARTS.items() if parts.get(part) != last.parts.get(part)]
     if not changed:
-        return StepDecision(needed=True, because=f"its output in run {last.run} is not whole")
-    return StepDecision(needed=True, because=f"{_listed(changed)} changed since run {last.run}")
+        return StepDecision(
+            needed=True, because=f"its output in run {last.run[:ID_SHOWN]} is not whole"
+        )
+    return StepDecision(
+        needed=True, because=f"{_listed(changed)} changed since run {last.run[:ID_SHOWN]}"
+    )
 
 
 def unknown_yet(steps: tuple[StepForecast, ...]) -> str:

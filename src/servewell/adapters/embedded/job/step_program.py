@@ -48,6 +48,7 @@ def main(order_file: Path) -> int:
     if os.getpid() != me:
         os._exit(0)
     sys.stdout.flush()
+    outcome["memory_bytes"] = _peak_bytes()
     _write(Path(order["outcome"]), outcome)
     return 1 if "why" in outcome else 0
 
@@ -163,6 +164,14 @@ def _reason(error: BaseException, folder: Path) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
     return f"{said} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else said
+
+
+def _peak_bytes() -> int:
+    """Return the most that this process has held resident."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1_024
+    return 0
 
 
 def _limit(memory_bytes: int) -> None:

@@ -20,6 +20,8 @@ def upgrade() -> None:
     _retraining()
     _gates()
     _datasets()
+    _labels()
+    _shadows()
 
 
 def _rollouts() -> None:
@@ -192,4 +194,47 @@ def _datasets() -> None:
         sa.Column("retention_days", sa.Integer()),
         sa.Column("personal", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_dataset"),
+    )
+
+
+def _labels() -> None:
+    op.create_table(
+        "label",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("prediction_id", sa.Text(), nullable=False),
+        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("predicted_at", sa.Double(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("outputs", sa.Text(), nullable=False),
+        sa.Column("loss", sa.Double()),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("added_at", sa.Double(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("corrects", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_label"),
+    )
+    op.create_index("ix_label_prediction_id", "label", ["prediction_id"])
+    op.create_index("ix_label_endpoint_number", "label", ["endpoint", "number"])
+
+
+def _shadows() -> None:
+    op.create_table(
+        "shadow",
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("share_bp", sa.Integer(), nullable=False),
+        sa.Column("difference_max", sa.Double(), nullable=False),
+        sa.Column("began_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False),
+        sa.Column("comparison", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint", name="pk_shadow"),
     )
