@@ -20,10 +20,11 @@ Where more than half of a window fails, the successes are counted instead, with 
 two exchanged: a fault that both share says nothing of either. theta is a ratio of odds, which is
 the ratio of rates where failures are rare.
 
-A candidate may turn bad late. The mixture therefore starts anew in every window, the k-th time
-with weight 1/(1 + ln k) - 1/(1 + ln(k + 1)): the weights sum to 1, so it stays an e-process, and a
-fault after k windows costs about ln k more evidence instead of undoing all that was good before.
-(The idea of e-detectors: Shin, Ramdas and Rinaldo, 2024, with a spent budget instead of a reset.)
+A candidate may turn bad late. Half of the mixture starts with the first window, the other half
+with a part in every window, the k-th with 1/(1 + ln k) - 1/(1 + ln(k + 1)) of it: the weights sum
+to 1, so it stays an e-process, and a fault after k windows costs about ln k more evidence instead
+of undoing all that was good before. (The idea of e-detectors: Shin, Ramdas and Rinaldo, 2024, with
+a spent budget instead of a reset.)
 """
 
 import math
@@ -55,8 +56,8 @@ def log_sum(logs: list[float]) -> float:
     return most + math.log(math.fsum(math.exp(value - most) for value in logs))
 
 
-# Weights on a doubling first, as what a bad release does; on no change, for the interval.
-_WORSE: Final = _log_normal(_LN[_ABOVE:], centre=math.log(2), sd=1.0)
+# Weights about a trebling, for what a bad release does, and about no change, for the interval.
+_WORSE: Final = _log_normal(_LN[_ABOVE:], centre=math.log(3), sd=1.0)
 _ANY: Final = _log_normal(_LN, centre=0.0, sd=math.log(2))
 
 
@@ -105,7 +106,7 @@ def _grown(tally: Tally, *, hits: int, of: int, share: float) -> Tally:
 
 def _unspent(number: int) -> float:
     """Return the weight of the starts from the `number`-th on; 1 for the first."""
-    return 1.0 / (1.0 + math.log(number))
+    return 1.0 if number == 1 else 0.5 / (1.0 + math.log(number))
 
 
 def _log_add(a: float, b: float) -> float:

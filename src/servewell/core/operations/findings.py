@@ -8,9 +8,13 @@ even one is promoted with a chance of at most `alpha`, whatever the number of me
 each may be wrong that often (an intersection-union test, Berger 1982).
 
 What is shown to be within its margin is not worse, though it may be shown not to be equal either.
+Any shown excess of failures that is not shown to be within it counts against the candidate; a
+difference of latency, outputs or loss only where it is also measured to be beyond the margin: two
+versions are seldom alike in these, and the margin says what matters.
 """
 
 import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 from servewell.core.catalog.evidence import Contrast, Evidence, Tally
@@ -20,30 +24,42 @@ from servewell.core.operations.confidence_sequence import difference_interval, e
 from servewell.core.operations.distribution_shift import p_shifted
 from servewell.core.operations.e_process import p_worse, ratio_interval, share_interval
 from servewell.core.operations.observing import SLOW_SHARE
+from servewell.core.operations.still_missing import foreseen_times
 
 PARTS: Final = {
-    "errors": 0.30,
-    "timeouts": 0.10,
-    "invalid outputs": 0.10,
-    "slow answers": 0.10,
-    "latency": 0.15,
-    "score": 0.10,
-    "loss": 0.10,
-    "guard": 0.05,
+    "errors": 0.50,
+    "timeouts": 0.08,
+    "invalid outputs": 0.08,
+    "slow answers": 0.07,
+    "latency": 0.10,
+    "score": 0.07,
+    "loss": 0.07,
+    "guard": 0.03,
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowed:
+    """How much more often something may happen to the candidate: either bound will do."""
+
+    ratio: float  # of the shares, candidate to stable
+    excess: float  # of all requests
+    strict: bool  # whether any shown excess counts, or only one measured beyond the ratio
+
+
 def find(plan: RolloutPlan, evidence: Evidence) -> tuple[Finding, ...]:
-    """Return what is shown of every measure, the most serious first."""
-    margins = plan.margins
-    failing = {"ratio": margins.error_ratio, "excess": margins.error_excess}
-    slow = {"ratio": margins.slow_ratio, "excess": (margins.slow_ratio - 1) * SLOW_SHARE}
+    """Return what is shown of every measure, failures first."""
+    margins, alpha = plan.margins, plan.alpha
+    failing = _Allowed(ratio=margins.error_ratio, excess=margins.error_excess, strict=True)
+    slow = _Allowed(
+        ratio=margins.slow_ratio, excess=(margins.slow_ratio - 1) * SLOW_SHARE, strict=False
+    )
     found = [
-        _of_tally("errors", evidence.errors, alpha=plan.alpha, allowed=failing),
-        _of_tally("timeouts", evidence.timeouts, alpha=plan.alpha, allowed=failing),
-        _of_tally("invalid outputs", evidence.invalid, alpha=plan.alpha, allowed=failing),
+        _of_tally("errors", evidence.errors, alpha=alpha, allowed=failing),
+        _of_tally("timeouts", evidence.timeouts, alpha=alpha, allowed=failing),
+        _of_tally("invalid outputs", evidence.invalid, alpha=alpha, allowed=failing),
         _of_latency(plan, evidence.latency),
-        _of_tally("slow answers", evidence.slow, alpha=plan.alpha, allowed=slow),
+        _of_tally("slow answers", evidence.slow, alpha=alpha, allowed=slow),
         _of_score(plan, evidence),
     ]
     if margins.loss > 0 or evidence.loss.windows:
@@ -51,48 +67,59 @@ def find(plan: RolloutPlan, evidence: Evidence) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _of_tally(measure: str, tally: Tally, *, alpha: float, allowed: dict[str, float]) -> Finding:
+def _of_tally(measure: str, tally: Tally, *, alpha: float, allowed: _Allowed) -> Finding:
     if not all(tally.requests):
-        return _nothing(measure, allowed["ratio"], unit="ratio of shares")
+        return _nothing(measure, allowed.ratio, unit="ratio of shares")
+    bounded = _bounded(measure, tally, alpha=alpha, allowed=allowed)
+    stable, candidate = bounded.stable or 0.0, bounded.candidate or 0.0
+    p = p_worse(tally)
+    counted = p <= alpha * PARTS[measure]
+    showing, why = bounded.showing, bounded.because
+    if (
+        showing is not Showing.NOT_WORSE
+        and counted
+        and (allowed.strict or candidate > allowed.ratio * stable)
+    ):
+        showing, why = Showing.WORSE, f"so much more has a chance below {p:.2g} if both are alike"
+    return replace(
+        bounded,
+        showing=showing,
+        because=f"{candidate:.3%} of its requests against {stable:.3%}: {why}",
+    )
+
+
+def _bounded(measure: str, tally: Tally, *, alpha: float, allowed: _Allowed) -> Finding:
+    """Return the bound that is within its margin, or will be first: of the ratio or the excess.
+
+    Both bounds are of the same two intervals, each with half of alpha. The excess over what the
+    stable one's share would give is share (1 - 1 / ratio) of the candidate's requests.
+    """
     low, high = ratio_interval(tally, alpha / 2)
     worst = share_interval(tally.requests[1], tally.events[1], alpha / 2)[1]
     excess = worst if high is None else worst * max(0.0, 1 - 1 / high)
-    p = p_worse(tally)
     stable, candidate = (x / n for x, n in zip(tally.events, tally.requests, strict=True))
-    by_ratio = high is not None and high < allowed["ratio"]
-    by_excess = excess < allowed["excess"]
-    if by_ratio or by_excess:
-        showing, why = Showing.NOT_WORSE, _within(high, excess, allowed, by_ratio=by_ratio)
-    elif p <= alpha * PARTS[measure]:
-        showing, why = Showing.WORSE, f"so much more by chance has a probability below {p:.2g}"
-    else:
-        showing, why = Showing.UNCLEAR, _open(high, excess, allowed)
-    return Finding(
+    by_ratio = Finding(
         measure=measure,
-        showing=showing,
-        because=f"{candidate:.3%} of its requests against {stable:.3%}: {why}",
+        showing=Showing.NOT_WORSE if (high or math.inf) < allowed.ratio else Showing.UNCLEAR,
+        because=f"at most {high or math.inf:.2f} times as many, {allowed.ratio:g} times is allowed",
         stable=stable,
         candidate=candidate,
         low=low,
         high=high,
-        margin=allowed["ratio"],
+        margin=allowed.ratio,
         unit="ratio of shares",
         requests=tally.requests,
     )
-
-
-def _within(high: float | None, excess: float, allowed: dict[str, float], *, by_ratio: bool) -> str:
-    if by_ratio:
-        return f"at most {high:.2f} times as many, and {allowed['ratio']:g} times is allowed"
-    return f"at most {excess:.3%} more of all, and {allowed['excess']:.3%} is allowed"
-
-
-def _open(high: float | None, excess: float, allowed: dict[str, float]) -> str:
-    times = "" if high is None else f"{high:.2f} times as many, or "
-    return (
-        f"it may still be {times}{excess:.3%} more of all; "
-        f"{allowed['ratio']:g} times or {allowed['excess']:.3%} is allowed"
+    by_excess = replace(
+        by_ratio,
+        showing=Showing.NOT_WORSE if excess < allowed.excess else Showing.UNCLEAR,
+        because=f"at most {excess:.3%} more of all, {allowed.excess:.3%} is allowed",
+        low=None,
+        high=excess,
+        margin=allowed.excess,
+        unit="excess of shares",
     )
+    return min(by_excess, by_ratio, key=foreseen_times)
 
 
 def _of_latency(plan: RolloutPlan, contrast: Contrast) -> Finding:
@@ -104,7 +131,7 @@ def _of_latency(plan: RolloutPlan, contrast: Contrast) -> Finding:
     ratio = math.exp(estimate(contrast))
     return Finding(
         measure=measure,
-        showing=_showing(low - 1, high - margin),
+        showing=_showing(low=low - 1, middle=ratio - 1, high=high - 1, margin=margin - 1),
         because=f"its answers take {ratio:.3f} times as long, "
         f"between {low:.3f} and {high:.3f}; {margin:g} is allowed",
         stable=math.exp(contrast.stable.mean),
@@ -124,10 +151,10 @@ def _bounds(contrast: Contrast, *, alpha: float, part: float) -> tuple[float, fl
     return (convicting[0], acquitting[1]) if convicting and acquitting else None
 
 
-def _showing(above_equal: float, above_margin: float) -> Showing:
-    if above_margin < 0:
+def _showing(*, low: float, middle: float, high: float, margin: float) -> Showing:
+    if high < margin:
         return Showing.NOT_WORSE
-    return Showing.WORSE if above_equal > 0 else Showing.UNCLEAR
+    return Showing.WORSE if low > 0 and middle > margin else Showing.UNCLEAR
 
 
 def _of_score(plan: RolloutPlan, evidence: Evidence) -> Finding:
@@ -167,7 +194,7 @@ def _of_loss(plan: RolloutPlan, contrast: Contrast) -> Finding:
     low, high = bounds
     return Finding(
         measure=measure,
-        showing=_showing(low, high - margin),
+        showing=_showing(low=low, middle=estimate(contrast), high=high, margin=margin),
         because=f"its loss is {estimate(contrast):+.4g}, between {low:+.4g} and {high:+.4g}; "
         + (f"{margin:+.4g} is allowed" if required else "no margin is declared"),
         stable=contrast.stable.mean,

@@ -20,6 +20,7 @@ WINDOW_MIN: Final = 5  # requests of each, and labels of each
 SLOW_SHARE: Final = 0.05  # of the stable one's first answers that are above the threshold
 FIRST_LATENCIES: Final = 200
 _FASTEST_MS: Final = 1e-3
+_LARGEST: Final = 1e75  # beyond it nothing is a number: sums of squares of it would not be finite
 
 
 def observe(evidence: Evidence, batch: Batch, *, alpha: float) -> Evidence:
@@ -99,7 +100,7 @@ def _with_references(evidence: Evidence, stable: Arm) -> Evidence:
 
 
 def _finite(values: Iterable[float]) -> list[float]:
-    return [value for value in values if math.isfinite(value)]
+    return [value for value in values if -_LARGEST < value < _LARGEST]
 
 
 def _one_each(arm: Arm) -> list[float]:

@@ -33,34 +33,32 @@ def _requests(number: int) -> str:
 
 
 def _phrase(finding: Finding) -> str:
-    if finding.showing is Showing.NO_DATA:
+    times = foreseen_times(finding)
+    if not 1 < times < _MOST:
         return f"{finding.measure}: {finding.because}"
-    more = _foreseen(finding)
-    if more is None:
-        return f"{finding.measure}: {finding.because}"
+    more = math.ceil(finding.requests[1] * (times - 1))
     return f"{finding.measure}: about {more:,} more {_requests(more)} of the candidate"
 
 
-def _foreseen(finding: Finding) -> int | None:
-    """Return how many more the interval needs to fall within the margin, if all goes on like this.
+def foreseen_times(finding: Finding) -> float:
+    """Return how often all that was seen is needed until the bound is within its margin.
 
-    Its width goes with the root of the number. None where it would never, or nobody knows.
+    At most 1 where it is; infinity where it never would be, if all goes on as it is. The width of
+    an interval goes with the root of the number, and with the number itself where nothing happened.
     """
-    value = _centre(finding)
-    if value is None or finding.high is None or finding.margin is None:
-        return None
-    gap = finding.margin - value
+    middle = _middle(finding)
+    if middle is None or finding.high is None or finding.margin is None:
+        return math.inf
+    gap = finding.margin - middle
     if gap <= 0:
-        return None
-    times = ((finding.high - value) / gap) ** 2
-    if not 1 < times < _MOST:
-        return None
-    return math.ceil(finding.requests[1] * (times - 1))
+        return math.inf
+    return ((finding.high - middle) / gap) ** (2 if finding.candidate else 1)
 
 
-def _centre(finding: Finding) -> float | None:
-    if finding.unit in ("difference", "PSI"):
-        return (finding.candidate or 0.0) - (finding.stable or 0.0)
-    if not finding.stable or finding.candidate is None:
+def _middle(finding: Finding) -> float | None:
+    """Return the estimate of what the margin bounds."""
+    if finding.candidate is None or finding.stable is None:
         return None
-    return finding.candidate / finding.stable
+    if not finding.unit.startswith("ratio"):
+        return finding.candidate - finding.stable
+    return finding.candidate / finding.stable if finding.stable else None
