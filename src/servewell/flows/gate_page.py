@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from servewell.charts.bars import Bar, BarSeries, bars
+from servewell.charts.intervals import Compared, Estimate, Estimates, intervals
 from servewell.charts.page import page, paragraph, section, table
 from servewell.charts.plot import Line, Point, Scatter, Series, plot
 from servewell.charts.svg import Axis
@@ -13,6 +14,7 @@ from servewell.core.catalog.gate import GateReport, GateRow, GateVerdict
 from servewell.core.operations.gate_measures import Bin, Gap, Interval, Measures, Slice, Speed
 from servewell.core.operations.gates import groups_of
 
+NAMED_MAX: Final = 4  # gates of a group that the summary names
 SLICES_MAX: Final = 24  # that are drawn; all are in the table
 WORDS: Final = {
     GateVerdict.PASS: ("passes", "c2"),
@@ -61,11 +63,12 @@ def _summary(rows: Sequence[GateRow]) -> str:
         amiss = [one for one in those if one.verdict is not GateVerdict.PASS]
         worst = min(those, key=_urgency)
         kind = "required" if any(one.required for one in those) else "advisory"
-        names = ", ".join(_name(one) for one in amiss[:4]) + (", …" if len(amiss) > 4 else "")  # noqa: PLR2004 - so many fit
+        names = ", ".join(one.slice if group == "slices" else one.gate for one in amiss[:NAMED_MAX])
+        names += ", …" if len(amiss) > NAMED_MAX else ""
         told.append(
-            (_heading(group), MARKS[worst.verdict], f"{passed} of {len(those)}", kind, names)
+            (MARKS[worst.verdict], _heading(group), f"{passed} of {len(those)}", kind, names)
         )
-    return table(("group", "verdict", "gates passed", "", "not passed"), told)
+    return table(("verdict", "group", "gates passed", "", "not passed"), told)
 
 
 def _urgency(row: GateRow) -> int:
@@ -81,12 +84,11 @@ def _rows(rows: Sequence[GateRow]) -> str:
             one.because,
             _value(one),
             "" if one.bound is None else _number(one.bound, one.unit),
-            one.unit,
             f"{one.rows:,}" if one.rows else "",
         )
-        for one in rows
+        for one in sorted(rows, key=_urgency)
     ]
-    heads = ("verdict", "gate", "because", "value (95 %)", "bound", "unit", "rows")
+    heads = ("verdict", "gate", "because", "value (95 %)", "bound", "rows")
     return table(heads, told)
 
 
@@ -122,10 +124,10 @@ def _plots(report: GateReport, measures: Measures) -> Iterator[str]:
         yield section("How good it is", *_quality(report, measures))
     told = [one for one in measures.slices if one.contrast is not None]
     if told:
-        yield section("Groups of rows", *_slices(measures, told))
-    for one in measures.fairness:
-        if one.rates:
-            yield section(f"{_sentence(_measure(one))[:-1]} by {one.column}", _gap(one))
+        yield section("Groups of rows", *_slices(report, measures, told))
+    for column in dict.fromkeys(one.column for one in measures.fairness if one.rates):
+        those = [one for one in measures.fairness if one.column == column and one.rates]
+        yield section(f"Fairness by {column}", *_gaps(those))
     if measures.calibration is not None:
         found = measures.calibration
         yield section("What its probabilities are worth", _reliability(found.bins, found.champion))
@@ -136,61 +138,43 @@ def _plots(report: GateReport, measures: Measures) -> Iterator[str]:
 def _quality(report: GateReport, measures: Measures) -> Iterator[str]:
     found = measures.quality
     assert found is not None  # noqa: S101 - the caller looked
-    series = [_bars_of("this version", [found.candidate], 0)]
+    series = [_estimates("this version", [found.candidate], 0)]
     if found.champion is not None:
-        series.append(_bars_of(f"champion, {report.champion}", [found.champion], 5))
+        series.append(_estimates(f"champion, {report.champion}", [found.champion], 5))
     better = "more" if measures.higher_is_better else "less"
     axis = Axis(title=f"{measures.metric}, with its 95 % interval ({better} is better)")
-    yield bars(axis, ["all rows"], series)
-    for row in report.rows:
-        if row.group == "quality" and row.low is not None and "against" in row.gate:
-            yield _margin(row)
+    yield intervals(axis, ["all rows"], series)
+    bounds = [one.bound for one in report.rows if one.group == "quality" and one.bound is not None]
+    if found.loss is not None and bounds:
+        lines = (
+            Compared(label="as good", at=0.0),
+            Compared(label="most that may be lost", at=bounds[-1], colour=4, dashed=False),
+        )
+        lost = [_estimates("lost against the champion", [found.loss], 0)]
+        share = ", as a share" if measures.relative else ""
+        axis = Axis(title=f"{measures.metric} lost{share} (left is better)")
+        yield intervals(axis, ["all rows"], lost, lines=lines)
 
 
-def _margin(row: GateRow) -> str:
-    """Return the loss against the champion, beside what may be lost."""
-    assert row.value is not None  # noqa: S101 - the caller looked
-    assert row.low is not None  # noqa: S101 - as above
-    assert row.high is not None  # noqa: S101 - as above
-    bound = row.bound or 0.0
-    points = [
-        Point(x=row.value, y=0.0, name="lost", detail=row.because, x_range=(row.low, row.high))
-    ]
-    series: list[Series] = [
-        Line(label="most that may be lost", points=[(bound, -1.0), (bound, 1.0)], colour=4),
-        Line(
-            label="as good as the champion", points=[(0.0, -1.0), (0.0, 1.0)], colour=5, dashed=True
-        ),
-        Scatter(label="this version, 95 % interval", points=points),
-    ]
-    return _flat(
-        plot(Axis(title=f"{row.unit} (left is better)"), Axis(title="", low=-1, high=1), series)
-    )
-
-
-def _flat(drawing: str) -> str:
-    return drawing
-
-
-def _slices(measures: Measures, told: Sequence[Slice]) -> Iterator[str]:
+def _slices(report: GateReport, measures: Measures, told: Sequence[Slice]) -> Iterator[str]:
     shown = sorted(told, key=lambda one: _worst_first(one, higher=measures.higher_is_better))
     shown = shown[:SLICES_MAX]
     series = [
-        _bars_of(
-            "this version", [one.contrast.candidate for one in shown if one.contrast is not None], 0
+        _estimates(
+            "this version", [one.contrast.candidate if one.contrast else None for one in shown], 0
         )
     ]
-    others = [one.contrast.champion for one in shown if one.contrast and one.contrast.champion]
-    if len(others) == len(shown):
-        series.append(_bars_of("champion", others, 5))
-    names = [f"{one.column} = {one.group}" for one in shown]
+    others = [one.contrast.champion if one.contrast else None for one in shown]
+    if any(others):
+        series.append(_estimates(f"champion, {report.champion}", others, 5))
+    names = [f"{one.column} = {one.group} ({one.rows:,})" for one in shown]
     axis = Axis(title=f"{measures.metric}, with intervals that hold for all groups at once")
     whole = measures.quality.candidate.value if measures.quality else 0.0
-    yield bars(axis, names, series, line=whole)
-    said = "The dashed line is the value of all rows."
+    lines = (Compared(label="all rows", at=whole, colour=0),)
+    yield intervals(axis, names, series, lines=lines)
     if len(told) > len(shown):
-        said += f" The {len(shown)} worst of {len(told)} groups are drawn."
-    yield paragraph(said, kind="soft")
+        said = f"The {len(shown)} worst of {len(told)} groups are drawn."
+        yield paragraph(said, kind="soft")
 
 
 def _worst_first(one: Slice, *, higher: bool) -> float:
@@ -198,34 +182,34 @@ def _worst_first(one: Slice, *, higher: bool) -> float:
     return value if higher else -value
 
 
-def _gap(one: Gap) -> str:
-    rates = sorted(one.rates, key=lambda rate: -rate.value)
-    values = [Bar(value=rate.value, detail=f"{rate.group}: {rate.value:.4f}") for rate in rates]
-    series = [BarSeries(label="groups with enough rows", bars=values)]
-    return bars(
-        Axis(title=_measure(one)), [f"{rate.group} ({rate.rows:,})" for rate in rates], series
-    )
+def _gaps(gaps: Sequence[Gap]) -> Iterator[str]:
+    """Yield one drawing of each measure, the groups from the highest rate on."""
+    for one in gaps:
+        rates = sorted(one.rates, key=lambda rate: -rate.value)
+        drawn = [Bar(value=rate.value, detail=f"{rate.group}: {rate.value:.4f}") for rate in rates]
+        names = [f"{rate.group} ({rate.rows:,})" for rate in rates]
+        label = one.measure.replace("_", " ")
+        series = [BarSeries(label=label, bars=drawn)]
+        yield bars(Axis(title=f"{label} of this version"), names, series)
 
 
-def _measure(one: Gap) -> str:
-    return one.measure.replace("_", " ")
-
-
-def _bars_of(label: str, values: Sequence[Interval], colour: int) -> BarSeries:
+def _estimates(label: str, values: Sequence[Interval | None], colour: int) -> Estimates:
     drawn = [
-        Bar(
+        Estimate(
             value=one.value,
             range=(one.low, one.high),
             detail=f"{label}: {one.value:.4f} ({one.low:.4f} to {one.high:.4f})",
         )
+        if one is not None
+        else None
         for one in values
     ]
-    return BarSeries(label=label, bars=drawn, colour=colour)
+    return Estimates(label=label, values=drawn, colour=colour)
 
 
 def _reliability(own: Sequence[Bin], champion: Sequence[Bin]) -> str:
     series: list[Series] = [
-        Line(label="as it should be", points=[(0.0, 0.0), (1.0, 1.0)], colour=5, dashed=True)
+        Line(label="as it should be", points=[(0.0, 0.0), (1.0, 1.0)], colour=2, dashed=True)
     ]
     if champion:
         series.append(
@@ -243,7 +227,6 @@ def _reliability(own: Sequence[Bin], champion: Sequence[Bin]) -> str:
         )
         for one in own
     ]
-    series.append(Line(label="", points=[(one.predicted, one.happened) for one in own]))
     series.append(Scatter(label="this version", points=points))
     top = max([one.predicted for one in own] + [one.happened for one in own]) * 1.1
     high = min(1.0, top)

@@ -14,6 +14,7 @@ from servewell.adapters.embedded.job.study.quality import texts
 from servewell.core.operations.gate_measures import Bin, Calibration, Interval
 
 BINS: Final = 10
+DRAWS: Final = 200
 ROWS_OF_A_BIN: Final = 20  # at least, so that few rows have few bins
 TWO: Final = 2
 
@@ -29,7 +30,7 @@ def calibration(trial: Trial) -> Calibration | None:
     said, happened = found
     places = _places(said)
     errors, squares = [], []
-    for weights in weights_of(len(said), trial.scoring.seed):
+    for weights in weights_of(len(said), trial.scoring.seed, DRAWS):
         errors.append(_errors(said, happened, places, weights))
         squares.append((weights @ (said - happened) ** 2) / np.maximum(weights.sum(axis=1), 1.0))
     other = _said(trial.champion, trial) if trial.champion else None
