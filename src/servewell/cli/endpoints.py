@@ -69,6 +69,9 @@ def show_(session: Session, name: str) -> int:
         click.echo(f"shadow       {endpoint.shadow.deployment} gets copies of {copied}")
     back = describe(dict(endpoint.past[-1])) if endpoint.past else "nothing earlier"
     click.echo(f"rollback to  {back}")
+    for rollout in session.platform.rollouts.list(name, open_only=True):
+        stage = rollout.stage.value
+        click.echo(f"rollout      {rollout.candidate_version} is {stage}: {rollout.because}")
     return 0
 
 

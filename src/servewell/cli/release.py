@@ -5,10 +5,13 @@ import click
 from servewell.cli import show
 from servewell.cli.completion import deployment_names, endpoint_names
 from servewell.cli.context import Session, command, dry_run
+from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL
-from servewell.core.operations.traffic import describe, parse_share
-from servewell.flows.release import Released, roll_back, set_traffic
-from servewell.flows.release import deploy as deploy_version
+from servewell.core.operations.traffic import TrafficDecision, describe, parse_share
+from servewell.flows.by_hand import deploy as deploy_version
+from servewell.flows.by_hand import roll_back, set_traffic
+from servewell.flows.release import Released
+from servewell.flows.rollouts import Advanced
 
 because = click.option("--because", default="", metavar="TEXT", help="Why, for the history.")
 
@@ -33,7 +36,8 @@ def deploy(  # noqa: PLR0913 - the words of the command
 ) -> int:
     """Serve MODEL, as NAME or NAME:NUMBER, under ENDPOINT.
 
-    The deployments that are there share the rest of the traffic as before.
+    The deployments that are there share the rest of the traffic as before. The gates must have let
+    the version through; `servewell rollouts start` gives it the traffic by evidence.
 
     Example: servewell deploy flight-delays flight-delays:2 --share 10%
     """
@@ -81,19 +85,35 @@ def traffic(
     help="Send everything to this one.",
     shell_complete=deployment_names,
 )
+@click.option(
+    "--quarantine", is_flag=True, help="End the rollout, and never run its candidate again."
+)
 @because
 @dry_run
 @command
-def rollback(session: Session, endpoint: str, *, to: str, because: str, dry_run: bool) -> int:
-    """Take back the last change of ENDPOINT's traffic.
+def rollback(  # noqa: PLR0913 - the words of the command
+    session: Session, endpoint: str, *, to: str, quarantine: bool, because: str, dry_run: bool
+) -> int:
+    """Take back the last change of ENDPOINT's traffic, or end the rollout that it has.
 
     What it returns to is still loaded, so it takes effect at once and drops no request. A second
     rollback goes one change further back.
 
     Example: servewell rollback flight-delays --because "too many false alarms"
     """
-    done = roll_back(session.platform, endpoint, to=to, because=because, dry_run=dry_run)
-    return _say(session, done, dry_run=dry_run)
+    done = roll_back(
+        session.platform, endpoint, to=to, because=because, quarantine=quarantine, dry_run=dry_run
+    )
+    return _say(session, _released(done), dry_run=dry_run)
+
+
+def _released(done: Released | Advanced) -> Released:
+    """Return the end of a rollout as the change of traffic that it is."""
+    if isinstance(done, Released):
+        return done
+    kind, because = ChangeKind.ROLLOUT_ENDED, done.decision.because
+    decision = TrafficDecision(endpoint=done.endpoint, kind=kind, because=because)
+    return Released(decision=decision, carried_out=done.carried_out, behind=done.behind)
 
 
 def _version(text: str) -> tuple[str, int | None]:

@@ -4,6 +4,7 @@ import click
 
 from servewell.cli import show
 from servewell.cli.context import Session, command
+from servewell.cli.rollout_view import line
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.snapshot import Snapshot, SnapshotCorruptError
 from servewell.core.catalog.stop import StopOrder
@@ -14,6 +15,7 @@ from servewell.flows.stopping import stops_of
 from servewell.ports.certificates import CertificateFaultsError
 from servewell.ports.fleet import FleetState
 from servewell.ports.snapshots import WorkerReport
+from servewell.ports.state import StateUnavailableError
 from servewell.ports.stops import StopsCorruptError
 
 
@@ -56,7 +58,20 @@ def status(session: Session) -> int:
     if stops_fault:
         click.echo(stops_fault)
     _show_trust(platform, state)
+    _show_rollouts(platform)
     return 0
+
+
+def _show_rollouts(platform: Platform) -> None:
+    """Tell of rollouts last: the rest needs no database."""
+    try:
+        found = platform.rollouts.list(open_only=True)
+    except StateUnavailableError:
+        return
+    if found:
+        click.echo()
+    for one in found:
+        click.echo(line(one))
 
 
 def _show_trust(platform: Platform, state: FleetState) -> None:

@@ -7,6 +7,7 @@ from servewell.core.catalog.change_window import window_at
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
+from servewell.core.catalog.workload_rollout import RolloutRules
 from servewell.core.operations.judge import all_failing, judge
 from servewell.core.operations.rollout import decide
 from servewell.core.operations.rollout_change import endpoint_after, rollout_after, watched
@@ -22,12 +23,13 @@ from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment
 from servewell.flows.evidence import observe
 from servewell.flows.platform import Platform
-from servewell.flows.publish import publish_snapshot
+from servewell.flows.publish import publish_snapshot, wait_acknowledged
 from servewell.ports.gates import GatesNotPassedError
 from servewell.ports.records import CursorUnreadableError
 from servewell.ports.rollouts import RolloutMissingError, busy
 from servewell.ports.state import StateConflictError
 from servewell.ports.storage import StorageError
+from servewell.ports.workloads import WorkloadMissingError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Advanced:
     decision: RolloutDecision
     endpoint: Endpoint
     carried_out: bool  # False for a dry run
+    behind: tuple[int, ...] = ()  # live workers that did not acknowledge it in time
 
 
 def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
@@ -109,16 +112,41 @@ def open_rollout(platform: Platform, endpoint: str) -> Rollout:
     )
 
 
+def find_rollout(platform: Platform, name: str) -> Rollout:
+    """Return the newest rollout of an endpoint, or the one of that id.
+
+    Raises: RolloutMissingError, StateUnavailableError.
+    """
+    found = platform.rollouts.list(name)
+    return found[-1] if found else platform.rollouts.get(name)
+
+
+def rules_of(platform: Platform, endpoint: str) -> RolloutRules:
+    """Return the rules that the workload of an endpoint declares, as far as this home knows it.
+
+    Raises: EndpointMissingError, StateUnavailableError.
+    """
+    name = platform.endpoints.get(endpoint).workload
+    try:
+        return platform.workloads.get(name).workload.rollout
+    except WorkloadMissingError:
+        return RolloutRules()
+
+
 def give_order(
     platform: Platform, endpoint: str, order: Order, *, because: str = "", dry_run: bool = False
 ) -> Advanced:
-    """Do with the rollout of an endpoint what a person wants.
+    """Do with the rollout of an endpoint what a person wants; wait until the workers serve it so.
 
     Raises: EndpointMissingError, RolloutMissingError, OrderRefusedError, StateConflictError,
     StateUnavailableError, StorageError.
     """
     rollout = open_rollout(platform, endpoint)
-    return advance(platform, rollout, order=order, because=because, dry_run=dry_run)
+    done = advance(platform, rollout, order=order, because=because, dry_run=dry_run)
+    if dry_run:
+        return done
+    version = platform.history.revision()
+    return replace(done, behind=wait_acknowledged(platform, version))
 
 
 def advance(

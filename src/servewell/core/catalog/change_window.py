@@ -12,6 +12,7 @@ from servewell.core.catalog.cron import zone_fault
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTES: Final = 60  # of an hour
 DAY_MINUTES: Final = 24 * MINUTES
+SHAPELESS: Final = "it is not like `Fri 16:00-24:00 Europe/Berlin`"
 WRITTEN: Final = pattern(r"(\S+) +(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)(?: +(\S+))?")
 
 
@@ -29,7 +30,7 @@ def read_window(text: str) -> ChangeWindow | str:
     """Return a window, or what is wrong with its text."""
     found = WRITTEN.fullmatch(text.strip())
     if found is None:
-        return "it is not like `Fri 16:00-24:00 Europe/Berlin`"
+        return SHAPELESS
     written, *times, zone = found.groups()
     hour, minute, last_hour, last_minute = (int(one) for one in times)
     start, until = hour * MINUTES + minute, last_hour * MINUTES + last_minute

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from servewell.core.catalog.breach import Breach, Path, shown
-from servewell.core.catalog.change_window import read_window
+from servewell.core.catalog.change_window import SHAPELESS, read_window
 
 PLACE: Final[Path] = ("rollout",)
 
@@ -47,8 +47,8 @@ def _steps_are_used(rollout: Mapping[str, Any]) -> Iterator[Breach]:
 
 def _windows_can_be_read(windows: object) -> Iterator[Breach]:
     for index, one in enumerate(windows if isinstance(windows, list | tuple) else ()):
-        fault = read_window(one) if isinstance(one, str) else ""
-        if isinstance(fault, str) and fault:
+        fault = read_window(one) if isinstance(one, str) else SHAPELESS
+        if isinstance(fault, str) and fault != SHAPELESS:  # of that the type of the key speaks
             yield Breach(
                 path=(*PLACE, "not_during", index),
                 found=shown(one),

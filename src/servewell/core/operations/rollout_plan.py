@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from servewell.core.catalog.rollout import Margins, RolloutPlan, Strategy
 from servewell.core.catalog.workload_rollout import RolloutRules
+from servewell.core.catalog.workload_rules import breaches, dotted
 from servewell.core.operations.traffic import parse_share
+from servewell.errors import ServewellError
 
 STEPS: Final[Mapping[Strategy, tuple[str, ...]]] = {
     Strategy.CANARY: ("5%", "25%", "50%"),
@@ -13,6 +17,38 @@ STEPS: Final[Mapping[Strategy, tuple[str, ...]]] = {
     Strategy.ROLLING: ("25%", "50%", "75%"),
     Strategy.BLUE_GREEN: (),
 }
+
+
+class RolloutOptionsError(ServewellError):
+    """What was asked for makes no plan of a rollout."""
+
+    code = "SW-156"
+
+
+def plan_with(rules: RolloutRules, changes: Mapping[str, object]) -> RolloutPlan:
+    """Return the plan of rules with changes, given as the keys of a workload file.
+
+    Steps of another strategy are not taken over.
+
+    Raises: RolloutOptionsError, with every fault.
+    """
+    written = {name: one for name, one in msgspec.to_builtins(rules).items() if one is not None}
+    if changes.get("strategy", rules.strategy) != rules.strategy:
+        written.pop("steps", None)
+    written |= changes
+    whole = {"workload": "a", "artifact": {"path": "a"}, "rollout": written}
+    if faults := [one for one in breaches(whole) if one.path[:1] == ("rollout",)]:
+        raise RolloutOptionsError(
+            "The rollout cannot be made so.",
+            why="; ".join(
+                f"`{dotted(one.path[1:])}` is {one.found}, allowed is {one.allowed}"
+                + (f" ({one.hint})" if one.hint else "")
+                for one in faults
+            ),
+            fix="correct the options, or the keys below `rollout:` of the workload; "
+            "`servewell rollouts start --help` names them",
+        )
+    return plan_of(msgspec.convert(written, RolloutRules))
 
 
 def plan_of(rules: RolloutRules) -> RolloutPlan:
