@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from servewell.ports.blobs import Blobs
     from servewell.ports.certificates import Certificates
     from servewell.ports.clock import Clock
+    from servewell.ports.data_sources import DataSources
     from servewell.ports.datasets import Datasets
     from servewell.ports.door import CallerCertificate, Door
     from servewell.ports.endpoints import Endpoints
@@ -131,6 +132,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.datasets import SqlDatasets
 
         return SqlDatasets(self._database)
+
+    @cached_property
+    def data_sources(self) -> "DataSources":
+        from servewell.adapters.embedded.data_sources import FileDataSources
+
+        return FileDataSources(self._home / "scratch", os.environ)
 
     @cached_property
     def registry(self) -> "Registry":

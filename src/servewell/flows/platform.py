@@ -6,6 +6,7 @@ from servewell.ports.arrivals import Arrivals
 from servewell.ports.blobs import Blobs
 from servewell.ports.certificates import Certificates
 from servewell.ports.clock import Clock
+from servewell.ports.data_sources import DataSources
 from servewell.ports.datasets import Datasets
 from servewell.ports.door import CallerCertificate, Door
 from servewell.ports.endpoints import Endpoints
@@ -69,6 +70,8 @@ class Platform(Protocol):
     def snapshots(self) -> Snapshots: ...
     @property
     def datasets(self) -> Datasets: ...
+    @property
+    def data_sources(self) -> DataSources: ...
     @property
     def registry(self) -> Registry: ...
     @property

@@ -1,0 +1,130 @@
+"""Who may read a dataset, and which versions have had their time."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from servewell.core.catalog.dataset import DatasetPolicy, DatasetVersion
+from servewell.core.catalog.workload_values import NAME_PATTERN
+from servewell.errors import ServewellError
+
+DAY_S: Final = 86_400.0
+NUMBER_DIGITS_MAX: Final = 9
+
+
+class DatasetRefusedError(ServewellError):
+    """A principal may not read or change a dataset."""
+
+    code = "SW-223"
+
+
+def refusal(policy: DatasetPolicy | None, principal: str, *, owning: bool) -> str:
+    """Return why a principal may not read a dataset, or change it where `owning`; else empty.
+
+    A dataset without a policy belongs to whoever uses the home. The owner may do everything.
+    """
+    if policy is None or principal == policy.owner:
+        return ""
+    if owning:
+        return f"it belongs to {policy.owner}, and only its owner changes it"
+    if policy.readers is None or principal in policy.readers:
+        return ""
+    others = ", ".join(policy.readers) or "nobody else"
+    return f"it belongs to {policy.owner}, and beside its owner {others} may read it"
+
+
+def refused(name: str, principal: str, why: str) -> DatasetRefusedError:
+    """Return the error that says so."""
+    return DatasetRefusedError(
+        f"{principal} may not do this with the dataset `{name}`.",
+        why=why,
+        fix=f"ask its owner for `servewell data access {name} --reader {principal}`",
+    )
+
+
+class DatasetReferenceError(ServewellError):
+    """What should say which dataset version is meant does not."""
+
+    code = "SW-147"
+
+
+class DatasetRemovedError(ServewellError):
+    """The rows of a dataset version are no longer kept."""
+
+    code = "SW-425"
+
+
+def read_reference(text: str) -> tuple[str, int | None]:
+    """Return the name and the number in `NAME` or `NAME:NUMBER`; None for the newest.
+
+    Raises: DatasetReferenceError.
+    """
+    name, colon, number = text.partition(":")
+    digits = number.isdecimal() and number.isascii() and 0 < len(number) <= NUMBER_DIGITS_MAX
+    if re.fullmatch(NAME_PATTERN, name) and (digits or not colon):
+        return name, int(number) if colon else None
+    raise DatasetReferenceError(
+        f"`{text[:80]}` is no dataset.",
+        why="a name is of lower-case letters, digits and hyphens, a letter first, at most 63 "
+        "characters; a version is a number behind a colon",
+        fix="write it like `flights` or `flights:3`; `servewell data list` lists what there is",
+    )
+
+
+def removed_error(version: DatasetVersion) -> DatasetRemovedError:
+    """Return the error that says that rows are gone."""
+    return DatasetRemovedError(
+        f"The rows of {version.reference} are no longer kept.",
+        why=version.removed_because,
+        fix=f"add them again from `{version.source}`, or name another version",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Rows to remove, and what stays of the version."""
+
+    version: DatasetVersion  # as it is kept from now on
+    remove: bool  # whether no other version has the same content
+    because: str
+
+
+def end_version(
+    version: DatasetVersion,
+    *,
+    now: float,
+    because: str,
+    models: Sequence[str],
+    others: Sequence[DatasetVersion],
+) -> Ending:
+    """Return what removing the rows of a version does.
+
+    What was measured of them stays only where a registered model names the version: then its
+    lineage can still say what it learned from.
+    """
+    stays = f"; what is said of it stays, because {', '.join(models)} learned from it"
+    why = because + (stays if models else "")
+    gone = replace(
+        version,
+        removed_at=now,
+        removed_because=why,
+        statistics=version.statistics if models else (),
+    )
+    same = [one for one in others if one.digest == version.digest and one.removed_at is None]
+    alone = all(one.reference == version.reference for one in same)
+    return Ending(version=gone, remove=alone, because=why)
+
+
+def past_retention(
+    versions: Sequence[DatasetVersion], policies: Mapping[str, DatasetPolicy], *, now: float
+) -> tuple[DatasetVersion, ...]:
+    """Return the versions whose rows have been kept for as long as their policy says."""
+    return tuple(
+        one
+        for one in versions
+        if one.removed_at is None
+        and (policy := policies.get(one.name))
+        and policy.retention_days is not None
+        and one.created_at <= now - policy.retention_days * DAY_S
+    )

@@ -1,0 +1,250 @@
+"""Versioned rows: taken in, looked at, compared, given out and removed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.data_facts import DataFacts, Shifts
+from servewell.core.catalog.dataset import DatasetPolicy, DatasetVersion
+from servewell.core.catalog.gate import GateRow
+from servewell.core.catalog.workload_data import ContractRules
+from servewell.core.operations.data_shifts import judge_shifts
+from servewell.core.operations.dataset_rules import (
+    Ending,
+    end_version,
+    past_retention,
+    read_reference,
+    refusal,
+    refused,
+    removed_error,
+)
+from servewell.flows.platform import Platform
+from servewell.ports.data_sources import DataSource
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A version, and whether it is a new one."""
+
+    version: DatasetVersion
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How one version differs from another, and what the data contract would say of it."""
+
+    before: DatasetVersion
+    now: DatasetVersion
+    shifts: Shifts
+    rows: tuple[GateRow, ...]
+
+
+def add_dataset(
+    platform: Platform,
+    name: str,
+    source: DataSource,
+    *,
+    policy: DatasetPolicy | None,
+    progress: Progress,
+) -> Added:
+    """Take rows in as a version of a dataset; the same rows again are the same version.
+
+    `policy` is kept where the dataset has none yet, or replaces it by its owner's word.
+
+    Raises: DatasetRefusedError, DataSourceError, BadRowsError, DatabaseReadError, TableFaultsError,
+    StateUnavailableError, StorageError.
+    """
+    require(platform, name, owning=True)
+    known = platform.datasets.policies().get(name)
+    personal = (policy or known or DatasetPolicy(name=name, owner="")).personal
+    progress(f"reading {source.location.partition('://')[0]}")
+    with platform.data_sources.fetch(source) as fetched:
+        before = {one.number for one in platform.datasets.list(name) if one.removed_at is None}
+        kept = keep_rows(platform, name, fetched.path, source=fetched.source, personal=personal)
+    if policy is not None and policy != known:
+        platform.datasets.set_policy(policy, _change(platform, name, _policy_words(policy)))
+    new = kept.number not in before
+    if new:
+        _tell(platform, name, f"{kept.reference} was added: {kept.rows:,} rows from {kept.source}")
+    return Added(version=kept, new=new)
+
+
+def keep_rows(
+    platform: Platform, name: str, path: Path, *, source: str, personal: tuple[str, ...]
+) -> DatasetVersion:
+    """Keep a Parquet file as a version, with its statistics; read it only where it is new.
+
+    Raises: TableFaultsError, StateUnavailableError, StorageError.
+    """
+    digest = platform.blobs.put_file(path)
+    known = [one for one in platform.datasets.list(name) if one.digest == digest]
+    if known and known[0].removed_at is None:
+        return known[0]
+    facts = platform.tables.describe(path)
+    return platform.datasets.add(
+        DatasetVersion(
+            name=name,
+            number=0,
+            digest=digest,
+            rows=facts.rows,
+            size_bytes=facts.size_bytes,
+            columns=facts.columns,
+            source=source,
+            created_at=platform.clock.now(),
+            statistics=platform.data_sources.statistics(path, personal=personal),
+        )
+    )
+
+
+def find_version(platform: Platform, reference: str) -> DatasetVersion:
+    """Return the version that `NAME` or `NAME:NUMBER` says, if one may read it.
+
+    Raises: DatasetReferenceError, DatasetMissingError, DatasetRefusedError.
+    """
+    name, number = read_reference(reference)
+    require(platform, name, owning=False)
+    return platform.datasets.get(name, number)
+
+
+def find_rows(platform: Platform, reference: str) -> DatasetVersion:
+    """Return that version, if its rows are still kept.
+
+    Raises: as `find_version`; DatasetRemovedError.
+    """
+    version = find_version(platform, reference)
+    if version.removed_at is not None:
+        raise removed_error(version)
+    return version
+
+
+def require(platform: Platform, name: str, *, owning: bool) -> None:
+    """Refuse a principal who may not read a dataset, or change it; the history tells of it.
+
+    Raises: DatasetRefusedError.
+    """
+    policy = platform.datasets.policies().get(name)
+    if why := refusal(policy, platform.principal, owning=owning):
+        _tell(platform, name, f"refused to {platform.principal}: {why}")
+        raise refused(name, platform.principal, why)
+
+
+def compare_datasets(
+    platform: Platform, before: str, now: str, *, rules: ContractRules
+) -> Compared:
+    """Return how the rows of `now` that are new differ from those of `before`.
+
+    Raises: as `find_rows`.
+    """
+    old, new = find_rows(platform, before), find_rows(platform, now)
+    policies = platform.datasets.policies()
+    hidden = {c for one in (old, new) if (p := policies.get(one.name)) for c in p.personal}
+    shifts = platform.data_sources.compare(
+        platform.blobs.path(old.digest),
+        platform.blobs.path(new.digest),
+        name=old.reference,
+        personal=tuple(sorted(hidden)),
+    )
+    facts = DataFacts(rows=new.rows, held_out=0, repeated=0, shared=0, inputs=(), shifts=(shifts,))
+    judged = tuple(one for one in judge_shifts(facts, rules) if one.gate != "train-serving skew")
+    return Compared(before=old, now=new, shifts=shifts, rows=judged)
+
+
+def export_dataset(platform: Platform, reference: str, path: Path) -> DatasetVersion:
+    """Write the rows of a version to a file, by the ending of its name; the history tells of it.
+
+    Raises: as `find_rows`; TableFaultsError, StorageError.
+    """
+    version = find_rows(platform, reference)
+    platform.data_sources.export(platform.blobs.path(version.digest), path)
+    _tell(platform, version.name, f"{version.reference} was given out to {platform.principal}")
+    return version
+
+
+def foresee_removal(platform: Platform, reference: str, *, because: str) -> Ending:
+    """Return what removing the rows of a version would do.
+
+    Raises: as `find_rows`.
+    """
+    version = find_rows(platform, reference)
+    return _ending(platform, version, because=because)
+
+
+def remove_dataset(platform: Platform, reference: str, *, because: str) -> Ending:
+    """Remove the rows of a version; that it was there, and what learned from it, stays known.
+
+    Raises: as `find_rows`; DatasetRefusedError for anybody but the owner.
+    """
+    require(platform, read_reference(reference)[0], owning=True)
+    ending = foresee_removal(platform, reference, because=because)
+    _end(platform, ending)
+    return ending
+
+
+def set_access(platform: Platform, policy: DatasetPolicy) -> None:
+    """Set whose a dataset is, who may read it and how long its versions are kept.
+
+    Raises: DatasetMissingError, DatasetRefusedError.
+    """
+    require(platform, policy.name, owning=True)
+    platform.datasets.get(policy.name)
+    platform.datasets.set_policy(policy, _change(platform, policy.name, _policy_words(policy)))
+
+
+def end_retention(platform: Platform) -> None:
+    """Remove the rows that have been kept for as long as their policy says."""
+    due = past_retention(
+        platform.datasets.list(), platform.datasets.policies(), now=platform.clock.now()
+    )
+    for version in due:
+        _end(platform, _ending(platform, version, because="its retention has ended"))
+
+
+def _ending(platform: Platform, version: DatasetVersion, *, because: str) -> Ending:
+    models = [
+        one.name
+        for one in platform.registry.list()
+        if one.manifest.lineage.dataset == version.reference
+    ]
+    return end_version(
+        version,
+        now=platform.clock.now(),
+        because=because,
+        models=models,
+        others=platform.datasets.list(),
+    )
+
+
+def _end(platform: Platform, ending: Ending) -> None:
+    """Mark the version first: a kill between the two leaves bytes, which the next removal takes."""
+    version = ending.version
+    words = f"the rows of {version.reference} were removed: {ending.because}"
+    platform.datasets.remove(version, _change(platform, version.name, words))
+    if ending.remove:
+        platform.blobs.remove(version.digest)
+
+
+def _tell(platform: Platform, name: str, because: str) -> None:
+    platform.history.keep(_change(platform, name, because))
+
+
+def _change(platform: Platform, name: str, because: str) -> Change:
+    return Change(
+        at=platform.clock.now(),
+        principal=platform.principal,
+        kind=ChangeKind.DATASET,
+        subject=name,
+        because=because,
+    )
+
+
+def _policy_words(policy: DatasetPolicy) -> str:
+    readers = "whoever uses this home" if policy.readers is None else ", ".join(policy.readers)
+    days = policy.retention_days
+    return (
+        f"it belongs to {policy.owner}, {readers or 'nobody else'} may read it, and its versions "
+        f"are kept {'until they are removed' if days is None else f'for {days} days'}"
+    )
