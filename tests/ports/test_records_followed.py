@@ -385,3 +385,34 @@ def test_the_journal_goes_with_what_it_tells_of(tmp_path: Path) -> None:
     assert not paths[0].exists()
     assert journal.starts_behind((1, 5))
     assert not journal.starts_behind(journal.end())
+
+
+def test_finds_many_predictions_wherever_they_lie(log: Log) -> None:
+    """In segments and files, live ones alone, with their outputs; what is unknown is left out."""
+    log.write("w0", [answered(number) for number in range(300)])
+    log.compact()
+    log.write("w1", [answered(300), answered(300, role=SHADOW), answered(301, endpoint="fraud")])
+    found = list(log.records.find({*named(5, 299, 300, 301, 777)}))
+    assert {one.prediction_id: one.endpoint for one in found} == {
+        "id-000005": "flights",
+        "id-000299": "flights",
+        "id-000300": "flights",
+        "id-000301": "fraud",
+    }
+    assert len(found) == 4
+    assert found[0].outputs == {"label": [1], "probabilities": [[0.25, 0.75]]}
+    assert list(log.records.find([])) == []
+
+
+def test_finds_by_the_time_that_an_id_tells(log: Log) -> None:
+    """An id that begins with its time is looked for near it, from segments and from files."""
+    ids = [f"{(START_S + 3_600 * hour) * 10**9:016x}{'0' * 16}" for hour in range(4)]
+    records = [
+        answered(hour, after_s=3_600 * hour, prediction_id=one) for hour, one in enumerate(ids)
+    ]
+    log.write("w0", records[:3])
+    log.compact()
+    log.write("w1", records[3:])
+    for one in ids:
+        assert [found.prediction_id for found in log.records.find([one])] == [one]
+    assert {found.prediction_id for found in log.records.find(ids)} == set(ids)

@@ -1,11 +1,14 @@
 """Observe what became of requests since the last look at a rollout."""
 
 from dataclasses import replace
+from typing import Final
 
 from servewell.core.catalog.evidence_cursor import EvidenceCursor, cursor_of, written
 from servewell.core.catalog.rollout import Rollout
 from servewell.core.operations.observed import Seen, asks_inputs, observed
 from servewell.flows.platform import Platform
+
+LABELS_AT_ONCE: Final = 20_000
 
 
 def observe(platform: Platform, rollout: Rollout) -> Rollout:
@@ -22,6 +25,11 @@ def observe(platform: Platform, rollout: Rollout) -> Rollout:
     followed = platform.records.follow(
         records, endpoint=rollout.endpoint, inputs=asks_inputs(rollout)
     )
-    seen = Seen(outcomes=followed.outcomes, missing=followed.missing, gaps=followed.gaps)
-    cursor = EvidenceCursor(records=followed.cursor, labels=at.labels)
+    known = platform.labels.last() if at.labels is None else at.labels
+    labels = platform.labels.since(known, endpoint=rollout.endpoint, limit=LABELS_AT_ONCE)
+    seen = Seen(
+        outcomes=followed.outcomes, labels=labels, missing=followed.missing, gaps=followed.gaps
+    )
+    behind = labels[-1].number if labels else known
+    cursor = EvidenceCursor(records=followed.cursor, labels=behind)
     return replace(observed(rollout, seen, endpoint=endpoint), cursor=written(cursor))

@@ -1,6 +1,6 @@
 """The prediction log, as everybody but the workers sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -102,6 +102,15 @@ class Records(Protocol):
         An empty cursor means from now on. Inputs are given only where they are asked for.
 
         Raises: CursorUnreadableError, StorageError.
+        """
+        ...
+
+    def find(self, ids: Collection[str]) -> Iterator[Outcome]:
+        """Yield the live records of these predictions, in any order, without their inputs.
+
+        What is damaged or past its retention is not found.
+
+        Raises: StorageError.
         """
         ...
 

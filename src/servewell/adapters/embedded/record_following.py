@@ -21,12 +21,12 @@ from servewell.adapters.embedded import record_files
 from servewell.adapters.embedded.atomic_file import storage_faults
 from servewell.adapters.embedded.compaction import RecordFolders
 from servewell.adapters.embedded.record_files import UNREADABLE, file_for
+from servewell.adapters.embedded.record_finding import outcome_of
 from servewell.adapters.embedded.record_journal import Filed, FiledPart, Position
 from servewell.adapters.embedded.record_reading import NANOSECONDS, open_segments
 from servewell.adapters.embedded.record_tail import HALTED, Place, Tail
 from servewell.adapters.embedded.segments import Segment
 from servewell.core.catalog.outcome import Outcome
-from servewell.core.catalog.prediction_record import STAGES
 from servewell.ports.records import CursorUnreadableError, Followed, RecordQuery
 
 OUTCOMES_AT_ONCE: Final = 50_000  # after so many a look ends, and the next one goes on
@@ -146,23 +146,8 @@ def _rest(
 
 
 def _in_file(file: record_files.RecordFile, look: _Look, first: int) -> Iterator[Outcome]:
-    stem = file.path.stem
     for sequence, row in record_files.numbered(file, first=first):
-        yield Outcome(
-            row["prediction_id"],
-            round(row["time"] * 1e6) * 1_000,
-            row["deployment"],
-            row["role"],
-            row["status"],
-            row["code"],
-            row["snapshot"],
-            row["rows"],
-            tuple(row["stages_us"][stage] or 0 for stage in STAGES),
-            row["outputs"],
-            row["inputs"] if look.inputs else {},
-            stem,
-            sequence,
-        )
+        yield outcome_of(row, file, sequence, inputs=look.inputs)
 
 
 def _forget(folders: RecordFolders, at: Cursor, look: _Look, *, live: set[str], done: bool) -> None:

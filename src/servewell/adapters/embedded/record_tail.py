@@ -81,7 +81,10 @@ class Tail:
         self._readers: dict[str, tuple[Reader, Reader]] = {}  # of inputs and outputs, by package
 
     def outcomes(self, endpoint: str, *, inputs: bool, most: int) -> list[Outcome]:
-        """Return what was appended for an endpoint, about `most`, and go on. Raises: OSError."""
+        """Return what was appended for an endpoint, about `most`, and go on.
+
+        An empty endpoint means all of them. Raises: OSError.
+        """
         found: list[Outcome] = []
         for starts, told, end in self._portions(_records if inputs else _briefs):
             self._learn_before()
@@ -95,7 +98,7 @@ class Tail:
                         self._halt(awaited)
                         return found
                     awaited += 1
-                    if one.endpoint == endpoint:
+                    if endpoint in ("", one.endpoint):
                         found.append(self._outcome(one))
             self.place = Place(end, awaited, tuple(schemas))
             if len(found) >= most:
@@ -154,6 +157,7 @@ class Tail:
             of_inputs(inputs, record.rows) if inputs.__class__ is list and inputs else {},
             self._segment.stem,
             record.sequence,
+            record.endpoint,
         )
 
     def _chunk(self, offset: int) -> memoryview:

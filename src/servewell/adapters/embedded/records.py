@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,11 @@ from servewell.adapters.embedded import record_files, record_following
 from servewell.adapters.embedded.atomic_file import ensure_folder, storage_faults
 from servewell.adapters.embedded.compaction import Compacted, RecordFolders, compact_segment
 from servewell.adapters.embedded.record_files import HOUR_S, UNREADABLE, RecordFile
+from servewell.adapters.embedded.record_finding import find
 from servewell.adapters.embedded.record_reading import files_beside, open_segments, read_log
 from servewell.adapters.embedded.record_tables import note_in
 from servewell.adapters.embedded.segments import Segment
+from servewell.core.catalog.outcome import Outcome
 from servewell.core.operations.retention import Facts, Part, Retention, decide
 from servewell.ports.records import Compaction, Followed, RecordQuery, RecordUsage
 from servewell.ports.storage import StorageError
@@ -44,6 +46,10 @@ class FileRecords:
     def follow(self, cursor: str, *, endpoint: str, inputs: bool = False) -> Followed:
         """See `Records.follow`."""
         return record_following.follow(self._folders, cursor, endpoint=endpoint, inputs=inputs)
+
+    def find(self, ids: Collection[str]) -> Iterator[Outcome]:
+        """See `Records.find`."""
+        return find(self._folders, ids)
 
     def compact(self, now: float, *, age_s: float) -> Compaction:
         """See `Records.compact`. Only segments that were not written for `age_s` are taken."""

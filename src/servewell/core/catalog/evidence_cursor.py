@@ -10,7 +10,7 @@ class EvidenceCursor:
     """One place in each of what is followed."""
 
     records: str = ""  # of the prediction log; empty before the first look
-    labels: int = 0  # number of the last label
+    labels: int | None = None  # number of the last label; None before the first look
 
 
 def written(cursor: EvidenceCursor) -> str:

@@ -28,6 +28,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     inputs: Named  # empty unless they were asked for
     segment: str  # of the prediction log
     sequence: int  # within that segment
+    endpoint: str
 
     @property
     def is_shadow(self) -> bool:

@@ -7,7 +7,8 @@ from typing import Final
 
 from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.judgement import Arm
+from servewell.core.catalog.judgement import Arm, Batch
+from servewell.core.catalog.label import Label
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.rollout import Rollout, Stage
 from servewell.core.operations import judge
@@ -23,6 +24,7 @@ class Seen:
     """What one look gave."""
 
     outcomes: Sequence[Outcome] = ()
+    labels: Sequence[Label] = ()  # first ones, in the order in which they came
     missing: int = 0  # records that are gone, at most
     gaps: tuple[str, ...] = ()  # why
 
@@ -39,7 +41,9 @@ def observed(rollout: Rollout, seen: Seen, *, endpoint: Endpoint) -> Rollout:
         shared_since=_shared_since(rollout, endpoint),
     )
     evidence = reduce(
-        lambda sofar, batch: judge.observe(sofar, batch, rollout.plan), batches, rollout.evidence
+        lambda sofar, batch: judge.observe(sofar, batch, rollout.plan),
+        (*batches, *_labelled(rollout, seen.labels)),
+        rollout.evidence,
     )
     if rollout.stage is Stage.WATCHING:
         evidence = alone(evidence, _alone(rollout, seen, since=endpoint.revision))
@@ -55,6 +59,26 @@ def _alone(rollout: Rollout, seen: Seen, *, since: int) -> Arm:
             if counts(one) and one.deployment == rollout.candidate and one.snapshot >= since
         ]
     )
+
+
+def _labelled(rollout: Rollout, labels: Sequence[Label]) -> tuple[Batch, ...]:
+    """Return the losses of what both predicted since the rollout began, where there are any."""
+    told = [
+        one
+        for one in labels
+        if one.loss is not None and not one.role and one.predicted_at >= rollout.began_at
+    ]
+    stable, candidate = (
+        Arm(
+            losses=tuple(
+                one.loss for one in told if one.deployment == name and one.loss is not None
+            )
+        )
+        for name in (rollout.stable, rollout.candidate)
+    )
+    if not stable.losses and not candidate.losses:
+        return ()
+    return (Batch(stable=stable, candidate=candidate),)
 
 
 def asks_inputs(rollout: Rollout) -> bool:

@@ -1,0 +1,108 @@
+"""Labels in the database of the state."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from servewell.adapters.embedded.database import Database
+from servewell.adapters.embedded.state_tables import LABEL, next_number, row_of, value_of
+from servewell.core.catalog.label import Label
+from servewell.ports.labels import DeploymentLabels, Kept
+
+ROWS: Final = LABEL.c
+IDS_AT_ONCE: Final = 500  # in one question
+
+Key = tuple[str, int]  # prediction, row
+
+
+class SqlLabels:
+    """`Labels` in SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, labels: Sequence[Label], *, dry_run: bool = False) -> Kept:
+        """See `Labels.add`."""
+        with self._database.writing() as connection:
+            known = _known(connection, sorted({one.prediction_id for one in labels}))
+            number = next_number(connection, ROWS.number)
+            news: list[Label] = []
+            corrected = 0
+            for label in labels:
+                key = (label.prediction_id, label.row)
+                if key in known and _alike(known[key], label.value):
+                    continue
+                corrected += key in known
+                news.append(replace(label, number=number + len(news), corrects=key in known))
+                known[key] = label.value
+            if news and not dry_run:
+                connection.execute(sa.insert(LABEL), [row_of(one) for one in news])
+        added = len(news) - corrected
+        return Kept(added=added, corrected=corrected, repeated=len(labels) - len(news))
+
+    def history(self, prediction_id: str) -> tuple[Label, ...]:
+        """See `Labels.history`."""
+        query = sa.select(LABEL).where(ROWS.prediction_id == prediction_id)
+        return self._found(query.order_by(ROWS.row, ROWS.number))
+
+    def since(self, number: int, *, endpoint: str, limit: int) -> tuple[Label, ...]:
+        """See `Labels.since`."""
+        first = (ROWS.number > number, ROWS.endpoint == endpoint, ROWS.corrects.is_(False))
+        return self._found(sa.select(LABEL).where(*first).order_by(ROWS.number).limit(limit))
+
+    def last(self) -> int:
+        """See `Labels.last`."""
+        with self._database.reading() as connection:
+            return next_number(connection, ROWS.number) - 1
+
+    def status(self, endpoint: str) -> tuple[DeploymentLabels, ...]:
+        """See `Labels.status`."""
+        newest = (
+            sa.select(sa.func.max(ROWS.number).label("number"), sa.func.count().label("times"))
+            .where(ROWS.endpoint == endpoint)
+            .group_by(ROWS.prediction_id, ROWS.row)
+            .subquery()
+        )
+        query = (
+            sa.select(
+                ROWS.deployment,
+                sa.func.count().label("predictions"),
+                ROWS.measure,
+                sa.func.avg(ROWS.loss).label("loss"),
+                sa.func.sum(sa.case((newest.c.times > 1, 1), else_=0)).label("corrected"),
+                sa.func.min(ROWS.predicted_at).label("first_predicted_at"),
+                sa.func.max(ROWS.predicted_at).label("last_predicted_at"),
+                sa.func.max(ROWS.added_at).label("last_added_at"),
+                sa.func.avg(ROWS.added_at - ROWS.predicted_at).label("delay_s"),
+            )
+            .join(newest, newest.c.number == ROWS.number)
+            .group_by(ROWS.deployment, ROWS.measure)
+            .order_by(ROWS.deployment, ROWS.measure)
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return tuple(value_of(row, DeploymentLabels) for row in found)
+
+    def _found(self, query: sa.Select[tuple[object, ...]]) -> tuple[Label, ...]:
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return tuple(value_of(row, Label) for row in found)
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> dict[Key, object]:
+    """Return what is true by now of the rows of these predictions."""
+    known: dict[Key, object] = {}
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        query = sa.select(ROWS.prediction_id, ROWS.row, ROWS.value)
+        asked = query.where(ROWS.prediction_id.in_(ids[start : start + IDS_AT_ONCE]))
+        for prediction_id, row, value in connection.execute(asked.order_by(ROWS.number)):
+            known[prediction_id, row] = value
+    return known
+
+
+def _alike(known: object, value: object) -> bool:
+    """Whether two labels say the same; True and 1 do not."""
+    return isinstance(known, bool) == isinstance(value, bool) and known == value

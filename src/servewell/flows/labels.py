@@ -1,0 +1,100 @@
+"""Add what is true of predictions, as it becomes known."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from servewell.core.catalog.label import Told
+from servewell.core.operations.labelled import Labelled, labelled
+from servewell.core.operations.told_labels import (
+    Fault,
+    LabelColumns,
+    faulty,
+    require_columns,
+    told_in,
+)
+from servewell.flows.platform import Platform
+
+AT_ONCE: Final = 5_000  # labels
+FAULTS_KEPT: Final = 20
+UNKNOWN_KEPT: Final = 20
+
+Progress = Callable[[int], None]  # so many rows more
+
+
+@dataclass(slots=True, kw_only=True)
+class Added:
+    """What became of a file of labels."""
+
+    rows: int = 0
+    added: int = 0
+    corrected: int = 0
+    repeated: int = 0
+    unknown: int = 0  # predictions that have no record here
+    unanswered: int = 0  # predictions, or rows of them, that were given no answer
+    incomparable: int = 0  # labels that were kept, and do not speak of the outputs
+    unknown_ids: list[str] = field(default_factory=list)  # the first few
+    dry_run: bool = False
+
+
+def add_labels(
+    platform: Platform,
+    path: Path,
+    *,
+    columns: LabelColumns,
+    dry_run: bool = False,
+    progress: Progress = lambda rows: None,  # noqa: ARG005 - nobody listens
+) -> Added:
+    """Keep the labels of a file, each beside what was predicted.
+
+    The whole file is checked before any of it is kept. To do it again changes nothing.
+
+    Raises: LabelFaultsError, TableFaultsError, StateUnavailableError, StorageError.
+    """
+    rows = _check(platform, path, columns)
+    result = Added(dry_run=dry_run)
+    for told in _told(platform, path, columns):
+        found = labelled(
+            told,
+            list(platform.records.find({one.prediction_id for one in told})),
+            added_at=platform.clock.now(),
+            principal=platform.principal,
+            source=path.name,
+        )
+        _count(result, found)
+        kept = platform.labels.add(found.labels, dry_run=dry_run)
+        result.added += kept.added
+        result.corrected += kept.corrected
+        result.repeated += kept.repeated
+        progress(len(told))
+    result.rows = rows
+    return result
+
+
+def _check(platform: Platform, path: Path, columns: LabelColumns) -> int:
+    """Return the number of rows of a file without faults. Raises: LabelFaultsError."""
+    faults: list[Fault] = []
+    more = rows = 0
+    for batch in platform.tables.read(path, batch=AT_ONCE):
+        require_columns(batch[0], columns, name=path.name)
+        found = [one for one in told_in(batch, columns, first=rows + 1) if isinstance(one, Fault)]
+        kept = found[: FAULTS_KEPT - len(faults)]
+        faults += kept
+        more += len(found) - len(kept)
+        rows += len(batch)
+    if faults:
+        raise faulty(path.name, faults, more=more)
+    return rows
+
+
+def _told(platform: Platform, path: Path, columns: LabelColumns) -> Iterator[Sequence[Told]]:
+    for batch in platform.tables.read(path, batch=AT_ONCE):
+        yield [one for one in told_in(batch, columns, first=1) if isinstance(one, Told)]
+
+
+def _count(result: Added, found: Labelled) -> None:
+    result.unknown += len(found.unknown)
+    result.unanswered += found.unanswered
+    result.incomparable += sum(one.loss is None for one in found.labels)
+    result.unknown_ids += found.unknown[: UNKNOWN_KEPT - len(result.unknown_ids)]

@@ -1,0 +1,113 @@
+"""The contract of `Labels`: the same tests for every adapter."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from servewell.adapters.embedded.database import Database
+from servewell.adapters.embedded.labels import SqlLabels
+from servewell.core.catalog.label import Label
+from servewell.ports.labels import Kept, Labels
+
+
+@pytest.fixture
+def labels(database: Database) -> Labels:
+    """Each adapter in turn."""
+    return SqlLabels(database)
+
+
+def label(number: int, value: Any = 1.0, **changes: Any) -> Label:  # noqa: ANN401 - fields of any type
+    """Return what is true of a prediction."""
+    plain = Label(
+        prediction_id=f"id-{number}",
+        row=0,
+        endpoint="flights",
+        deployment="champion",
+        role="",
+        predicted_at=100.0 + number,
+        value=value,
+        outputs={"p": 0.25},
+        loss=0.5,
+        measure="brier",
+        added_at=1_000.0,
+        principal="ada",
+        source="truth.csv",
+    )
+    return replace(plain, **changes)
+
+
+def test_keeps_labels_once(labels: Labels) -> None:
+    """To add the same again changes nothing, in one call or in two."""
+    assert labels.last() == 0
+    kept = labels.add([label(1), label(2), label(1)])
+    assert kept == Kept(added=2, corrected=0, repeated=1)
+    assert labels.add([label(2), label(3)]) == Kept(added=1, corrected=0, repeated=1)
+    assert labels.last() == 3
+    assert labels.add([]) == Kept(added=0, corrected=0, repeated=0)
+
+
+def test_a_later_label_corrects_and_both_are_kept(labels: Labels) -> None:
+    """The history tells both; who follows is given the first alone."""
+    labels.add([label(1, 1.0)])
+    assert labels.add([label(1, 0.0), label(1, 0.0)]) == Kept(added=0, corrected=1, repeated=1)
+    assert labels.add([label(1, 1.0)]).corrected == 1
+    assert labels.add([label(1, value=True)]).corrected == 1
+    told = labels.history("id-1")
+    assert [(one.value, one.corrects) for one in told] == [
+        (1.0, False),
+        (0.0, True),
+        (1.0, True),
+        (True, True),
+    ]
+    assert [one.number for one in labels.since(0, endpoint="flights", limit=9)] == [1]
+
+
+def test_rows_of_one_prediction_have_labels_of_their_own(labels: Labels) -> None:
+    """Each row is one truth, and the history is by row."""
+    labels.add([label(1, row=1), label(1, "late", row=0), label(1, "early", row=0)])
+    assert [(one.row, one.value) for one in labels.history("id-1")] == [
+        (0, "late"),
+        (0, "early"),
+        (1, 1.0),
+    ]
+    assert labels.history("id-2") == ()
+
+
+def test_who_follows_gets_every_label_once(labels: Labels) -> None:
+    """In the order of adding, of one endpoint, so many at a time."""
+    labels.add(
+        [label(number, endpoint="flights" if number % 2 else "fraud") for number in range(9)]
+    )
+    first = labels.since(0, endpoint="flights", limit=3)
+    rest = labels.since(first[-1].number, endpoint="flights", limit=3)
+    assert [one.prediction_id for one in (*first, *rest)] == ["id-1", "id-3", "id-5", "id-7"]
+    assert labels.since(rest[-1].number, endpoint="flights", limit=3) == ()
+
+
+def test_a_dry_run_keeps_nothing(labels: Labels) -> None:
+    """It says what would become of the labels."""
+    labels.add([label(1)])
+    kept = labels.add([label(1), label(1, 0.0), label(2)], dry_run=True)
+    assert kept == Kept(added=1, corrected=1, repeated=1)
+    assert labels.last() == 1
+
+
+def test_the_status_is_of_the_labels_that_hold(labels: Labels) -> None:
+    """By deployment and measure, with how old the predictions were when their label came."""
+    labels.add([label(1, loss=0.5), label(2, loss=0.1), label(3, deployment="new", loss=None)])
+    labels.add([label(1, 0.0, loss=0.3, added_at=2_000.0), label(4, endpoint="fraud")])
+    champion, new = labels.status("flights")
+    assert (champion.deployment, champion.predictions, champion.corrected) == ("champion", 2, 1)
+    assert champion.loss == pytest.approx(0.2)
+    assert (champion.first_predicted_at, champion.last_predicted_at) == (101.0, 102.0)
+    assert champion.last_added_at == 2_000.0
+    assert champion.delay_s == pytest.approx((1_899 + 898) / 2)
+    assert (new.predictions, new.loss) == (1, None)
+    assert labels.status("nothing") == ()
+
+
+def test_many_predictions_at_once(labels: Labels) -> None:
+    """More than a database takes as values of one question."""
+    assert labels.add([label(number) for number in range(2_500)]).added == 2_500
+    assert labels.add([label(number) for number in range(2_500)]).repeated == 2_500
