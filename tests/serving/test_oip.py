@@ -132,11 +132,16 @@ def test_takes_json_by_any_name(running: Running, content: str) -> None:
 def test_a_version_in_the_path_pins_its_deployment(
     running: Running, version: str, late: float
 ) -> None:
-    """`/versions/N` is answered by the deployment that serves N, whatever the traffic."""
+    """`/versions/N` is answered by the deployment that serves N, whatever the traffic.
+
+    The record says that the traffic did not choose it.
+    """
     path = f"/v2/models/flights/versions/{version}/infer"
     reply = running.home.send("POST", path, key=running.operator, body=request())
     assert reply.json["outputs"][0]["data"] == [late]
     assert reply.json["model_version"] == version
+    roles = {one.prediction_id: one.role for one in running.home.records(torn=True)}
+    assert roles[reply.headers["servewell-prediction-id"]] == "pinned"
 
 
 def test_an_unknown_version_is_named_with_those_that_are_live(running: Running) -> None:

@@ -78,6 +78,7 @@ class Exchange(msgspec.Struct, eq=False):
     decoded: Decoded | None = None
     outputs: list[OutputTensor] = []
     by_stop: bool = False  # whether an emergency stop chose who answers
+    role: str = ""  # as it is recorded: whether the caller chose the deployment
     prediction_id: str = ""
     redaction_key: bytes = b""
     refuse_unrecorded: bool = False
@@ -151,6 +152,7 @@ class Exchange(msgspec.Struct, eq=False):
             self._outputs() if self.outputs else [],
             self.stages_us,
             self.snapshot,
+            self.role,
         )
 
     def _inputs(self) -> list[object]:

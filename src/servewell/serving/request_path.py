@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from servewell import __version__
 from servewell.core.catalog.endpoint import BP_FULL, EndpointPolicy
 from servewell.core.catalog.key import EVERY_ENDPOINT, RIGHTS, Grant
+from servewell.core.catalog.prediction_record import PINNED
 from servewell.core.security.access import allows
 from servewell.ports.clock import Clock
 from servewell.serving.access import Gatekeeper
@@ -264,7 +265,7 @@ class RequestPath:
             served = _instead(endpoint, endpoint.stopped)
             exchange.by_stop = True
         elif endpoint.sticky is None:
-            served = self._deployment(endpoint, route, exchange.headers)
+            served = self._deployment(exchange, endpoint, route)
         else:
             served, decoded = self._sticking(exchange, endpoint, route, body)
         exchange.served = served
@@ -287,13 +288,16 @@ class RequestPath:
         exchange.decode_ns = exchange.queued_at - exchange.started_at
         self._turns.predict(exchange, served, decoded)
 
-    def _deployment(self, endpoint: ServedEndpoint, route: Route, headers: Headers) -> Served:
+    def _deployment(self, exchange: Exchange, endpoint: ServedEndpoint, route: Route) -> Served:
         if not endpoint.loaded:
             raise EndpointUnloadedError.of(endpoint.name)
+        headers = exchange.headers
         pinned = headers.get(PINS[0]) or headers.get(PINS[1])
         if pinned is not None:
+            exchange.role = PINNED
             return _pinned(endpoint, pinned.decode("latin-1"), route.version)
         if route.version:
+            exchange.role = PINNED
             return _of_version(endpoint, route.version)
         served = endpoint.only or endpoint.chosen(self._draw())
         if served is None:
@@ -310,7 +314,7 @@ class RequestPath:
         sticky, headers, main = endpoint.sticky, exchange.headers, endpoint.main
         pinned = PINS[0] in headers or PINS[1] in headers or route.version
         if sticky is None or main is None or pinned:
-            return self._deployment(endpoint, route, headers), None
+            return self._deployment(exchange, endpoint, route), None
         decoded: Decoded | None = None
         value = headers.get(sticky.header, b"")
         if not sticky.header:
