@@ -92,7 +92,9 @@ class BlobOutputs:
 
 def _walked(folder: Path) -> Iterator[Path]:
     """Yield what is in a folder and below it. Raises: OutputInvalidError."""
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
         path = Path(entry.path)
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):

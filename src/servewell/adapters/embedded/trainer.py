@@ -4,6 +4,7 @@ import hashlib
 import platform
 import signal
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
@@ -43,6 +44,7 @@ class ProcessTrainer:
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
+        self._known: tuple[tuple[int, ...], Environment] | None = None
 
     def run(self, job: Job, progress: Callable[[str], None]) -> JobResult:
         """See `Trainer.run`."""
@@ -59,10 +61,11 @@ class ProcessTrainer:
         return _job_result(files, result, ending.usage)
 
     def environment(self) -> Environment:
-        """See `Trainer.environment`."""
-        head = f"# Python {platform.python_version()}\n# {sysconfig.get_platform()}\n"
-        lock = head + "".join(f"{line}\n" for line in _installed())
-        return Environment(lock=lock, digest=digest_of(lock.encode()))
+        """See `Trainer.environment`. Reading all packages takes long: it is done once a change."""
+        stamp = _folders_changed()
+        if self._known is None or self._known[0] != stamp:
+            self._known = (stamp, _environment())
+        return self._known[1]
 
     def code_digest(self, folder: Path, source: Path) -> str:
         """See `Trainer.code_digest`."""
@@ -172,6 +175,17 @@ def last_words(log: Path) -> str:
         return ""
     last = [line.strip() for line in lines if line.strip()][-LAST_LINES:]
     return f"; it last wrote: {' | '.join(last)}" if last else ""
+
+
+def _folders_changed() -> tuple[int, ...]:
+    """Return when each folder that Python imports from last got or lost something, in ns."""
+    return tuple(Path(one).stat().st_mtime_ns for one in sys.path if one and Path(one).exists())
+
+
+def _environment() -> Environment:
+    head = f"# Python {platform.python_version()}\n# {sysconfig.get_platform()}\n"
+    lock = head + "".join(f"{line}\n" for line in _installed())
+    return Environment(lock=lock, digest=digest_of(lock.encode()))
 
 
 def _installed() -> list[str]:
