@@ -17,7 +17,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What a worker says of itself whenever that changes."""
+    """What a worker says of itself whenever that changes; of its memory, each two seconds."""
 
     worker: int  # index, from 0
     pid: int
@@ -26,6 +26,7 @@ class WorkerReport:
     fault: str  # why not all of the newest snapshot is served, for a person; or empty
     at: float  # seconds since the epoch, UTC
     quarantined: tuple[Quarantined, ...] = ()
+    memory_bytes: int = 0  # that it holds, with the processes of its predictors
 
 
 class Snapshots(Protocol):

@@ -128,6 +128,11 @@ class Loader:
             for one in tuple(self._packages.values())
         )
 
+    @property
+    def memory_bytes(self) -> int:
+        """Return what the processes of predictors hold, which are not the worker's own."""
+        return sum(one.memory_bytes for one in tuple(self._packages.values()))
+
     def rest(self) -> None:
         """Let go of the models that are loaded on demand, and idle."""
         for package in tuple(self._packages.values()):

@@ -217,6 +217,13 @@ METRICS: Final = (
         labels=("worker",),
     ),
     Metric(
+        name="servewell_worker_memory_bytes",
+        kind="gauge",
+        about="Memory that a worker holds, with the processes of its predictors, looked at each "
+        "two seconds; 0 after it was stopped.",
+        labels=("worker",),
+    ),
+    Metric(
         name="servewell_worker_starts_total",
         kind="counter",
         about="Starts of worker processes.",
@@ -413,6 +420,7 @@ class WorkerMeter:
         """`now` is in seconds since the epoch."""
         self._counters, self._values = counters, counters.values
         self._certificate = series(CERTIFICATE, worker=str(worker))
+        self._memory = counters.slot(series("servewell_worker_memory_bytes", worker=str(worker)))
         self._unauthenticated = counters.slot("servewell_unauthenticated_total")
         self._in_flight = counters.slot("servewell_requests_in_flight")
         self._connections = counters.slot(CONNECTIONS)
@@ -481,6 +489,10 @@ class WorkerMeter:
     def certificate(self, ends_at: float) -> None:
         """Note when the certificate that is shown ends, in seconds since the epoch."""
         self._values[self._counters.slot(self._certificate)] = int(ends_at)
+
+    def memory(self, held: int) -> None:
+        """Note how many bytes of memory are held."""
+        self._values[self._memory] = held
 
     def beat(self, *, now: float, in_flight: int) -> None:
         """Note that the worker lives, in seconds since the epoch, and what it has to do."""

@@ -45,8 +45,17 @@ class Package:
     @property
     def quarantine(self) -> str:
         """Why the model is not run any more, or nothing."""
+        return self._python.quarantine if self._python else ""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the model holds in a process of its own; 0 where it has none."""
+        return self._python.memory_bytes if self._python else 0
+
+    @property
+    def _python(self) -> PythonModel | None:
         model = self.model.model if isinstance(self.model, OnDemandModel) else self.model
-        return model.quarantine if isinstance(model, PythonModel) else ""
+        return model if isinstance(model, PythonModel) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,9 +114,9 @@ class Shadowing:
         done: list[ShadowCopy] = []
         while (copy := self._queue.get()) is not None and not self._stopping.is_set():
             started = perf_counter_ns()
-            self._answer(copy, started)
             self._taken += 1
             self._taken_bytes += copy.size
+            self._answer(copy, started)
             done.append(copy)
             if len(done) >= HAND_IN_MAX or self._queue.empty():
                 with suppress(RuntimeError):  # the loop has ended

@@ -38,6 +38,7 @@ from servewell.serving.errands import ErrandDesk
 from servewell.serving.heads import Heads
 from servewell.serving.limits import Limiter
 from servewell.serving.loading import Loader
+from servewell.serving.memory import Memory
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Shelf, signature_of
 from servewell.serving.reception import Reception, room_for
@@ -193,6 +194,7 @@ class Worker:
         self._snapshot: Snapshot | None = None  # the newest that could be read
         self._unread = ""  # why there is none newer
         self._stops = KnownStops(parts.stops)
+        self._memory = Memory()
         self._unloaded = ""  # what went wrong with all of it
         self._fault = ""
         self._loading: asyncio.Task[object] | None = None
@@ -392,6 +394,7 @@ class Worker:
                 fault=" ".join(one for one in (self._fault, self._tls and self._tls.fault) if one),
                 at=self._parts.clock.now(),
                 quarantined=self._loader.quarantined,
+                memory_bytes=self._memory.told,
             )
             await asyncio.to_thread(self._parts.snapshots.report, report)
 
@@ -403,6 +406,8 @@ class Worker:
         await asyncio.to_thread(self._loader.rest)
         self._beat()
         self._reception.open()
+        if self._memory.look(self._loader.memory_bytes):
+            await self._report()
         await self._refresh_tls()
 
     async def _refresh_tls(self) -> None:
@@ -421,6 +426,7 @@ class Worker:
         self._meter.beat(now=now, in_flight=self._turns.in_flight)
         if self._tls is not None:
             self._meter.certificate(self._tls.ends_at)
+        self._meter.memory(self._memory.bytes)
         self._turns.tell(str(self._parts.index))
         self._answering.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
 
@@ -443,6 +449,7 @@ class Worker:
         await asyncio.to_thread(self._watch.close)
         log.info("stopped", "The worker has drained and ends.")
         self._meter.connections(0)
+        self._meter.memory(0)
         if self._tls is not None:
             self._meter.certificate(0.0)
         self._meter.beat(now=0.0, in_flight=0)

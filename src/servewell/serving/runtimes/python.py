@@ -104,6 +104,11 @@ class PythonModel:
         _check(answers, self._declared, rows)
         return [answers[name] for name in wanted]
 
+    @property
+    def memory_bytes(self) -> int:
+        """What its process holds; 0 where none runs."""
+        return self._host.memory_bytes() if self._up else 0
+
     def close(self) -> None:
         """See `Model.close`."""
         self._closed.set()
