@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "load-test": "load_test",
     "runs": "runs",
     "models": "models",
+    "data": "data",
+    "gates": "gates",
     "endpoints": "endpoints",
     "rollouts": "rollouts",
     "deploy": "release",

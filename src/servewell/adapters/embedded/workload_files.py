@@ -25,6 +25,7 @@ PATH_KEYS: Final = (
     ("artifact", "path"),
     ("predictor", "script"),
     ("predictor", "requirements"),
+    ("gates", "behaviour"),
 )
 FOLDERS: Final = ("mlflow", "pyfunc")  # formats that are folders
 

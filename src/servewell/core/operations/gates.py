@@ -185,15 +185,21 @@ def _against_champion(rules: GateRules, measures: Measures, facts: Facts) -> Gat
 
 def _loss(row: GateRow, loss: Interval, bound: float) -> GateRow:
     """Say of a loss whether it keeps to its bound."""
-    interval = f"loses {_number(loss.value)} ({_number(loss.low)} to {_number(loss.high)})"
-    match at_most(loss, bound):
+    found = f"is {_worse(loss.value)} ({_worse(loss.low)} to {_worse(loss.high)})"
+    verdict = at_most(loss, bound)
+    match verdict:
         case GateVerdict.PASS:
-            because = f"{interval}, no more than {bound:g}"
+            because = f"{found}, no more than {bound:g} worse"
         case GateVerdict.FAIL:
-            because = f"{interval}, surely more than {bound:g}"
+            because = f"{found}, surely more than {bound:g} worse"
         case _:
-            because = f"{interval}, around {bound:g}: too few rows to tell{_more(loss, bound)}"
-    return replace(row, verdict=at_most(loss, bound), because=because)
+            because = f"{found}; at most {bound:g} worse may be: too few rows to tell"
+            because += _more(loss, bound)
+    return replace(row, verdict=verdict, because=because)
+
+
+def _worse(loss: float) -> str:
+    return f"{_number(abs(loss))} {'worse' if loss >= 0 else 'better'}"
 
 
 def _bounded(row: GateRow, verdict: GateVerdict, words: str) -> GateRow:
