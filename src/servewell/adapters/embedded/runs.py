@@ -40,9 +40,11 @@ class SqlRuns:
             if known is None:
                 connection.execute(sa.insert(RUN).values(row_of(run)))
             else:
-                _refuse_if_impossible(value_of(known, Run), run)
+                before = value_of(known, Run)
+                _refuse_if_impossible(before, run)
                 connection.execute(sa.update(RUN).where(ROWS.id == run.id).values(row_of(run)))
-                connection.execute(sa.delete(RUN_METRIC).where(METRICS.run == run.id))
+                old = (METRICS.run == run.id, METRICS.name.in_(tuple(before.metrics)))
+                connection.execute(sa.delete(RUN_METRIC).where(*old))
             if measured := _measured(run):
                 connection.execute(sa.insert(RUN_METRIC), measured)
 
@@ -66,14 +68,20 @@ class SqlRuns:
 
     def find(self, query: RunQuery) -> tuple[Run, ...]:
         """See `Runs.find`."""
-        wanted = sa.select(RUN).where(*_wanted(query))
+        # Sorted are ids alone: a run is wide, and most of those that are found are not shown.
+        wanted = sa.select(ROWS.id).where(*_wanted(query))
         for place, one in enumerate(query.conditions):
             metric = RUN_METRIC.alias(f"condition_{place}")
             meets = COMPARISONS[one.comparison](metric.c.value, one.value)
             wanted = wanted.join(
                 metric, sa.and_(metric.c.run == ROWS.id, metric.c.name == one.metric, meets)
             )
-        return self._found(_in_order(wanted, query).limit(query.limit).offset(query.skip))
+        page = _in_order(wanted, query).limit(query.limit).offset(query.skip)
+        with self._database.reading() as connection:
+            ids = connection.execute(page).scalars().all()
+            rows = connection.execute(sa.select(RUN).where(ROWS.id.in_(ids))).mappings().all()
+        found = {row["id"]: value_of(row, Run) for row in rows}
+        return tuple(found[one] for one in ids)
 
     def list(self, workload: str | None = None) -> tuple[Run, ...]:
         """See `Runs.list`."""
@@ -104,9 +112,7 @@ def _wanted(query: RunQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield ROWS.id.startswith(query.begins, autoescape=True)
 
 
-def _in_order(
-    wanted: sa.Select[tuple[object, ...]], query: RunQuery
-) -> sa.Select[tuple[object, ...]]:
+def _in_order(wanted: sa.Select[tuple[str]], query: RunQuery) -> sa.Select[tuple[str]]:
     order: list[sa.ColumnElement[object]] = [ROWS.started_at, ROWS.id]
     if query.by is not None:
         sorting = RUN_METRIC.alias("sorting")

@@ -127,7 +127,6 @@ RUN_METRIC: Final = sa.Table(
     sa.Column("run", Words, primary_key=True),
     sa.Column("value", sa.Double, nullable=False),
     sa.Index(None, "name", "value"),
-    sa.Index(None, "run"),
 )
 
 STEP: Final = sa.Table(
@@ -194,6 +193,28 @@ ROLLOUT: Final = sa.Table(
     sa.Column("cursor", Words, nullable=False),
     sa.Column("judgement", Nested),
     sa.Column("comparison", Nested, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index(None, "endpoint"),
+)
+
+EXPERIMENT: Final = sa.Table(
+    "experiment",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("endpoint", Words, nullable=False),
+    sa.Column("first", Words, nullable=False),
+    sa.Column("first_version", Words, nullable=False),
+    sa.Column("second", Words, nullable=False),
+    sa.Column("second_version", Words, nullable=False),
+    sa.Column("share_bp", sa.Integer, nullable=False),
+    sa.Column("goal", Nested, nullable=False),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("because", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("sums", Nested, nullable=False),
+    sa.Column("cursor", Words, nullable=False),
+    sa.Column("result", Nested),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Index(None, "endpoint"),
 )

@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Make the tables; what is served stays as it is."""
     op.add_column("endpoint", sa.Column("shadow", sa.Text()))
     _rollouts()
+    _experiments()
     _steps()
     _runs()
     _retraining()
@@ -57,6 +58,30 @@ def _rollouts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_rollout"),
     )
     op.create_index("ix_rollout_endpoint", "rollout", ["endpoint"])
+
+
+def _experiments() -> None:
+    op.create_table(
+        "experiment",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("first", sa.Text(), nullable=False),
+        sa.Column("first_version", sa.Text(), nullable=False),
+        sa.Column("second", sa.Text(), nullable=False),
+        sa.Column("second_version", sa.Text(), nullable=False),
+        sa.Column("share_bp", sa.Integer(), nullable=False),
+        sa.Column("goal", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("sums", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text()),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_experiment"),
+    )
+    op.create_index("ix_experiment_endpoint", "experiment", ["endpoint"])
 
 
 def _gates() -> None:
@@ -168,7 +193,6 @@ def _runs() -> None:
         sa.PrimaryKeyConstraint("name", "run", name="pk_run_metric"),
     )
     op.create_index("ix_run_metric_name_value", "run_metric", ["name", "value"])
-    op.create_index("ix_run_metric_run", "run_metric", ["run"])
     runs = sa.table("run", sa.column("id", sa.Text()), sa.column("metrics", sa.Text()))
     rows = [
         {"name": name, "run": run, "value": value}
