@@ -12,12 +12,15 @@ from threading import Event
 from typing import Final
 
 from servewell.errors import ServewellError
+from servewell.flows.datasets import end_retention
+from servewell.flows.experiments import follow_experiments
 from servewell.flows.loading import run_errands
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
 from servewell.flows.retrain import retrain_due
 from servewell.flows.rollouts import advance_rollouts
+from servewell.flows.shadows import observe_shadows
 from servewell.flows.stopping import tell_stops
 from servewell.flows.tracking import keep_tracking
 from servewell.ports.fleet import FleetPlan
@@ -25,10 +28,13 @@ from servewell.ports.fleet import FleetPlan
 TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
 QUARANTINE_EVERY_S: Final = 0.5
 ROLLOUTS_EVERY_S: Final = 0.4  # a bad version is to be gone within a second
+SHADOWS_EVERY_S: Final = 2.0
+EXPERIMENTS_EVERY_S: Final = 5.0
 STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 SWEEP_EVERY_S: Final = 300.0
+RETENTION_EVERY_S: Final = 600.0
 RENEW_EVERY_S: Final = 3_600.0
 RETRAIN_EVERY_S: Final = 2.0
 TRACKING_EVERY_S: Final = 5.0
@@ -51,13 +57,18 @@ def run_control(
         run_errands: TICK_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
         tell_stops: STOPS_EVERY_S,
-        _publish: PUBLISH_EVERY_S,
+        publish_unpublished: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
         retrain_due: RETRAIN_EVERY_S,
         keep_tracking: TRACKING_EVERY_S,
     }
-    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}
-    slow: Duties = {_compact: COMPACT_EVERY_S, _sweep: SWEEP_EVERY_S}
+    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S, observe_shadows: SHADOWS_EVERY_S}
+    slow: Duties = {
+        follow_experiments: EXPERIMENTS_EVERY_S,
+        _compact: COMPACT_EVERY_S,
+        _sweep: SWEEP_EVERY_S,
+        end_retention: RETENTION_EVERY_S,
+    }
     ended = Event()
     with (
         ThreadPoolExecutor(1, thread_name_prefix="rollouts") as one,
@@ -94,7 +105,7 @@ def _attempt(duty: Callable[[Platform], None], platform: Platform) -> None:
         sys.stderr.flush()
 
 
-def _publish(platform: Platform) -> None:
+def publish_unpublished(platform: Platform) -> None:
     """Publish what a killed command kept but did not publish.
 
     A key that expires is no change of the state: workers refuse it by their own clock, and the next

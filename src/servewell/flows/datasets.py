@@ -12,6 +12,8 @@ from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_shifts import judge_shifts
 from servewell.core.operations.dataset_rules import (
     Ending,
+    PolicyChange,
+    changed,
     end_version,
     past_retention,
     read_reference,
@@ -48,24 +50,25 @@ def add_dataset(
     name: str,
     source: DataSource,
     *,
-    policy: DatasetPolicy | None,
+    change: PolicyChange,
     progress: Progress,
 ) -> Added:
     """Take rows in as a version of a dataset; the same rows again are the same version.
 
-    `policy` is kept where the dataset has none yet, or replaces it by its owner's word.
+    A dataset that is new belongs to whoever adds it, unless `change` says otherwise.
 
     Raises: DatasetRefusedError, DataSourceError, BadRowsError, DatabaseReadError, TableFaultsError,
     StateUnavailableError, StorageError.
     """
     require(platform, name, owning=True)
-    known = platform.datasets.policies().get(name)
-    personal = (policy or known or DatasetPolicy(name=name, owner="")).personal
+    policy = changed(policy_of(platform, name), change)
     progress(f"reading {source.location.partition('://')[0]}")
     with platform.data_sources.fetch(source) as fetched:
         before = {one.number for one in platform.datasets.list(name) if one.removed_at is None}
-        kept = keep_rows(platform, name, fetched.path, source=fetched.source, personal=personal)
-    if policy is not None and policy != known:
+        kept = keep_rows(
+            platform, name, fetched.path, source=fetched.source, personal=policy.personal
+        )
+    if policy != platform.datasets.policies().get(name):
         platform.datasets.set_policy(policy, _change(platform, name, _policy_words(policy)))
     new = kept.number not in before
     if new:
@@ -167,31 +170,46 @@ def export_dataset(platform: Platform, reference: str, path: Path) -> DatasetVer
 def foresee_removal(platform: Platform, reference: str, *, because: str) -> Ending:
     """Return what removing the rows of a version would do.
 
-    Raises: as `find_rows`.
+    Raises: as `find_rows`; DatasetRefusedError for anybody but the owner.
     """
-    version = find_rows(platform, reference)
-    return _ending(platform, version, because=because)
+    require(platform, read_reference(reference)[0], owning=True)
+    return _ending(platform, find_rows(platform, reference), because=because)
 
 
 def remove_dataset(platform: Platform, reference: str, *, because: str) -> Ending:
     """Remove the rows of a version; that it was there, and what learned from it, stays known.
 
-    Raises: as `find_rows`; DatasetRefusedError for anybody but the owner.
+    Raises: as `foresee_removal`.
     """
-    require(platform, read_reference(reference)[0], owning=True)
     ending = foresee_removal(platform, reference, because=because)
     _end(platform, ending)
     return ending
 
 
-def set_access(platform: Platform, policy: DatasetPolicy) -> None:
+def policy_of(platform: Platform, name: str) -> DatasetPolicy:
+    """Return the policy of a dataset; one without any is everybody's, and whoever asks owns it."""
+    plain = DatasetPolicy(name=name, owner=platform.principal)
+    return platform.datasets.policies().get(name, plain)
+
+
+def foresee_access(platform: Platform, name: str, change: PolicyChange) -> DatasetPolicy:
+    """Return what `set_access` would set.
+
+    Raises: as `set_access`.
+    """
+    require(platform, read_reference(name)[0], owning=True)
+    platform.datasets.get(name)
+    return changed(policy_of(platform, name), change)
+
+
+def set_access(platform: Platform, name: str, change: PolicyChange) -> DatasetPolicy:
     """Set whose a dataset is, who may read it and how long its versions are kept.
 
-    Raises: DatasetMissingError, DatasetRefusedError.
+    Raises: DatasetReferenceError, DatasetMissingError, DatasetRefusedError.
     """
-    require(platform, policy.name, owning=True)
-    platform.datasets.get(policy.name)
-    platform.datasets.set_policy(policy, _change(platform, policy.name, _policy_words(policy)))
+    policy = foresee_access(platform, name, change)
+    platform.datasets.set_policy(policy, _change(platform, name, _policy_words(policy)))
+    return policy
 
 
 def end_retention(platform: Platform) -> None:
@@ -242,9 +260,17 @@ def _change(platform: Platform, name: str, because: str) -> Change:
 
 
 def _policy_words(policy: DatasetPolicy) -> str:
-    readers = "whoever uses this home" if policy.readers is None else ", ".join(policy.readers)
+    return f"it belongs to {policy.owner}, {readers_words(policy)}, {kept_words(policy)}"
+
+
+def readers_words(policy: DatasetPolicy) -> str:
+    """Return in words who may read a dataset beside its owner."""
+    if policy.readers is None:
+        return "whoever uses this home may read it"
+    return f"{', '.join(policy.readers) or 'nobody else'} may read it"
+
+
+def kept_words(policy: DatasetPolicy) -> str:
+    """Return in words how long the versions of a dataset are kept."""
     days = policy.retention_days
-    return (
-        f"it belongs to {policy.owner}, {readers or 'nobody else'} may read it, and its versions "
-        f"are kept {'until they are removed' if days is None else f'for {days} days'}"
-    )
+    return f"its versions are kept {'until they are removed' if days is None else f'{days} days'}"

@@ -24,6 +24,7 @@ from servewell.flows.platform import Platform
 from servewell.flows.registration import register
 from servewell.flows.run_inputs import run_digest, scripts_of, training_parts
 from servewell.flows.train_model import train_model
+from servewell.flows.workload_rows import foresee_workload_rows, keep_workload_rows
 
 Progress = Callable[[str], None]
 RUNS_AT_ONCE: Final = 100  # that are looked through for what a kill left open
@@ -44,15 +45,13 @@ def keep_dataset(platform: Platform, workload: Workload, folder: Path) -> Datase
 
     Where a step makes them, it is the version that was kept last.
 
-    Raises: TableFaultsError, StateUnavailableError, StorageError.
+    Raises: as `keep_workload_rows`.
     """
     if workload.data is None:
         return None
     if workload.data.step is not None:
         return _newest_rows(platform, workload)
-    path = folder / workload.data.path
-    digest = platform.blobs.put_file(path)
-    return platform.datasets.add(_dataset(platform, workload, path, digest=digest))
+    return keep_workload_rows(platform, workload, workload.data, folder)
 
 
 def foresee_dataset(platform: Platform, workload: Workload, folder: Path) -> DatasetVersion | None:
@@ -61,10 +60,7 @@ def foresee_dataset(platform: Platform, workload: Workload, folder: Path) -> Dat
         return None
     if workload.data.step is not None:
         return _newest_rows(platform, workload)
-    path = folder / workload.data.path
-    new = _dataset(platform, workload, path, digest=platform.blobs.digest(path))
-    known = platform.datasets.list(workload.workload)
-    return next((one for one in known if one.digest == new.digest), new)
+    return foresee_workload_rows(platform, workload, workload.data, folder)
 
 
 def foresee_model(platform: Platform, workload: Workload, folder: Path) -> RunDecision:
@@ -144,20 +140,6 @@ def close_interrupted(platform: Platform, workload: str) -> None:
                 error="the process was killed before the run ended",
             )
             platform.runs.save(ended)
-
-
-def _dataset(platform: Platform, workload: Workload, path: Path, *, digest: str) -> DatasetVersion:
-    facts = platform.tables.describe(path)
-    return DatasetVersion(
-        name=workload.workload,
-        number=0,
-        digest=digest,
-        rows=facts.rows,
-        size_bytes=facts.size_bytes,
-        columns=facts.columns,
-        source=workload.data.path if workload.data else path.name,
-        created_at=platform.clock.now(),
-    )
 
 
 def _newest_rows(platform: Platform, workload: Workload) -> DatasetVersion | None:

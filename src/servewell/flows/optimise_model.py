@@ -207,7 +207,7 @@ def _subject(
     lineage = version.manifest.lineage
     data = described.workload.data if described else None
     kept = dataset is not None and platform.blobs.has(dataset.digest)
-    named = described.folder / data.path if described and data else None
+    named = described.folder / data.path if described and data and data.path else None
     return Subject(
         run=platform.ids.new(),
         model=platform.blobs.path(version.manifest.artifact),

@@ -63,10 +63,22 @@ class Data:
     path: Annotated[
         InnerPath,
         Meta(
-            description="Parquet file with the rows.",
+            description="Parquet or CSV file with the rows. Of a workload it is this or `dataset`.",
             examples=["flights.parquet"],
         ),
-    ]
+    ] = ""
+    dataset: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9-]{0,62}(:[0-9]{1,9})?$",
+            description="Dataset that `servewell data add` keeps: `NAME` for its newest version, "
+            "or `NAME:NUMBER`.",
+            examples=["flights:3"],
+            extra_json_schema={
+                "patternErrorMessage": "the name of a dataset, or a name, a colon and a number"
+            },
+        ),
+    ] = ""
     step: Annotated[
         Name | None,
         Meta(

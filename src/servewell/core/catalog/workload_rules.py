@@ -14,6 +14,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
+from servewell.core.catalog.data_rules import row_breaches
 from servewell.core.catalog.retrain_rules import retrain_breaches
 from servewell.core.catalog.rollout_rules import rollout_breaches
 from servewell.core.catalog.step_graph import step_breaches
@@ -281,6 +282,7 @@ def _one_source(present: set[str | int]) -> Iterator[Breach]:
 def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
     yield from _label_is_no_input(data)
     yield from _held_out_has_rows(data)
+    yield from row_breaches(data.get("data"))
     yield from step_breaches(data)
     yield from tls_breaches(_mapping(data.get("serving")))
     yield from retrain_breaches(data)

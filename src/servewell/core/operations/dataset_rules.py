@@ -11,12 +11,43 @@ from servewell.errors import ServewellError
 
 DAY_S: Final = 86_400.0
 NUMBER_DIGITS_MAX: Final = 9
+NOBODY: Final = "nobody"
 
 
 class DatasetRefusedError(ServewellError):
     """A principal may not read or change a dataset."""
 
     code = "SW-223"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """What is to be another one of a policy; what is not said stays."""
+
+    owner: str | None = None
+    readers: tuple[str, ...] = ()  # `nobody` for none beside the owner
+    anyone: bool = False  # may read it
+    retention_days: int | None = None
+    keep: bool = False  # without an end
+    personal: tuple[str, ...] = ()  # columns, beside those that are
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether anything is to be another one."""
+        return self != PolicyChange()
+
+
+def changed(policy: DatasetPolicy, change: PolicyChange) -> DatasetPolicy:
+    """Return a policy with what is to be another one of it."""
+    named = tuple(one for one in dict.fromkeys(change.readers) if one != NOBODY)
+    readers = named if change.readers else policy.readers
+    return DatasetPolicy(
+        name=policy.name,
+        owner=change.owner or policy.owner,
+        readers=None if change.anyone else readers,
+        retention_days=None if change.keep else change.retention_days or policy.retention_days,
+        personal=tuple(dict.fromkeys((*policy.personal, *change.personal))),
+    )
 
 
 def refusal(policy: DatasetPolicy | None, principal: str, *, owning: bool) -> str:
