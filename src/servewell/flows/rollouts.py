@@ -1,5 +1,6 @@
 """Roll a model version out: begin, go on by evidence, and what people order."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from servewell.core.catalog.change import Change, ChangeKind
@@ -141,12 +142,23 @@ def give_order(
     Raises: EndpointMissingError, RolloutMissingError, OrderRefusedError, StateConflictError,
     StateUnavailableError, StorageError.
     """
-    rollout = open_rollout(platform, endpoint)
-    done = advance(platform, rollout, order=order, because=because, dry_run=dry_run)
+    done = _ordered(platform, endpoint, order, because=because, dry_run=dry_run)
     if dry_run:
         return done
     version = platform.history.revision()
     return replace(done, behind=wait_acknowledged(platform, version))
+
+
+def _ordered(
+    platform: Platform, endpoint: str, order: Order, *, because: str, dry_run: bool
+) -> Advanced:
+    """Carry an order out on the rollout as it is by then: the reconciler looks all the time."""
+    for _ in range(ORDER_ATTEMPTS - 1):
+        with suppress(StateConflictError):
+            rollout = open_rollout(platform, endpoint)
+            return advance(platform, rollout, order=order, because=because, dry_run=dry_run)
+    rollout = open_rollout(platform, endpoint)
+    return advance(platform, rollout, order=order, because=because, dry_run=dry_run)
 
 
 def advance(
