@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.change_window import window_at
@@ -31,6 +32,8 @@ from servewell.ports.rollouts import RolloutMissingError, busy
 from servewell.ports.state import StateConflictError
 from servewell.ports.storage import StorageError
 from servewell.ports.workloads import WorkloadMissingError
+
+ORDER_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
