@@ -101,7 +101,7 @@ def test_a_clock_that_was_set_back_holds_and_says_so() -> None:
     fault=st.sampled_from(["", "gone"]),
 )
 def test_a_training_begins_only_where_nothing_is_in_its_way(  # noqa: PLR0913 - the facts
-    calls: list[Trigger], every: int, since: int, running: int, run: str, paused: str, fault: str
+    *, calls: list[Trigger], every: int, since: int, running: int, run: str, paused: str, fault: str
 ) -> None:
     """One at a time, never more often than declared, never by a broken file, or while paused."""
     asked = tuple(row(n, one) for n, one in enumerate(calls, 1))
@@ -173,6 +173,8 @@ def test_a_process_that_died_or_hangs_is_told_apart() -> None:
     assert state(running, now=NOW + 99, alive=True) is RetrainState.RUNNING
     assert state(running, now=NOW + 99, alive=False) is RetrainState.INTERRUPTED
     assert state(running, now=NOW + 101, alive=True) is RetrainState.TIMED_OUT
+    again = replace(running, attempt=2)
+    assert state(again, now=NOW, alive=False) is RetrainState.ABANDONED
     stopped = replace(running, state=RetrainState.INTERRUPTED)
     assert state(stopped, now=NOW, alive=False) is RetrainState.INTERRUPTED
     assert state(replace(stopped, attempt=2), now=NOW, alive=False) is RetrainState.ABANDONED

@@ -259,8 +259,10 @@ def _with_others(platform: Platform, known: KnownWorkload, facts: Facts) -> Fact
 
 def _newer(platform: Platform, known: KnownWorkload, last: Retraining | None) -> str:
     """Return the newest dataset version if it came after the last training and no run has it."""
-    versions = platform.datasets.list(known.name)
-    if not versions:
+    data = known.workload.data
+    named, _, pinned = (data.dataset if data else "").partition(":")
+    versions = platform.datasets.list(named or known.name)
+    if pinned or not versions:
         return ""
     newest = versions[-1]
     name = f"{newest.name}:{newest.number}"

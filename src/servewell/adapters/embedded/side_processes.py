@@ -2,12 +2,17 @@
 
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from servewell.adapters.embedded.atomic_file import ensure_folder
 from servewell.adapters.embedded.processes import command_line, find_ours, spawn_session
 from servewell.ports.side_processes import ProcessNotStartedError
+
+LOGS_KEPT: Final = 20  # of each role
+NAMED_WITHIN_S: Final = 0.5
 
 
 class LocalSideProcesses:
@@ -22,6 +27,7 @@ class LocalSideProcesses:
         log = self.log(role, *name)
         try:
             ensure_folder(log.parent)
+            self._forget_logs(role)
             with log.open("ab") as output:
                 pid = spawn_session(command_line(role, self._home, *name), output.fileno())
         except OSError as error:
@@ -32,6 +38,7 @@ class LocalSideProcesses:
                 "is tried again",
             ) from error
         self._children.add(pid)
+        _wait_for_name(pid)
         return pid
 
     def find(self, role: str, *name: str) -> int | None:
@@ -50,6 +57,12 @@ class LocalSideProcesses:
         """See `SideProcesses.log`."""
         return self._home / "logs" / f"{'-'.join((role, *name))}.log"
 
+    def _forget_logs(self, role: str) -> None:
+        """Remove the oldest logs of a role, to make room for one more."""
+        found = sorted(self.log(role).parent.glob(f"{role}-*.log"), key=os.path.getmtime)
+        for log in found[: 1 - LOGS_KEPT]:
+            log.unlink(missing_ok=True)
+
     def _let_go(self) -> None:
         """Take note of children that have ended; else their numbers stay taken."""
         for pid in tuple(self._children):
@@ -57,3 +70,14 @@ class LocalSideProcesses:
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:
                     continue
             self._children.discard(pid)
+
+
+def _wait_for_name(pid: int) -> None:
+    """Wait until the system tells the command of a process, which it does just after the start.
+
+    Before that nobody would find it, and it might be started again.
+    """
+    end = time.monotonic() + NAMED_WITHIN_S
+    with suppress(OSError):
+        while not Path(f"/proc/{pid}/cmdline").read_bytes() and time.monotonic() < end:
+            time.sleep(0.001)

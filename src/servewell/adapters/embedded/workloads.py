@@ -1,7 +1,8 @@
 """Known workloads in the database of the state."""
 
-from dataclasses import replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 
+import msgspec
 import sqlalchemy as sa
 
 from servewell.adapters.embedded.database import Database
@@ -11,6 +12,24 @@ from servewell.ports.state import StateConflictError
 from servewell.ports.workloads import WorkloadMissingError
 
 ROWS = WORKLOAD.c
+
+
+def written(value: object) -> object:
+    """Return what a file would have to say for this value: what is left to its default is left out.
+
+    A default may be what no file may write, such as an empty text for none.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        default = {one.name: _default(one) for one in fields(value)}
+        held = {name: getattr(value, name) for name in default}
+        return {name: written(one) for name, one in held.items() if one != default[name]}
+    if isinstance(value, dict):
+        return {name: written(one) for name, one in value.items()}
+    return msgspec.to_builtins(value)
+
+
+def _default(field: "Field[object]") -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 class SqlWorkloads:
@@ -33,7 +52,8 @@ class SqlWorkloads:
                     fix="do the same again if it is still right",
                 )
             connection.execute(sa.delete(WORKLOAD).where(same))
-            connection.execute(sa.insert(WORKLOAD).values(row_of(kept)))
+            row = {**row_of(kept), "workload": written(kept.workload)}
+            connection.execute(sa.insert(WORKLOAD).values(row))
         return kept
 
     def get(self, name: str) -> KnownWorkload:

@@ -35,6 +35,7 @@ MOVES: Final[dict[RetrainState, tuple[RetrainState, ...]]] = {
         RetrainState.FAILED,
         RetrainState.TIMED_OUT,
         RetrainState.INTERRUPTED,
+        RetrainState.ABANDONED,
     ),
     RetrainState.INTERRUPTED: (RetrainState.RUNNING, RetrainState.ABANDONED),
     RetrainState.SUCCEEDED: (),

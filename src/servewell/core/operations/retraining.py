@@ -108,15 +108,15 @@ def ending(
 
     Its own word, if it had one, stands in the state already.
     """
-    if retraining.state is RetrainState.INTERRUPTED and retraining.attempt >= rules.attempts:
-        return RetrainState.ABANDONED, f"it was interrupted {retraining.attempt} times"
-    if retraining.state is not RetrainState.RUNNING:
-        return retraining.state, retraining.outcome
-    if now - (retraining.started_at or now) > rules.timeout_s:
+    state, late = retraining.state, now - (retraining.started_at or now) > rules.timeout_s
+    if state is RetrainState.RUNNING and late:
         return RetrainState.TIMED_OUT, f"it was killed after {rules.timeout_s:,} s, its limit"
-    if not alive:
-        return RetrainState.INTERRUPTED, "its process ended without a word"
-    return RetrainState.RUNNING, ""
+    dead = state is RetrainState.RUNNING and not alive
+    if not dead and state is not RetrainState.INTERRUPTED:
+        return state, retraining.outcome
+    if retraining.attempt >= rules.attempts:
+        return RetrainState.ABANDONED, f"it was interrupted {retraining.attempt} times"
+    return RetrainState.INTERRUPTED, "its process ended without a word"
 
 
 def next_due(facts: Facts) -> float | None:

@@ -1,0 +1,251 @@
+"""What calls for a training begins one, and one that goes wrong changes nothing that serves."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from journeys.house import eventually, ready_made, stop_everything, write_ready_made
+from servewell.core.catalog.change import ChangeKind
+from servewell.core.catalog.retraining import Retraining, RetrainState
+from servewell.core.catalog.workload import FILE_NAME, Workload
+from servewell.core.catalog.workload_retrain import RetrainRules
+from servewell.core.operations.retraining import Step
+from servewell.flows.platform import Platform
+from servewell.flows.retrain import (
+    SignalUnknownError,
+    ask,
+    look,
+    pause,
+    remember_workload,
+    resume,
+    retrain_due,
+    send_signal,
+)
+
+HANGS = """
+import subprocess, sys, time
+
+
+def train(data):
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "{mark}"])
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def folder(platform: Platform, tmp_path: Path) -> Iterator[Path]:
+    """Give the folder of a workload that its home knows; end what is started for it."""
+    place = tmp_path / "small"
+    write_ready_made(place, port=1)
+    add(place, "retrain: {at_most_every_s: 0, settle_s: 0, on_signal: [drift]}")
+    remember(platform, place)
+    yield place
+    stop_everything(tmp_path / "home")
+
+
+def add(folder: Path, lines: str) -> None:
+    """Write more into the file of a workload."""
+    with (folder / FILE_NAME).open("a") as file:
+        file.write(f"{lines}\n")
+
+
+def remember(platform: Platform, folder: Path) -> Workload:
+    """Have the home know the workload in a folder, as `up` does."""
+    described, place = platform.workload_files.read(folder)
+    remember_workload(platform, described, place)
+    return described
+
+
+def rows(platform: Platform) -> tuple[Retraining, ...]:
+    """Return all retrainings."""
+    return platform.retrainings.list()
+
+
+def until(platform: Platform, what: Callable[[], bool]) -> None:
+    """Let the reconciler work until something holds."""
+
+    def tried() -> bool:
+        retrain_due(platform)
+        return what()
+
+    eventually(tried, within_s=60)
+
+
+def states(platform: Platform) -> list[RetrainState]:
+    """Return where all retrainings stand."""
+    return [one.state for one in rows(platform)]
+
+
+def test_what_is_asked_for_at_once_is_one_training(platform: Platform, folder: Path) -> None:
+    """By hand and by signal, while paused; the history tells of it, and what came of it."""
+    assert folder.is_dir()
+    pause(platform, "small", because="a trial")
+    send_signal(platform, "drift", because="it moved")
+    retrain_due(platform)
+    assert states(platform) == [RetrainState.ASKED]
+    (told,) = look(platform)
+    assert told.decision.step is Step.WAIT
+    assert "paused: a trial" in told.decision.because
+
+    ask(platform, "small", because="now")
+    retrain_due(platform)
+    assert states(platform) == [RetrainState.RUNNING, RetrainState.MERGED]
+    until(platform, lambda: rows(platform)[0].state is not RetrainState.RUNNING)
+    done = rows(platform)[0]
+    assert done.model_version == "small:1", done.outcome
+    assert done.run == platform.runs.list()[0].id
+    assert "it moved; now" in done.because
+    told_of = platform.history.changes("small")
+    assert [one.because.partition(":")[0] for one in told_of] == ["running", done.state]
+    assert {one.kind for one in told_of} == {ChangeKind.RETRAINING}
+
+    resume(platform, "small")
+    retrain_due(platform)
+    assert len(rows(platform)) == 2, "nothing calls for another one"
+
+
+def test_a_signal_that_nothing_listens_to_is_refused(platform: Platform, folder: Path) -> None:
+    """It says how to listen to it."""
+    assert folder.is_dir()
+    with pytest.raises(SignalUnknownError, match="on_signal"):
+        send_signal(platform, "storm", because="")
+
+
+def test_a_folder_that_is_gone_or_faulty_begins_nothing(
+    platform: Platform, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is said once, in the status for as long as it holds, and goes on when it is mended."""
+    kept = folder.with_name("kept")
+    ask(platform, "small", because="try")
+    shutil.move(folder, kept)
+    for _ in range(3):
+        retrain_due(platform)
+    assert capfd.readouterr().err.count("is gone") == 1
+    (told,) = look(platform)
+    assert "is gone" in told.decision.because
+
+    shutil.move(kept, folder)
+    add(folder, "nonsense: 1")
+    for _ in range(3):
+        retrain_due(platform)
+    assert capfd.readouterr().err.count("nonsense") == 1
+    assert states(platform) == [RetrainState.ASKED]
+
+    written = (folder / FILE_NAME).read_text().replace("nonsense: 1", "model: {tolerance: 0.01}")
+    (folder / FILE_NAME).write_text(written)
+    until(platform, lambda: states(platform) == [RetrainState.RUNNING])
+    assert platform.workloads.get("small").workload.model.tolerance == 0.01
+
+
+def test_models_that_appear_are_taken_once(platform: Platform, folder: Path) -> None:
+    """One half-written is left, a good one imported, a bad one reported once and skipped."""
+    add(folder, "")
+    text = (folder / FILE_NAME).read_text()
+    text = text.replace("settle_s: 0", "settle_s: 0, watch: {folder: incoming}")
+    (folder / FILE_NAME).write_text(text)
+    remember(platform, folder)
+    place = folder / "incoming"
+    place.mkdir()
+    (place / "half.onnx.part").write_bytes(ready_made(slope=3.0)[:100])
+    retrain_due(platform)
+    assert rows(platform) == ()
+    (place / "good.onnx").write_bytes(ready_made(slope=2.0))
+    (place / "bad.onnx").write_bytes(b"this is no model")
+
+    def ended() -> bool:
+        return len(rows(platform)) == 2 and all(one.ended_at for one in rows(platform))
+
+    until(platform, ended)
+    by_name = {Path(one.location).name: one for one in rows(platform)}
+    assert by_name["good.onnx"].model_version == "small:1", by_name["good.onnx"].outcome
+    assert by_name["bad.onnx"].state is RetrainState.FAILED
+    assert by_name["bad.onnx"].model_version is None
+    made = platform.registry.get("small", 1)
+    assert platform.blobs.read(made.manifest.artifact) == ready_made(slope=2.0)
+    retrain_due(platform)
+    assert len(rows(platform)) == 2
+
+
+def test_a_killed_training_is_begun_again_as_often_as_declared(
+    platform: Platform, folder: Path
+) -> None:
+    """Then it is given up, and says so."""
+    limit(platform, attempts=2)
+    assert folder.is_dir()
+    ask(platform, "small", because="try")
+    for attempt in (1, 2):
+        until(platform, lambda wanted=attempt: rows(platform)[0].attempt == wanted)  # type: ignore[misc]
+        pid = platform.side_processes.find("retraining", "1")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    until(platform, lambda: states(platform) == [RetrainState.ABANDONED])
+    assert "2 times" in rows(platform)[0].outcome
+
+
+def test_a_training_that_hangs_is_killed_with_its_children(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """At its limit, whatever it started; nothing was registered."""
+    from journeys.house import write_workload  # noqa: PLC0415 - with its rows
+
+    place = tmp_path / "slow"
+    write_workload(place, port=1)
+    mark = f"child-of-{tmp_path.name}"
+    (place / "train.py").write_text(HANGS.replace("{mark}", mark))
+    add(place, "retrain: {at_most_every_s: 0}")
+    remember(platform, place)
+    ask(platform, "small", because="try")
+    until(platform, lambda: lives(mark))
+    limit(platform, timeout_s=1)
+    until(platform, lambda: states(platform) == [RetrainState.TIMED_OUT])
+    eventually(lambda: not lives(mark), within_s=10)
+    assert platform.side_processes.find("retraining", "1") is None
+    assert "after 1 s" in rows(platform)[0].outcome
+    assert platform.registry.list() == ()
+
+
+def limit(platform: Platform, **bounds: int) -> None:
+    """Give the trainings of the workload other bounds."""
+    known = platform.workloads.get("small")
+    rules = replace(known.workload.retrain, **bounds)
+    platform.workloads.save(replace(known, workload=replace(known.workload, retrain=rules)))
+
+
+def lives(mark: str) -> bool:
+    """Whether a process lives that was started with this word."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if os.fsencode(mark) in words:
+            return True
+    return False
+
+
+def test_new_data_calls_once_until_it_changes_again(platform: Platform, tmp_path: Path) -> None:
+    """What `up` learned from is known; a file that changed calls; the training answers it."""
+    from journeys.house import write_workload  # noqa: PLC0415 - with its rows
+
+    place = tmp_path / "data"
+    write_workload(place, port=1)
+    add(place, "retrain: {on_new_data: true, at_most_every_s: 0, settle_s: 0}")
+    described = remember(platform, place)
+    assert described.retrain == RetrainRules(on_new_data=True, at_most_every_s=0, settle_s=0)
+    assert look(platform)[0].decision.step is Step.SKIP
+    os.utime(place / "rows.parquet")
+    (told,) = look(platform)
+    assert told.decision.step is Step.START
+    assert "the data changed" in told.decision.because
+    retrain_due(platform)
+    (begun,) = rows(platform)
+    platform.side_processes.end("retraining", "1")
+    platform.retrainings.save(
+        replace(platform.retrainings.get(begun.id), state=RetrainState.FAILED)
+    )
+    assert look(platform)[0].decision.step is Step.SKIP
