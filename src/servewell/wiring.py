@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from servewell.ports.environments import Environments
     from servewell.ports.errands import Errands
     from servewell.ports.evaluator import Evaluator
+    from servewell.ports.experiments import Experiments
     from servewell.ports.fleet import Fleet
     from servewell.ports.gates import Gates
     from servewell.ports.history import History
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from servewell.ports.rollouts import Rollouts
     from servewell.ports.runs import Runs
     from servewell.ports.secrets import Secrets
+    from servewell.ports.shadows import Shadows
     from servewell.ports.side_processes import SideProcesses
     from servewell.ports.signer import Signer
     from servewell.ports.snapshots import Snapshots
@@ -164,6 +166,12 @@ class EmbeddedPlatform:
         return SqlRollouts(self._database)
 
     @cached_property
+    def experiments(self) -> "Experiments":
+        from servewell.adapters.embedded.experiments import SqlExperiments
+
+        return SqlExperiments(self._database)
+
+    @cached_property
     def keys(self) -> "Keys":
         from servewell.adapters.embedded.keys import SqlKeys
 
@@ -240,6 +248,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.labels import SqlLabels
 
         return SqlLabels(self._database)
+
+    @cached_property
+    def shadows(self) -> "Shadows":
+        from servewell.adapters.embedded.shadows import SqlShadows
+
+        return SqlShadows(self._database)
 
     @cached_property
     def records(self) -> "Records":

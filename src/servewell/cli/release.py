@@ -41,7 +41,7 @@ def deploy(  # noqa: PLR0913 - the words of the command
 
     Example: servewell deploy flight-delays flight-delays:2 --share 10%
     """
-    wanted, number = _version(model)
+    wanted, number = version_of(model)
     done = deploy_version(
         session.platform,
         endpoint,
@@ -52,7 +52,7 @@ def deploy(  # noqa: PLR0913 - the words of the command
         because=because,
         dry_run=dry_run,
     )
-    return _say(session, done, dry_run=dry_run)
+    return say(session, done, dry_run=dry_run)
 
 
 @click.command
@@ -73,7 +73,7 @@ def traffic(
     """
     wanted = {name: parse_share(share) for name, _, share in (one.partition("=") for one in shares)}
     done = set_traffic(session.platform, endpoint, wanted, because=because, dry_run=dry_run)
-    return _say(session, done, dry_run=dry_run)
+    return say(session, done, dry_run=dry_run)
 
 
 @click.command
@@ -104,7 +104,7 @@ def rollback(  # noqa: PLR0913 - the words of the command
     done = roll_back(
         session.platform, endpoint, to=to, because=because, quarantine=quarantine, dry_run=dry_run
     )
-    return _say(session, _released(done), dry_run=dry_run)
+    return say(session, _released(done), dry_run=dry_run)
 
 
 def _released(done: Released | Advanced) -> Released:
@@ -116,7 +116,8 @@ def _released(done: Released | Advanced) -> Released:
     return Released(decision=decision, carried_out=done.carried_out, behind=done.behind)
 
 
-def _version(text: str) -> tuple[str, int | None]:
+def version_of(text: str) -> tuple[str, int | None]:
+    """Return the name and the number of a model version, None for the newest."""
     name, colon, number = text.partition(":")
     if not colon:
         return name, None
@@ -129,7 +130,8 @@ def _version(text: str) -> tuple[str, int | None]:
     return name, int(number)
 
 
-def _say(session: Session, done: Released, *, dry_run: bool) -> int:
+def say(session: Session, done: Released, *, dry_run: bool) -> int:
+    """Say what was done, or would be; return the exit code."""
     endpoint = done.decision.endpoint
     if session.as_json:
         show.as_json(

@@ -13,6 +13,7 @@ from servewell.ports.endpoints import Endpoints
 from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
 from servewell.ports.evaluator import Evaluator
+from servewell.ports.experiments import Experiments
 from servewell.ports.fleet import Fleet
 from servewell.ports.gates import Gates
 from servewell.ports.history import History
@@ -32,6 +33,7 @@ from servewell.ports.retrainings import Retrainings
 from servewell.ports.rollouts import Rollouts
 from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
+from servewell.ports.shadows import Shadows
 from servewell.ports.side_processes import SideProcesses
 from servewell.ports.signer import Signer
 from servewell.ports.snapshots import Snapshots
@@ -81,6 +83,8 @@ class Platform(Protocol):
     @property
     def rollouts(self) -> Rollouts: ...
     @property
+    def experiments(self) -> Experiments: ...
+    @property
     def keys(self) -> Keys: ...
     @property
     def history(self) -> History: ...
@@ -106,6 +110,8 @@ class Platform(Protocol):
     def records(self) -> Records: ...
     @property
     def labels(self) -> Labels: ...
+    @property
+    def shadows(self) -> Shadows: ...
     @property
     def tables(self) -> Tables: ...
     @property

@@ -21,6 +21,8 @@ class ChangeKind(StrEnum):
     ROLLOUT_STARTED = "rollout-started"
     ROLLOUT_MOVED = "rollout-moved"
     ROLLOUT_ENDED = "rollout-ended"
+    SHADOW_STARTED = "shadow-started"
+    SHADOW_STOPPED = "shadow-stopped"
     GATES_OVERRIDDEN = "gates-overridden"
     RETRAINING = "retraining"
     EXPERIMENT = "experiment"
