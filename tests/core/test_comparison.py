@@ -38,6 +38,7 @@ def live(number: int, score: float = 0.5, **changes: Any) -> Outcome:  # noqa: A
         inputs={"carrier": ["AA" if number % 4 else "UA"], "x": [1.5], "name": [f"n{number}"]},
         segment="w0",
         sequence=number,
+        endpoint="flights",
     )
     return msgspec.structs.replace(plain, **changes)
 

@@ -32,6 +32,7 @@ def outcome(**changes: Any) -> Outcome:  # noqa: ANN401 - fields of any type
         inputs={},
         segment="w0",
         sequence=0,
+        endpoint="flights",
     )
     return msgspec.structs.replace(plain, **changes)
 
