@@ -53,6 +53,10 @@ inputs:
   x:
     minimum: -100
     maximum: 100
+gates:
+  rows_min: 20
+rollout:
+  watch_s: 0
 serving:
   port: {port}
   workers: 2
@@ -68,6 +72,8 @@ inputs:
   x:
     minimum: -100
     maximum: 100
+rollout:
+  watch_s: 0
 serving:
   port: {port}
   workers: 2
@@ -125,8 +131,11 @@ class House:
         return self.json("up", str(self.folder), "--detach", *words)
 
     def up_second(self) -> Any:  # noqa: ANN401 - JSON is anything
-        """Bring up another version of the model."""
-        return self.up("--set", self.second)
+        """Bring up another version of the model, and give it all requests at once."""
+        told = self.up("--set", self.second)
+        if told["rollout"] is not None:
+            self.run("rollouts", "promote", "small", "--because", "a test")
+        return told
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start `servewell` and do not wait for it."""
