@@ -31,7 +31,7 @@ HANGS = """
 import subprocess, sys, time
 
 
-def train(data):
+def train(data, **parameters):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "{mark}"])
     time.sleep(600)
 """

@@ -55,7 +55,7 @@ def find_ours(role: str, home: Path, *arguments: str) -> int | None:
 
     Raises: OSError where this process may open no more files.
     """
-    words = [os.fsencode(one) for one in (role, home, *arguments)]
+    words = [os.fsencode(one) for one in (role, str(home), *arguments)]
     trusted = _owners(home)
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     return next(
