@@ -13,8 +13,11 @@ from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.gate import GateReport, GateRow
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload_data import ContractRules
+from servewell.core.operations.data_contract import judge_data
 from servewell.core.operations.gate_measures import Facts, Measures
 from servewell.core.operations.gates import decide, not_measured, verdict_of
+from servewell.flows.data_question import data_question
 from servewell.flows.environments import ensure_environment
 from servewell.flows.gate_page import draw
 from servewell.flows.make_model import keep_dataset
@@ -44,16 +47,25 @@ def judge_version(  # noqa: PLR0913 - what is judged, by what, beside what
     """
     dataset = rows_of(platform, workload, folder, version)
     facts = _facts(platform, workload, version, champion=champion, dataset=dataset)
-    job = _job(platform, workload, folder, dataset=dataset, versions=(version, champion))
+    job = replace(
+        _job(platform, workload, folder, dataset=dataset, versions=(version, champion)),
+        question=data_question(platform, workload, version, champion=champion, dataset=dataset),
+    )
     measures = Measures(metric="", no_metric="nothing was measured")
     try:
         measures = platform.evaluator.evaluate(job, lambda step: progress(step.words))
-        rows = decide(workload.gates, measures, facts)
+        rows = decide(workload.gates, measures, _with_data(facts, workload, measures))
     except EvaluationFailedError as error:
         rows = not_measured(workload.gates, facts, f"{error.what} {error.why}")
     report = _report(platform, version, champion, rows, measures=measures)
     platform.gates.keep(report)
     return report
+
+
+def _with_data(facts: Facts, workload: Workload, measures: Measures) -> Facts:
+    """Return the facts with what the data contract says of the rows that were measured."""
+    contract = workload.data.contract if workload.data else ContractRules()
+    return replace(facts, data=judge_data(measures.data, contract)) if measures.data else facts
 
 
 def rows_of(

@@ -12,6 +12,7 @@ from servewell.core.catalog.workload import HeldOut
 from servewell.core.catalog.workload_gates import GateRules
 from servewell.core.operations.gate_measures import Measures
 from servewell.errors import ServewellError
+from servewell.ports.data_measuring import DataQuestion
 from servewell.ports.optimiser import Step
 
 
@@ -46,6 +47,7 @@ class EvaluateJob:
     candidate: Contender
     champion: Contender | None = None
     data: Path | None = None  # Parquet; without it, rows are made up from the signature
+    question: DataQuestion | None = None  # what is to be found out about those rows themselves
     label: str | None = None
     held_out: HeldOut | None = None
     rules: GateRules = field(default_factory=GateRules)

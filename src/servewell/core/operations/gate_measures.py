@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from servewell.core.catalog.data_facts import DataFacts
 from servewell.core.catalog.gate import GateRow
 
 
@@ -133,6 +134,7 @@ class Measures:
     robustness: tuple[Spoiled, ...] = ()
     behaviour: tuple[Behaved, ...] = ()
     speed: Speed | None = None
+    data: DataFacts | None = None  # what was found of the rows themselves
     scan: tuple[str, ...] = ()  # what in the package may not be there
     scanned: str = ""  # what was looked through
     seed: int = 0

@@ -58,6 +58,8 @@ def measure_shifts(pair: Pair, names: tuple[str, ...], *, hidden: frozenset[str]
 
 def _shift(pair: Pair, name: str, *, hidden: bool) -> Shift:
     before, now = _column(pair.before, name), _column(pair.now, name)
+    if before is not None and now is not None and pa.types.is_null(now.type):
+        now = now.cast(before.type)  # of rows that all lack it
     plain = Shift(
         column=name,
         kind_before=None if before is None else kind_of(before.type),

@@ -11,6 +11,7 @@ from typing import Final
 
 import onnxruntime
 
+from servewell.adapters.embedded.job.data.measuring import measure_data
 from servewell.adapters.embedded.job.gates.behaviour import behaviour
 from servewell.adapters.embedded.job.gates.calibration import calibration
 from servewell.adapters.embedded.job.gates.contenders import Runner, running
@@ -57,18 +58,27 @@ class _Teller:
 
 
 def evaluate(job: EvaluateJob, folder: Path, say: Say) -> Measures:
-    """Do an evaluation job.
+    """Do an evaluation job, within the memory that it may hold.
+
+    Raises: as `measure`.
+    """
+    _bound_memory(job.memory_bytes_max)
+    return measure(job, folder, say)
+
+
+def measure(job: EvaluateJob, folder: Path, say: Say) -> Measures:
+    """Measure a version; what a predictor needs is laid out in `folder`.
 
     Raises: EvaluationFailedError, HeldOutRowsError, StudyDataError, OSError.
     """
-    _bound_memory(job.memory_bytes_max)
     tell = _Teller(say)
     tell("reading the rows")
+    facts = None if job.question is None else measure_data(job.question)
     rows = judged_rows(job)
     with ExitStack() as stack:
         candidate = stack.enter_context(running(job.candidate, folder))
         champion = stack.enter_context(running(job.champion, folder)) if job.champion else None
-        return _measured(job, rows, candidate, champion, tell)
+        return replace(_measured(job, rows, candidate, champion, tell), data=facts)
 
 
 def _measured(
