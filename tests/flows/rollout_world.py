@@ -4,20 +4,27 @@ The clock is set by hand, and one worker that is this process takes up each snap
 """
 
 import os
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.gate import GateReport, GateVerdict
 from servewell.core.catalog.judgement import Arm, Batch
 from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.outcome import Outcome
+from servewell.core.catalog.prediction_record import SHADOW, STAGES
 from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
 from servewell.core.operations.judge import observe
+from servewell.core.operations.routing import choose, is_copied
 from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
 from servewell.flows.rollouts import advance_rollouts, start_rollout
 from servewell.ports.fleet import FleetState
+from servewell.ports.records import Followed
 from servewell.ports.snapshots import WorkerReport
+from servewell.ports.storage import StorageError
 
 NOON = 1_700_000_000.0  # Tuesday, 14 November 2023, 22:13:20 UTC
 PLAN = RolloutPlan(steps_bp=(500, 5_000), step_s=60.0, watch_s=120.0, longest_s=3_600.0)
@@ -51,12 +58,77 @@ class OneWorker:
 
 
 @dataclass(slots=True)
+class Requests:
+    """A prediction log: so many requests before each look, answered by whom the traffic says.
+
+    The cursor is the number of the next request, so what is followed twice is the same twice.
+    """
+
+    platform: Platform
+    each_look: int = 0
+    candidate_fails: bool = False
+    unreadable: bool = False
+
+    def start_cursor(self, since: float) -> str:
+        """See `Records.start_cursor`."""
+        del since
+        return "0"
+
+    def follow(self, cursor: str, *, endpoint: str, inputs: bool = False) -> Followed:
+        """See `Records.follow`."""
+        del inputs
+        if self.unreadable:
+            raise StorageError("The records cannot be read.", why="the disk is gone", fix="wait")
+        first = int(cursor)
+        last = first + self.each_look
+        serving = self.platform.endpoints.get(endpoint)
+        outcomes = [one for at in range(first, last) for one in self._outcomes(serving, at)]
+        return Followed(cursor=str(last), outcomes=tuple(outcomes))
+
+    def _outcomes(self, serving: Endpoint, at: int) -> Iterator[Outcome]:
+        name = choose(tuple(serving.traffic.items()), drawn(f"who {at}", BP_FULL)) or ""
+        yield self._outcome(serving, at, name)
+        shadow = serving.shadow
+        if shadow and is_copied(f"request-{at}", shadow.share_bp):
+            yield self._outcome(serving, at, shadow.deployment, role=SHADOW)
+
+    def _outcome(self, serving: Endpoint, at: int, name: str, *, role: str = "") -> Outcome:
+        fails = self.candidate_fails and name == "v2"
+        return Outcome(
+            prediction_id=f"request-{at}",
+            time_ns=at * 1_000_000,
+            deployment=name,
+            role=role,
+            status=500 if fails else 200,
+            code="SW-320" if fails else "",
+            snapshot=serving.revision,
+            rows=1,
+            stages_us=tuple(300 + drawn(f"time {at}", 100) for _ in STAGES),
+            outputs={} if fails else {"late": [drawn(f"late {at}", 1_000) / 1_000]},
+            inputs={},
+            segment="s",
+            sequence=at,
+            endpoint=serving.name,
+        )
+
+
+def drawn(seed: str, below: int) -> int:
+    """Return a number that looks drawn by chance, and is the same each time."""
+    return zlib.crc32(seed.encode()) % below
+
+
+@dataclass(slots=True)
 class World:
-    """`Platform`: that of a home, but for the clock and the fleet."""
+    """`Platform`: that of a home, but for the clock, the fleet and the records."""
 
     platform: Platform
     clock: HandClock = field(default_factory=HandClock)
     fleet: OneWorker = field(default_factory=OneWorker)
+    records: Requests = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Follow the traffic of this home."""
+        self.records = Requests(self.platform)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever port it is
         return getattr(self.platform, name)
@@ -71,14 +143,12 @@ class World:
     @property
     def rollout(self) -> Rollout:
         """The newest rollout."""
-        found: Rollout = self.rollouts.list("flights")[-1]
-        return found
+        return self.platform.rollouts.list("flights")[-1]
 
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint as it is."""
-        found: Endpoint = self.endpoints.get("flights")
-        return found
+        return self.platform.endpoints.get("flights")
 
     def look(self, seconds: float = 1.0) -> Rollout:
         """Let the worker take up what is published, let time go by, and look once."""

@@ -51,8 +51,16 @@ def rollouts() -> None:
 @click.option("--watch-s", type=float, metavar="SECONDS", help="Watched so long with all requests.")
 @click.option("--longest-s", type=float, metavar="SECONDS", help="Then it is inconclusive.")
 @click.option("--requests-min", type=int, metavar="NUMBER", help="Answered before promotion.")
-@click.option("--approval", type=click.Choice(["none", "start", "promotion", "both"]))
-@click.option("--on-inconclusive", type=click.Choice(["hold", "roll-back"]))
+@click.option(
+    "--approval",
+    type=click.Choice(["none", "start", "promotion", "both"]),
+    help="Before what a person has to consent.",
+)
+@click.option(
+    "--on-inconclusive",
+    type=click.Choice(["hold", "roll-back"]),
+    help="What becomes of it when it could not show enough in its time.",
+)
 @click.option(
     "--not-during",
     multiple=True,
