@@ -134,3 +134,20 @@ def test_a_shadow_that_gets_no_copies_any_more_has_ended(platform: Platform, log
     platform.endpoints.save(replace(platform.endpoints.get("flights"), shadow=None), change)
     assert show_shadow(platform, "flights").ended_at is not None
     assert platform.shadows.list(open_only=True) == ()
+
+
+def test_one_prediction_is_shown_with_both_answers(
+    log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its id both; else what callers got, unless it is asked for."""
+    record(log, "w0", range(3))
+    words = ["records", "--json", "--home", str(tmp_path / "home")]
+
+    def roles(*more: str) -> list[str]:
+        assert run(open_platform, [*words, *more]) == 0
+        return [one["role"] for one in json.loads(capsys.readouterr().out)]
+
+    assert roles("--id", "id-000001") == ["", SHADOW]
+    assert roles("flights") == [""] * 3
+    assert roles("--role", "shadow") == [SHADOW] * 3
+    assert len(roles("--role", "all")) == 6

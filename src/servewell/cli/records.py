@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
@@ -36,6 +36,11 @@ Record = dict[str, Any]
     help=f"The newest so many; default {LIMIT}, and all of them with --output.",
 )
 @click.option(
+    "--role",
+    type=click.Choice(("live", "shadow", "all")),
+    help="Of what callers got, of shadows, or both; default live, and all with --id.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="Keep them in a .jsonl, .csv or .parquet file, one line for each predicted row.",
@@ -50,6 +55,7 @@ def records(  # noqa: PLR0913 - the words of the command
     since: float | None,
     until: float | None,
     limit: int | None,
+    role: Literal["live", "shadow", "all"] | None,
     output: Path | None,
     usage: bool,
 ) -> int:
@@ -69,6 +75,7 @@ def records(  # noqa: PLR0913 - the words of the command
         since=since,
         until=until,
         limit=limit or (None if output else LIMIT),
+        role=role or ("all" if prediction_id else "live"),
     )
     if output is not None:
         _to_file(session, query, output)
@@ -101,7 +108,7 @@ def _show_table(found: list[Record], *, with_endpoint: bool) -> None:
             show.moment(one["time"]),
             one["prediction_id"],
             *([one["endpoint"] or "-"] if with_endpoint else []),
-            one["deployment"] or "-",
+            f"{one['deployment'] or '-'}{one['role'] and ' (' + one['role'] + ')'}",
             one["status"],
             one["rows"],
             one["principal"],

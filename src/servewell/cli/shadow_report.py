@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from servewell.charts.bars import Bar, BarSeries, bars
 from servewell.charts.page import page, paragraph, section, table
-from servewell.charts.svg import Axis, number
+from servewell.charts.svg import Axis
 from servewell.cli.show import moment
 from servewell.core.catalog.comparison import Comparison, Example, Slice
 from servewell.core.operations.distribution_shift import corrected_psi
@@ -151,7 +151,9 @@ def _drawn_scores(told: Comparison) -> Iterator[str]:
         BarSeries(label=label, bars=[Bar(value=one / sum(counts)) for one in counts], colour=colour)
         for label, counts, colour in (("live", live, 0), ("shadow", shadow, 1))
     ]
-    remark = f"{_shift(told)}. The bins are tenths of the first live outputs, or their values."
+    remark = (
+        f"They are {_shift(told)}. The bins are tenths of the first live outputs, or their values."
+    )
     yield section(
         "How the outputs are distributed",
         bars(Axis(title="share of the rows"), _bin_names(told), series),
@@ -162,8 +164,8 @@ def _drawn_scores(told: Comparison) -> Iterator[str]:
 def _bin_names(told: Comparison) -> list[str]:
     edges = told.scores.edges
     if told.scores.exact:
-        return [*(number(edge) for edge in edges), "any other"]
-    return [*(f"up to {number(edge)}" for edge in edges), f"over {number(edges[-1])}"]
+        return [*(f"{edge:.6g}" for edge in edges), "any other"]
+    return [*(f"up to {edge:.3g}" for edge in edges), f"over {edges[-1]:.3g}"]
 
 
 def _drawn_slices(told: Comparison) -> Iterator[str]:
@@ -225,7 +227,7 @@ def _shift(told: Comparison) -> str:
         words = (
             "distributed somewhat differently" if psi < SHIFTED_FROM else "distributed otherwise"
         )
-    return f"{words}: PSI {psi:.3f}, corrected for chance"
+    return f"{words}: PSI {psi:.3f}, less what chance gives"
 
 
 def _psi(told: Comparison) -> float | None:
