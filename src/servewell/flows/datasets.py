@@ -254,7 +254,7 @@ def _change(platform: Platform, name: str, because: str) -> Change:
         at=platform.clock.now(),
         principal=platform.principal,
         kind=ChangeKind.DATASET,
-        subject=name,
+        subject=f"dataset:{name}",  # endpoints may have the same names
         because=because,
     )
 

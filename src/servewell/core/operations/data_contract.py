@@ -167,14 +167,14 @@ def _constants(facts: DataFacts) -> Iterator[GateRow]:
 def _copies(facts: DataFacts, rules: ContractRules) -> Iterator[GateRow]:
     yield _share_row(
         "repeated rows",
-        "are copies of another",
+        "rows are copies of another",
         count=facts.repeated,
         of=facts.rows,
         bound=rules.repeated_max,
     )
     yield _share_row(
         "rows in both parts",
-        "of those held out are copies of a training row, so they prove nothing",
+        "held-out rows are copies of a training row: those prove nothing",
         count=facts.shared,
         of=facts.held_out,
         bound=rules.shared_max,
@@ -187,7 +187,7 @@ def _share_row(gate: str, what: str, *, count: int, of: int, bound: float) -> Ga
     return Row(
         gate=gate,
         verdict=FAIL if low > bound else PASS,
-        because=f"{count:,} of {of:,} rows {what}" if count else f"no rows {what}",
+        because=f"{count:,} of {of:,} {what}" if count else f"no {what.partition(':')[0]}",
         value=count / max(1, of),
         low=low,
         high=high,
