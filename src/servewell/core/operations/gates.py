@@ -79,7 +79,7 @@ def verdict_of(rows: Sequence[GateRow]) -> tuple[GateVerdict, str]:
             return verdict, _named(those)
     required = sum(one.required for one in rows)
     told = [one for one in rows if not one.required and one.verdict is FAIL]
-    advice = f"; {_gates(len(told))} that only advise would fail" if told else ""
+    advice = f"; of those that only advise, {_gates(len(told))} would fail" if told else ""
     return PASS, f"all {_gates(required)} that are required pass{advice}"
 
 
@@ -375,24 +375,25 @@ def _robustness(rules: GateRules, one: Spoiled, measures: Measures) -> Iterator[
 
 def _behaviour(one: Behaved) -> GateRow:
     share = one.held / max(one.rows, 1)
-    good = one.rows > 0 and share >= one.share_min
-    of_rows = "" if one.rows == 1 else f" for {one.held:,} of {one.rows:,} rows"
-    asked = "" if one.share_min == 1 or one.rows == 1 else f", {one.share_min:.0%} of them asked"
-    worst = f"; {one.worst}" if one.worst and not good else ""
-    verdict = PASS if good else FAIL
-    holds = "holds" if one.held else "does not hold"
-    if one.rows == 0:
-        verdict, holds, of_rows = CANNOT_TELL, "there are no rows to try it on", ""
-    return GateRow(
+    row = GateRow(
         group="behaviour",
         gate=one.name,
-        verdict=verdict,
-        because=f"{one.about}: {holds}{of_rows}{asked}{worst}",
+        verdict=CANNOT_TELL,
+        because=f"{one.about}: there are no rows to try it on",
         value=share,
         bound=one.share_min,
         unit="share that holds",
         rows=one.rows,
     )
+    if not one.rows:
+        return row
+    held = "holds" if one.held else "does not hold"
+    if one.rows > 1:
+        held = f"holds for {one.held:,} of {one.rows:,} rows, {one.share_min:.0%} are asked for"
+    if share >= one.share_min:
+        return replace(row, verdict=PASS, because=f"{one.about}: {held}")
+    worst = f"; {one.worst}" if one.worst else ""
+    return replace(row, verdict=FAIL, because=f"{one.about}: {held}{worst}")
 
 
 def _equivalence(facts: Facts) -> GateRow:

@@ -98,6 +98,8 @@ def judged(
             judge = judge_of(metric, labels=labels, classes=output.classes, seed=0)
         except (MetricUnfitError, StudyDataError) as error:
             why.append(f"{error.what} {error.why}")
+            if output.classes:  # what is said of probabilities holds for the labels beside them
+                break
             continue
         answered = answers[output.name]
         if answered.numbers is not None and not np.isfinite(answered.numbers).all():
