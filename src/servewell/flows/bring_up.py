@@ -82,7 +82,7 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
     remember_workload(platform, workload, folder)
     report("data", "reading")
     dataset = keep_dataset(platform, workload, folder)
-    report("data", _about(dataset))
+    report("data", _about(workload, dataset))
     made = make_model(
         platform, workload, folder, dataset=dataset, progress=lambda line: report("model", line)
     )
@@ -110,7 +110,7 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
     report("key", "made a new one" if key else "the endpoint has one already")
     return BroughtUp(
         workload=workload.workload,
-        dataset=dataset,
+        dataset=made.dataset,
         version=made.version,
         made=made.decision,
         judged=judged,
@@ -142,7 +142,7 @@ def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[
     endpoint = _endpoint_of(platform, workload)
     start = f"start {plan.workers} on {plan.origin}"
     return [
-        ("data", _about(dataset) if dataset is None or dataset.number else "keep a new version"),
+        ("data", _about(workload, dataset)),
         ("model", f"{'make' if model.needed else 'keep'} it: {model.because}"),
         ("endpoint", _foreseen_traffic(endpoint, workload, new_version=model.needed)),
         ("workers", "find them running" if state.supervisor else start),
@@ -361,7 +361,11 @@ def _has_key(platform: Platform, endpoint: Endpoint) -> bool:
     return any(endpoint.name in key.endpoints for key in platform.keys.list())
 
 
-def _about(dataset: DatasetVersion | None) -> str:
+def _about(workload: Workload, dataset: DatasetVersion | None) -> str:
+    if workload.data is not None and workload.data.step is not None:
+        return f"what the step `{workload.data.step}` writes"
+    if dataset is not None and not dataset.number:
+        return "keep a new version"
     if dataset is None:
         return "none named: the model comes ready made"
     return (

@@ -57,7 +57,7 @@ def deliver(
     if decision.clearance is Clearance.ROLL_OUT and endpoint is not None:
         rollout = roll_out(platform, workload, endpoint, made.version, because=because)
     return Delivered(
-        dataset=dataset,
+        dataset=made.dataset,
         made=made,
         report=report,
         rollout=rollout,

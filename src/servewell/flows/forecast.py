@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.model import ModelVersion, digest_of
-from servewell.core.catalog.run import Run, RunState
+from servewell.core.catalog.run import ID_SHOWN, Run, RunState
 from servewell.core.catalog.run_query import RunQuery
 from servewell.core.catalog.step import Output
 from servewell.core.catalog.step_graph import steps_before_training
@@ -17,6 +18,9 @@ from servewell.errors import ServewellError
 from servewell.flows.pipeline import foresee_steps, whole
 from servewell.flows.platform import Platform
 from servewell.flows.run_inputs import run_digest, training_parts
+from servewell.flows.workload_rows import foresee_workload_rows
+
+KEPT_AS_IT_IS: Final = ".parquet"  # ending of files whose rows are kept byte by byte
 
 
 class StepOutputMissingError(ServewellError):
@@ -92,7 +96,10 @@ def _known_rows(
     data = workload.data
     if data is None or data.step is None:
         return dataset
-    digest = row_file(platform, workload, outputs[data.step])
+    output = outputs[data.step]
+    digest = row_file(platform, workload, output)
+    if not data.path.endswith(KEPT_AS_IT_IS):
+        return _converted_rows(platform, workload, output)
     known = platform.datasets.list(workload.workload)
     unseen = DatasetVersion(
         name=workload.workload,
@@ -105,6 +112,20 @@ def _known_rows(
         created_at=0.0,
     )
     return next((one for one in known if one.digest == digest), unseen)
+
+
+def _converted_rows(
+    platform: Platform, workload: Workload, output: Output
+) -> DatasetVersion | None:
+    """Return the dataset version of rows that are kept in another form than the step wrote."""
+    data = workload.data
+    assert data is not None  # noqa: S101 - whoever asks has looked
+    scratch = f"foreseen-{output.digest[:ID_SHOWN]}"
+    try:
+        place = platform.outputs.bring(output.digest, platform.steps.place(scratch, "rows"))
+        return foresee_workload_rows(platform, workload, data, place)
+    finally:
+        platform.steps.clear(scratch)
 
 
 def row_file(platform: Platform, workload: Workload, output: Output) -> str:
