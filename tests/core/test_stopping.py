@@ -86,8 +86,9 @@ def test_a_constant_names_every_output_and_all_faults_are_told() -> None:
 
 def test_a_stop_has_a_reason_and_one_answer() -> None:
     """Neither two answers nor no reason."""
-    with pytest.raises(StopInvalidError):
-        decide_stop(ENDPOINT, replace(WISH, because="  "), None)
+    for because in ("", "  ", "\udcff"):
+        with pytest.raises(StopInvalidError, match="reason"):
+            decide_stop(ENDPOINT, replace(WISH, because=because), None)
     with pytest.raises(StopInvalidError):
         decide_stop(ENDPOINT, replace(WISH, fallback="a", constant=GOOD), SIGNATURE)
 

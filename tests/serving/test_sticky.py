@@ -4,10 +4,12 @@ import http.client
 import json
 
 import pytest
+import tritonclient.grpc as grpc_client
 
 from servewell.core.catalog.endpoint import EndpointPolicy
 from servewell.core.operations.routing import choose_sticky
 from serving.home import Home, flight_model, request
+from serving.test_grpc import inputs
 
 pytestmark = pytest.mark.enable_socket
 
@@ -67,6 +69,11 @@ def test_the_same_header_stays_and_a_larger_share_only_draws_to_it(home: Home) -
             before = after
         asked = [home.send("POST", INFER, key=key, body=request()) for _ in range(3)]
         assert {one.status for one in asked} == {200}
+        with grpc_client.InferenceServerClient(f"127.0.0.1:{home.port}") as client:
+            for name in list(after)[:5]:
+                metadata = {"authorization": f"Bearer {key}", "x-user-id": name}
+                answer = client.infer("flights", inputs(), headers=metadata).get_response()
+                assert {"1": "live", "2": "new"}[answer.model_version] == after[name]
         pinned = {"X-User-Id": "user-1", "servewell-deployment": "live"}
         reply = home.send("POST", INFER, key=key, body=request(), headers=pinned)
         assert reply.headers["servewell-deployment"] == "live"

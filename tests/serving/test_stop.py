@@ -17,7 +17,7 @@ from serving.test_grpc import inputs
 pytestmark = pytest.mark.enable_socket
 
 INFER = "/v2/models/flights/infer"
-WITHIN_S = 0.5
+WITHIN_S = 0.9
 JSON_BODY = {"content-type": "application/json"}
 
 
@@ -59,7 +59,7 @@ def soon(home: Home, key: str, met: Callable[[Reply], bool]) -> tuple[Reply, flo
 
 
 def test_a_stop_refuses_at_once_and_until_it_is_lifted(home: Home) -> None:
-    """Within half a second each request gets 503, which tells no caller why."""
+    """In less than a second each request gets 503, which tells no caller why."""
     key, _ = serving(home)
     with home.process():
         home.wait_for_snapshot()

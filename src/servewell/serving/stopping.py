@@ -5,13 +5,14 @@ from typing import Final
 
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.stop import StopMode, StopOrder
-from servewell.core.operations.stopping import main_deployment
+from servewell.core.operations.stopping import describe_stop, main_deployment
 from servewell.errors import ServewellError
 from servewell.ports.stops import Stops
 from servewell.serving.metrics import WorkerMeter
 from servewell.serving.package import Package, Shelf, constant_package
 from servewell.serving.runtimes.model import ModelUnusableError
 from servewell.serving.served import Served, ServedEndpoint, Stopped
+from servewell.serving.telemetry.logs import log
 
 CONSTANT: Final = "(constant)"  # no deployment has such a name
 REFUSED: Final = Stopped()
@@ -38,7 +39,17 @@ class KnownStops:
             self.orders, self.fault = self._stops.current(), ""
         except ServewellError as error:
             self.fault = f"{error.what} {error.why}."
+        except Exception as error:  # noqa: BLE001  (a stop that cannot be read ends no worker)
+            self.fault = f"The stops cannot be read: {type(error).__name__} ({error})."
         self._token = token
+
+
+def _tell(orders: tuple[StopOrder, ...] | None) -> None:
+    if orders is None:
+        log.error("stops_unreadable", "The worker cannot read the stops, and refuses everything.")
+        return
+    told = [f"{one.endpoint} {describe_stop(one)}" for one in orders]
+    log.info("stops_loaded", "The worker obeys other emergency stops than before.", stops=told)
 
 
 class Stopping:
@@ -55,7 +66,10 @@ class Stopping:
 
         Then every endpoint refuses its requests: a stop that cannot be read may not end by that.
         """
+        before = self._orders
         self._orders = None if orders is None else {one.endpoint: one for one in orders}
+        if self._orders != before:
+            _tell(orders)
         self._constants = {
             name: kept
             for name, kept in self._constants.items()

@@ -47,6 +47,8 @@ def decide_stop(endpoint: Endpoint, wish: StopWish, signature: Signature | None)
         raise _invalid(["one deployment answers, or the same outputs do"], "ask for one of the two")
     if not wish.because.strip():
         raise _invalid(["no reason was given"], "say why, for those who find the endpoint stopped")
+    if not _is_text(wish.because):
+        raise _invalid(["the reason holds bytes that are no text"], "write it in UTF-8")
     order = StopOrder(
         endpoint=endpoint.name,
         mode=StopMode.REFUSE,
@@ -81,7 +83,7 @@ def describe_stop(order: StopOrder) -> str:
 def fits(output: Output, value: Constant) -> bool:
     """Return whether a value may stand in an output."""
     if output.datatype is Datatype.BYTES:
-        return isinstance(value, str)
+        return isinstance(value, str) and _is_text(value)
     if output.datatype is Datatype.BOOL:
         return isinstance(value, bool)
     if isinstance(value, str | bool) or (isinstance(value, float) and not math.isfinite(value)):
@@ -105,6 +107,15 @@ def faults_of(signature: Signature, outputs: Mapping[str, Constant]) -> list[str
         elif not fits(one, outputs[name]):
             faults.append(f"`{name}` is of the type {one.datatype.value}")
     return faults
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written in UTF-8: a command line may hold bytes that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(outputs: Mapping[str, Constant], signature: Signature | None) -> dict[str, Constant]:
