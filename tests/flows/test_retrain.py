@@ -11,7 +11,7 @@ import pytest
 
 from journeys.house import eventually, ready_made, stop_everything, write_ready_made
 from servewell.core.catalog.change import ChangeKind
-from servewell.core.catalog.retraining import Retraining, RetrainState
+from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
 from servewell.core.catalog.workload import FILE_NAME, Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.operations.retraining import Step
@@ -19,6 +19,7 @@ from servewell.flows.platform import Platform
 from servewell.flows.retrain import (
     SignalUnknownError,
     ask,
+    foresee,
     look,
     pause,
     remember_workload,
@@ -100,11 +101,15 @@ def test_what_is_asked_for_at_once_is_one_training(platform: Platform, folder: P
     assert done.model_version == "small:1", done.outcome
     assert done.run == platform.runs.list()[0].id
     assert "it moved; now" in done.because
+    assert foresee(platform, "small", because="again").step is Step.START
+    assert send_signal(platform, "drift", because="", dry_run=True)[0].id == 0
+    assert len(rows(platform)) == 2
     told_of = platform.history.changes("small")
-    assert [one.because.partition(":")[0] for one in told_of] == ["running", done.state]
+    words = [one.because.partition(":")[0] for one in told_of]
+    assert words == ["paused", "running", done.state]
     assert {one.kind for one in told_of} == {ChangeKind.RETRAINING}
 
-    resume(platform, "small")
+    resume(platform, "small", because="done")
     retrain_due(platform)
     assert len(rows(platform)) == 2, "nothing calls for another one"
 
@@ -209,10 +214,10 @@ def test_a_training_that_hangs_is_killed_with_its_children(
     assert platform.registry.list() == ()
 
 
-def limit(platform: Platform, **bounds: int) -> None:
-    """Give the trainings of the workload other bounds."""
+def limit(platform: Platform, **changed: object) -> None:
+    """Give the workload other rules."""
     known = platform.workloads.get("small")
-    rules = replace(known.workload.retrain, **bounds)
+    rules = replace(known.workload.retrain, **changed)  # type: ignore[arg-type]
     platform.workloads.save(replace(known, workload=replace(known.workload, retrain=rules)))
 
 
@@ -249,3 +254,15 @@ def test_new_data_calls_once_until_it_changes_again(platform: Platform, tmp_path
         replace(platform.retrainings.get(begun.id), state=RetrainState.FAILED)
     )
     assert look(platform)[0].decision.step is Step.SKIP
+
+
+def test_the_schedule_begins_a_training(platform: Platform, folder: Path) -> None:
+    """At its time, once, and not again while it runs."""
+    limit(platform, schedule="* * * * * *")
+    assert folder.is_dir()
+    until(platform, lambda: states(platform) == [RetrainState.RUNNING])
+    for _ in range(3):
+        retrain_due(platform)
+    (begun,) = rows(platform)
+    assert (begun.trigger, begun.attempt) == (Trigger.SCHEDULE, 1)
+    assert "the schedule `* * * * * *`" in begun.because

@@ -9,6 +9,7 @@ from servewell.core.operations.retraining import Step
 from servewell.flows.retrain import (
     Attention,
     ask,
+    foresee,
     look,
     send_signal,
 )
@@ -38,7 +39,8 @@ def start(session: Session, workload: str, *, because: str, dry_run: bool) -> in
     Example: servewell retrain start flight-delays --because "new features"
     """
     if dry_run:
-        return _show_status(session, look(session.platform, workload))
+        said = foresee(session.platform, workload, because=because)
+        return _tell(session, workload, f"would {said.step}: {said.because}")
     return _say(session, (ask(session.platform, workload, because=because),))
 
 
@@ -46,13 +48,16 @@ def start(session: Session, workload: str, *, because: str, dry_run: bool) -> in
 @click.argument("name")
 @click.option("--workload", help="Only this one; default: all that listen to it.")
 @because
+@dry_run
 @command
-def signal(session: Session, name: str, *, workload: str | None, because: str) -> int:
+def signal(
+    session: Session, name: str, *, workload: str | None, because: str, dry_run: bool
+) -> int:
     """Send the signal NAME: workloads whose `retrain.on_signal` lists it are trained.
 
     Example: servewell retrain signal drift --because "the inputs moved"
     """
-    sent = send_signal(session.platform, name, because=because, workload=workload)
+    sent = send_signal(session.platform, name, because=because, workload=workload, dry_run=dry_run)
     return _say(session, sent)
 
 
@@ -90,26 +95,33 @@ def history(session: Session, workload: str | None, *, limit: int) -> int:
 @retrain.command
 @click.argument("workload")
 @because
+@dry_run
 @command
-def pause(session: Session, workload: str, *, because: str) -> int:
+def pause(session: Session, workload: str, *, because: str, dry_run: bool) -> int:
     """Let nothing but `retrain start` train WORKLOAD, until `retrain resume`.
 
     Example: servewell retrain pause flight-delays --because "the feed is being moved"
     """
-    known = pause_workload(session.platform, workload, because=because)
-    return _tell(session, known.name, f"paused: {known.paused}")
+    known = pause_workload(session.platform, workload, because=because, dry_run=dry_run)
+    return _tell(session, known.name, f"{_would(dry_run)}paused: {known.paused}")
 
 
 @retrain.command
 @click.argument("workload")
+@because
+@dry_run
 @command
-def resume(session: Session, workload: str) -> int:
+def resume(session: Session, workload: str, *, because: str, dry_run: bool) -> int:
     """Let its rules train WORKLOAD again; what was due while it was paused is not caught up.
 
     Example: servewell retrain resume flight-delays
     """
-    known = resume_workload(session.platform, workload)
-    return _tell(session, known.name, "goes by its rules again")
+    known = resume_workload(session.platform, workload, because=because, dry_run=dry_run)
+    return _tell(session, known.name, f"{_would(dry_run)}trained by its rules again")
+
+
+def _would(dry_run: bool) -> str:
+    return "would be " if dry_run else ""
 
 
 def _say(session: Session, asked: tuple[Retraining, ...]) -> int:
@@ -117,7 +129,8 @@ def _say(session: Session, asked: tuple[Retraining, ...]) -> int:
         show.as_json(asked)
         return 0
     for one in asked:
-        click.echo(f"{one.workload}: retraining {one.id} is asked for: {one.because}")
+        named = f"retraining {one.id} is" if one.id else "a retraining would be"
+        click.echo(f"{one.workload}: {named} asked for: {one.because}")
     click.echo("`servewell retrain status` shows when it begins and what came of it")
     return 0
 

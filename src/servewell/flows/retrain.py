@@ -25,6 +25,7 @@ from servewell.flows.retrain_watch import discover
 from servewell.ports.state import StateConflictError
 from servewell.ports.workloads import WorkloadMissingError
 
+BY_HAND: Final = "asked by hand"
 ROLE: Final = "retraining"  # of the process
 
 
@@ -86,11 +87,28 @@ def ask(platform: Platform, name: str, *, because: str) -> Retraining:
     Raises: WorkloadMissingError, StateUnavailableError.
     """
     known = platform.workloads.get(name)
-    return _keep_asked(platform, known, Trigger.HAND, because=because or "asked by hand")
+    row = _asked(platform, known, Trigger.HAND, because=because or BY_HAND)
+    return platform.retrainings.save(row)[0]
+
+
+def foresee(platform: Platform, name: str, *, because: str) -> Decision:
+    """Return what would become of a training that is asked for by hand now.
+
+    Raises: WorkloadMissingError, StateUnavailableError.
+    """
+    known = platform.workloads.get(name)
+    row = _asked(platform, known, Trigger.HAND, because=because or BY_HAND)
+    rows = (*platform.retrainings.list(name), row)
+    return decide(_with_others(platform, known, _facts(platform, known, rows)))
 
 
 def send_signal(
-    platform: Platform, signal: str, *, because: str, workload: str | None = None
+    platform: Platform,
+    signal: str,
+    *,
+    because: str,
+    workload: str | None = None,
+    dry_run: bool = False,
 ) -> tuple[Retraining, ...]:
     """Ask for a training of each workload that listens to a signal, or of one of them.
 
@@ -105,29 +123,45 @@ def send_signal(
             fix=f"write `on_signal: [{signal}]` below `retrain:`, and run `servewell up` again",
         )
     words = f"the signal `{signal}`" + (f": {because}" if because else "")
-    return tuple(
-        _keep_asked(platform, one, Trigger.SIGNAL, because=words, signal=signal) for one in told
+    asked = tuple(
+        replace(_asked(platform, one, Trigger.SIGNAL, because=words), signal=signal) for one in told
     )
+    return asked if dry_run else platform.retrainings.save(*asked)
 
 
-def pause(platform: Platform, name: str, *, because: str) -> KnownWorkload:
+def pause(platform: Platform, name: str, *, because: str, dry_run: bool = False) -> KnownWorkload:
     """Let nothing but a person begin a training of a workload.
 
     Raises: WorkloadMissingError, StateConflictError, StateUnavailableError.
     """
     known = platform.workloads.get(name)
     who = f"{because or 'no reason was given'} (by {platform.principal})"
-    return platform.workloads.save(replace(known, paused=who))
+    paused = replace(known, paused=who)
+    return paused if dry_run else _keep_changed(platform, paused, f"paused: {who}")
 
 
-def resume(platform: Platform, name: str) -> KnownWorkload:
+def resume(platform: Platform, name: str, *, because: str, dry_run: bool = False) -> KnownWorkload:
     """Let the rules begin trainings again; what was due meanwhile is not caught up.
 
     Raises: WorkloadMissingError, StateConflictError, StateUnavailableError.
     """
     known = platform.workloads.get(name)
-    now = platform.clock.now()
-    return platform.workloads.save(replace(known, paused="", scheduled_from=now))
+    resumed = replace(known, paused="", scheduled_from=platform.clock.now())
+    words = f"resumed: {because or 'no reason was given'}"
+    return resumed if dry_run else _keep_changed(platform, resumed, words)
+
+
+def _keep_changed(platform: Platform, known: KnownWorkload, because: str) -> KnownWorkload:
+    kept = platform.workloads.save(known)
+    change = Change(
+        at=platform.clock.now(),
+        principal=platform.principal,
+        kind=ChangeKind.RETRAINING,
+        subject=known.name,
+        because=because,
+    )
+    platform.history.keep(change)
+    return kept
 
 
 def look(platform: Platform, name: str | None = None) -> tuple[Attention, ...]:
@@ -169,9 +203,7 @@ def _attend(platform: Platform, known: KnownWorkload) -> None:
 def _begin(platform: Platform, known: KnownWorkload, facts: Facts, decision: Decision) -> None:
     assert decision.trigger is not None  # noqa: S101 - a start has one
     now = facts.now
-    row = decision.begins or _asked(
-        platform, known, decision.trigger, because=decision.because, at=now
-    )
+    row = decision.begins or _asked(platform, known, decision.trigger, because=decision.because)
     begun = replace(
         row,
         state=RetrainState.RUNNING,
@@ -303,23 +335,15 @@ def _read_again(platform: Platform, known: KnownWorkload) -> tuple[str, KnownWor
     return "", replace(known, digest=digest, workload=workload, at=now, scheduled_from=now)
 
 
-def _keep_asked(
-    platform: Platform, known: KnownWorkload, trigger: Trigger, *, because: str, signal: str = ""
-) -> Retraining:
-    at = platform.clock.now()
-    row = _asked(platform, known, trigger, because=because, at=at)
-    return platform.retrainings.save(replace(row, signal=signal))[0]
-
-
 def _asked(
-    platform: Platform, known: KnownWorkload, trigger: Trigger, *, because: str, at: float
+    platform: Platform, known: KnownWorkload, trigger: Trigger, *, because: str
 ) -> Retraining:
     return Retraining(
         workload=known.name,
         trigger=trigger,
         because=because,
         principal=platform.principal,
-        asked_at=at,
+        asked_at=platform.clock.now(),
     )
 
 
