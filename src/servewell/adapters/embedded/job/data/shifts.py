@@ -153,6 +153,8 @@ def psi(before: Counts, now: Counts) -> float:
     Bins that hold nothing on both sides do not count.
     """
     held = (before > 0) | (now > 0)
+    if not held.any():
+        return 0.0
     before, now = before[held] + SMOOTHING, now[held] + SMOOTHING
     p, q = before / before.sum(), now / now.sum()
     raw = float(((p - q) * np.log(p / q)).sum())
