@@ -22,6 +22,7 @@ import servewell
 from servewell.cli.app import app
 from servewell.cli.failure import EXIT_CODES
 from servewell.core.catalog.workload_schema import Key, allowed_by, workload_keys, workload_schema
+from servewell.core.operations.rollout_moves import MOVES, Move
 from servewell.errors import ServewellError
 from servewell.serving.metrics import METRICS
 from servewell.settings import OF_COMMANDS, Settings
@@ -48,6 +49,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "metrics.md": metrics_page(),
+        REFERENCE / "rollout-moves.md": rollout_moves_page(),
     }
 
 
@@ -297,6 +299,28 @@ def parameters(command: click.Command) -> str:
         if record and option.name not in EVERY_COMMAND:
             rows.append((f"`{record[0]}`", record[1].replace("<=x<=", " to ")))
     return table(("option", "meaning"), rows) if rows else ""
+
+
+ROLLOUT_MOVES_HEAD: Final = """\
+# The moves of a rollout
+
+A rollout is at one stage at a time, and goes to another one by one of these moves alone. Each move
+is a line of `servewell history`, with its reason. `hold`, `cancel` and `roll back` are possible at
+every stage that has not ended; [the guide](../guides/rollouts.md) says when each is made.
+"""
+
+
+def rollout_moves_page() -> str:
+    """Return the table of moves: stages down, moves across."""
+    moves = [move for move in Move if move is not Move.STAY]
+    rows = [
+        (f"**{stage.value}**", *(found[move].value if move in found else "" for move in moves))
+        for stage, found in MOVES.items()
+        if found
+    ]
+    ends = ", ".join(f"`{stage.value}`" for stage, found in MOVES.items() if not found)
+    drawn = table(("at", *(move.value for move in moves)), rows)
+    return f"{ROLLOUT_MOVES_HEAD}\n{MADE}\n\n{drawn}\n\nIt ends as {ends}.\n"
 
 
 def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

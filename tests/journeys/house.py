@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from servewell.cli.app import run
+from servewell.core.catalog.gate import GateOverride, GateReport, GateVerdict
 from servewell.wiring import open_platform
 
 TRAIN = '''
@@ -135,7 +136,28 @@ class House:
         told = self.up("--set", self.second)
         if told["rollout"] is not None:
             self.run("rollouts", "promote", "small", "--because", "a test")
+            eventually(lambda: self.look("rollouts", "list")[-1]["ended_at"], within_s=30)
         return told
+
+    def let_through(self, version: str) -> None:
+        """Let a version that nothing measured through, by a report that a person overruled."""
+        platform = open_platform(self.home)
+        model, _, number = version.partition(":")
+        package = platform.registry.get(model, int(number)).package
+        override = GateOverride(principal="ada", because="a test", at=0.0)
+        platform.gates.keep(
+            GateReport(
+                id=platform.ids.new(),
+                version=version,
+                package=package,
+                champion=None,
+                verdict=GateVerdict.CANNOT_TELL,
+                because="nothing was measured",
+                rows=(),
+                at=platform.clock.now(),
+                override=override,
+            )
+        )
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start `servewell` and do not wait for it."""

@@ -25,6 +25,10 @@ def test_an_imported_version_gets_a_tenth_of_the_traffic(ready_house: House) -> 
     assert imported["version"] == "small:2"
     assert [one["number"] for one in ready_house.look("models", "list")] == [1, 2]
     words = ("deploy", "small", "small:2", "--share", "10%", "--because", "trained on May")
+    refused = ready_house.run(*words, check=False)
+    assert "small:2 was never judged" in refused.stderr
+    assert "servewell gates run small:2" in refused.stderr
+    ready_house.let_through("small:2")
 
     before = _state(ready_house)
     foreseen = ready_house.json(*words, "--dry-run")
@@ -58,6 +62,7 @@ def test_a_dry_run_changes_nothing(ready_house: House) -> None:
     ready_house.up()
     ready_house.up_second()
     made = ready_house.json("keys", "create", "site")
+    ready_house.let_through("small:1")
     before = _state(ready_house)
     third = ready_house.folder / "third.onnx"
     third.write_bytes((ready_house.folder / "second.onnx").read_bytes())
@@ -65,6 +70,7 @@ def test_a_dry_run_changes_nothing(ready_house: House) -> None:
         ("traffic", "small", "v1=50%", "v2=50%"),
         ("rollback", "small"),
         ("deploy", "small", "small:1", "--share", "20%"),
+        ("rollouts", "start", "small", "small:1"),
         ("keys", "create", "somebody"),
         ("keys", "rotate", made["id"]),
         ("keys", "revoke", made["id"]),
@@ -84,6 +90,7 @@ def test_a_killed_deploy_is_settled_by_the_next(ready_house: House) -> None:
     """Whenever `deploy` is killed, every request has one deployment to go to; again settles it."""
     key = ready_house.up()["key"]
     ready_house.run("models", "import", _second(ready_house), "--name", "small")
+    ready_house.let_through("small:2")
     left: list[str] = []
     for turn, moment in enumerate(("", STATE, PUBLISHED, STATE, PUBLISHED)):
         share = 1_000 + 100 * turn
