@@ -205,6 +205,16 @@ def test_what_was_seen_counts_alike_however_it_is_cut(cut: int) -> None:
     assert (parts.requests, parts.failed) == (whole.requests, whole.failed)
 
 
+def test_all_that_was_missed_may_be_looked_at_at_once() -> None:
+    """Two thousand requests in one look say as much as in many."""
+    rng = np.random.default_rng(5)
+    outcomes = [
+        _outcome(("v1", "v2")[k % 2], ms=float(np.exp(rng.normal(1.0 - 0.5 * (k % 2), 0.3))))
+        for k in range(2_000)
+    ]
+    assert result_of(with_outcomes(_begun(LATENCY), outcomes)).standing is Standing.SECOND
+
+
 def test_all_faults_are_told_together() -> None:
     """A comparison with itself, of no effect, for no requests, names each fault."""
     goal = Goal(metric=Metric.ERRORS, output="late", smallest=0.0, alpha=0.7)

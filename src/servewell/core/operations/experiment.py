@@ -36,6 +36,7 @@ from servewell.core.operations.traffic import DeploymentMissingError, percent
 from servewell.errors import ServewellError
 
 WINDOW_MIN: Final = 5  # values of each
+WINDOW_MAX: Final = 100  # values that are compared at once
 REQUESTS_MIN: Final = SAMPLES_MIN  # of each, before anything is said
 _MOST: Final = 1_000  # times what there is: further than that nothing can be foreseen
 _FASTEST_MS: Final = 1e-3
@@ -135,8 +136,11 @@ def with_outcomes(
         missing=sums.missing + missing,
     )
     values = [
-        [value for one in part if (value := _value(one, experiment.goal)) is not None]
-        for part in told
+        (one.deployment == experiment.second, value)
+        for one in outcomes
+        if one.deployment in pair
+        and counts(one)
+        and (value := _value(one, experiment.goal)) is not None
     ]
     return replace(experiment, sums=_with_values(grown, values))
 
@@ -146,15 +150,12 @@ def with_labels(experiment: Experiment, labels: Sequence[Label]) -> Experiment:
     if experiment.goal.metric is not Metric.LOSS:
         return experiment
     values = [
-        [
-            one.loss
-            for one in labels
-            if one.deployment == name
-            and not one.role
-            and one.loss is not None
-            and one.predicted_at >= experiment.began_at
-        ]
-        for name in (experiment.first, experiment.second)
+        (one.deployment == experiment.second, one.loss)
+        for one in labels
+        if one.deployment in (experiment.first, experiment.second)
+        and not one.role
+        and one.loss is not None
+        and one.predicted_at >= experiment.began_at
     ]
     return replace(experiment, sums=_with_values(experiment.sums, values))
 
@@ -172,12 +173,24 @@ def _value(outcome: Outcome, goal: Goal) -> float | None:
     return math.fsum(row_values) / len(row_values) if row_values else None
 
 
-def _with_values(sums: ExperimentSums, values: list[list[float]]) -> ExperimentSums:
-    """Gather values until there are enough of both, and compare them then, as of one time."""
-    window: tuple[Moments, Moments] = (
-        merged(sums.window[0], moments(values[0])),
-        merged(sums.window[1], moments(values[1])),
-    )
+def _with_values(sums: ExperimentSums, values: list[tuple[bool, float]]) -> ExperimentSums:
+    """Compare values, each said to be of the second or not, in windows of what came together.
+
+    However much is looked at at once, it is cut: what changes for both is to change between them.
+    """
+    for start in range(0, len(values), WINDOW_MAX):
+        part = values[start : start + WINDOW_MAX]
+        sums = _with_part(
+            sums,
+            moments([value for is_second, value in part if not is_second]),
+            moments([value for is_second, value in part if is_second]),
+        )
+    return sums
+
+
+def _with_part(sums: ExperimentSums, first: Moments, second: Moments) -> ExperimentSums:
+    """Gather values until there are enough of both, and compare them then."""
+    window = merged(sums.window[0], first), merged(sums.window[1], second)
     if min(window[0].n, window[1].n) < WINDOW_MIN:
         return replace(sums, window=window)
     return replace(
