@@ -160,7 +160,7 @@ def _fits(one: Input, value: Value) -> bool:
         return isinstance(value, bool)
     if not _is_number(value):
         return False
-    return one.datatype.is_float or value == int(value)
+    return one.datatype.is_float or isinstance(value, int) or value.is_integer()
 
 
 def _allowed(one: Input) -> str:

@@ -107,7 +107,7 @@ class Speed:
     """How fast a version answers one row, and how much it takes, on this machine."""
 
     p50_ms: float
-    p99_ms: float
+    p99_ms: float  # of the median round
     calls: int
     memory_bytes: int | None  # that a process grows by; None where it could not be measured
     champion_p50_ms: float | None = None

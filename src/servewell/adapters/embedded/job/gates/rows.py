@@ -5,7 +5,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from servewell.adapters.embedded.job.held_out import check_held_out, column_names, held_out_rows
 from servewell.adapters.embedded.job.rows import plain_frame
@@ -13,6 +15,7 @@ from servewell.adapters.embedded.job.study.graphs import Feed
 from servewell.adapters.embedded.job.study.rows import feed_of, labelled, made_up_rows, some
 from servewell.core.catalog.signature import Signature
 from servewell.ports.evaluator import EvaluateJob
+from servewell.ports.optimiser import StudyDataError
 
 ROWS_MAX: Final = 50_000
 
@@ -33,7 +36,9 @@ class JudgedRows:
 def judged_rows(job: EvaluateJob) -> JudgedRows:
     """Return the rows of a job: of its data, or made up from the signature.
 
-    Raises: HeldOutRowsError, StudyDataError.
+    Rows that are not what the candidate takes are made up as well; the data contract tells of them.
+
+    Raises: HeldOutRowsError.
     """
     signature = job.candidate.signature
     if job.data is None:
@@ -48,18 +53,34 @@ def judged_rows(job: EvaluateJob) -> JudgedRows:
     label = job.label if job.label in held else None
     draw = np.random.default_rng(job.seed)
     rows = some(np.flatnonzero(mask & labelled(table, label)), ROWS_MAX, draw)
-    champion = job.champion
-    no_champion = _lacking(champion.signature, held) if champion else ""
+    try:
+        candidate = feed_of(table, signature.inputs, rows)
+    except StudyDataError as error:
+        return _made_up(signature, job, f"{error.what} {error.why}")
+    champion, no_champion = _champion_feed(job, table, rows)
     return JudgedRows(
-        candidate=feed_of(table, signature.inputs, rows),
-        champion=feed_of(table, champion.signature.inputs, rows)
-        if champion and not no_champion
-        else None,
+        candidate=candidate,
+        champion=champion,
         labels=None if label is None else table.column(label).take(rows).to_pandas(),
         frame=plain_frame(table.take(rows).select(_grouping(job, held))),
         rows=len(rows),
         no_champion=no_champion,
     )
+
+
+def _champion_feed(
+    job: EvaluateJob, table: pa.Table, rows: NDArray[np.int64]
+) -> tuple[Feed | None, str]:
+    """Return the rows as the champion takes them, or why it cannot."""
+    if job.champion is None:
+        return None, ""
+    signature = job.champion.signature
+    if why := _lacking(signature, set(table.column_names)):
+        return None, why
+    try:
+        return feed_of(table, signature.inputs, rows), ""
+    except StudyDataError as error:
+        return None, f"{error.what} {error.why}"
 
 
 def _grouping(job: EvaluateJob, held: set[str]) -> list[str]:
