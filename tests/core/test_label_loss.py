@@ -34,6 +34,9 @@ COLUMNS = LabelColumns()
         ({"sure": True}, "true", 0.0, Measure.WRONG),
         ({"delay": 12.5}, "10", 2.5, Measure.ABSOLUTE),
         ({"delay": 12.5}, 1, 11.5, Measure.ABSOLUTE),
+        ({"delay": 12.5, "carrier": "AA"}, 10, 2.5, Measure.ABSOLUTE),
+        ({"delay": 12.5, "carrier": "AA"}, "AA", 0.0, Measure.WRONG),
+        ({"class": "1"}, 1.0, 0.0, Measure.WRONG),
     ],
 )
 def test_the_loss_is_that_of_what_was_predicted(

@@ -78,7 +78,8 @@ def _is_wanted(outcome: Outcome, thinning: int, copied: Copied) -> bool:
     if outcome.is_shadow:
         return outcome.deployment == copied.shadow
     answered = outcome.status < ANSWERED and bool(outcome.outputs) and not outcome.code
-    return answered and is_copied(outcome.prediction_id, copied.share_bp)
+    other = outcome.deployment != copied.shadow  # who asked for the candidate is not copied
+    return answered and other and is_copied(outcome.prediction_id, copied.share_bp)
 
 
 def _in_sample(prediction_id: str, thinning: int) -> bool:

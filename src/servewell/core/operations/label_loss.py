@@ -20,8 +20,8 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
     """Return how wrong the outputs of one row were, or None where they do not speak of it.
 
     Where a row has a probability of two classes (two numbers, or one whose name says so) and the
-    truth is 0 or 1, yes or no, that counts. Else a class, where it is a text, a whole number or a
-    truth value; else the first number.
+    truth is 0 or 1, yes or no, that counts. Else, of a truth that is a number, the first number: a
+    whole one is a class. Else the first text, which is a class too.
 
     Raises: nothing.
     """
@@ -29,13 +29,22 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
     chance = _probability(outputs)
     if chance is not None and number in (0.0, 1.0):
         return Loss(value=(chance - number) ** 2, measure=Measure.BRIER)
-    classes = [one for one in outputs.values() if isinstance(one, str | bool | int)]
-    if classes:
-        return Loss(value=float(not _same(classes[0], truth)), measure=Measure.WRONG)
-    numbers = [one for one in outputs.values() if isinstance(one, float)]
-    if number is None or not numbers or not math.isfinite(numbers[0]):
+    numbers = [one for one in outputs.values() if isinstance(one, int | float)]
+    if number is not None and numbers:
+        return _of_number(numbers[0], number)
+    texts = [one for one in outputs.values() if isinstance(one, str)]
+    if not texts:
         return None
-    return Loss(value=abs(numbers[0] - number), measure=Measure.ABSOLUTE)
+    same = texts[0] == str(truth) or (number is not None and _number(texts[0]) == number)
+    return Loss(value=float(not same), measure=Measure.WRONG)
+
+
+def _of_number(predicted: float, truth: float) -> Loss | None:
+    if isinstance(predicted, int):
+        return Loss(value=float(predicted != truth), measure=Measure.WRONG)
+    if not math.isfinite(predicted):
+        return None
+    return Loss(value=abs(predicted - truth), measure=Measure.ABSOLUTE)
 
 
 def _probability(outputs: Mapping[str, Any]) -> float | None:
@@ -47,13 +56,6 @@ def _probability(outputs: Mapping[str, Any]) -> float | None:
         if (pair or named) and isinstance(last, float) and 0 <= last <= 1:
             return last
     return None
-
-
-def _same(predicted: str | bool | int, truth: Truth) -> bool:  # noqa: FBT001 - a class
-    if str(predicted) == str(truth):
-        return True
-    number = _number(truth)
-    return number is not None and _number(predicted) == number
 
 
 def _number(value: Truth) -> float | None:
