@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.prediction_record import SHADOW
-from servewell.core.catalog.rollout import RolloutPlan
 from servewell.core.operations.comparison import WAITING_MAX, Copied, compare
 from servewell.core.operations.distribution_shift import corrected_psi
 from servewell.core.operations.routing import is_copied
-from servewell.core.operations.shadow_verdict import interval, shadow_missing, shadow_worse
+from servewell.core.operations.wilson import interval
 
 ALL = Copied(shadow="new", share_bp=10_000, difference_max=0.05)
 SECOND = 1_000_000_000
@@ -154,20 +153,6 @@ def test_the_distance_of_the_outputs_is_that_of_their_bins() -> None:
         found = compare(Comparison(), outcomes[:500] + outcomes[2_000:2_500], copied=ALL)
         found = compare(found, outcomes[500:2_000] + outcomes[2_500:], copied=ALL)
         assert at_least <= corrected_psi(found.scores.stable, found.scores.candidate) <= at_most
-
-
-def test_a_shadow_is_worse_when_it_is_shown() -> None:
-    """Many disagreements stop it early, a few only at the end, failures at once."""
-    plan = RolloutPlan(shadow_requests=100)
-    few = Comparison(requests=50, rows=50, differing=6)
-    assert shadow_worse(plan, few) == ""
-    assert shadow_missing(plan, few) == ("50 of 100 copied requests are compared",)
-    done = replace(few, requests=100, rows=100, differing=12)
-    assert "12.0% of 100 compared rows differ" in shadow_worse(plan, done)
-    assert shadow_missing(plan, done) == ()
-    assert "60.0% of 50" in shadow_worse(plan, replace(few, differing=30))
-    assert "failed on 10 of 60" in shadow_worse(plan, replace(few, failures={"SW-316": 10}))
-    assert shadow_worse(plan, replace(done, differing=9)) == ""
 
 
 @given(total=st.integers(1, 1_000), data=st.data())

@@ -10,6 +10,7 @@ import pytest
 from ports.written_log import START_S, Log, answered
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.evidence_cursor import CursorUnreadableError
 from servewell.core.catalog.label import Label
 from servewell.core.catalog.prediction_record import SHADOW, PredictionRecord
 from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
@@ -120,6 +121,14 @@ def test_labels_give_losses_as_they_arrive(platform: Platform, log: Log) -> None
     told = observe(platform, started)
     assert [one.n for one in told.evidence.labelled] == [4, 4]
     assert [one.n for one in observe(platform, told).evidence.labelled] == [4, 4]
+
+
+def test_a_cursor_that_cannot_be_read_counts_nothing_twice(platform: Platform, log: Log) -> None:
+    """To begin anew would add the same requests to the same evidence: it is refused."""
+    log.write("w0", list(split(range(20))))
+    for cursor in ("{", '{"records": "{"}'):
+        with pytest.raises(CursorUnreadableError):
+            observe(platform, replace(ROLLOUT, cursor=cursor))
 
 
 def test_what_is_gone_is_counted(platform: Platform, log: Log) -> None:

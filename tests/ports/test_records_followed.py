@@ -25,6 +25,7 @@ from ports.written_log import (
 from servewell.adapters.embedded.record_journal import Filed, RecordJournal
 from servewell.adapters.embedded.record_tail import Brief
 from servewell.adapters.embedded.records import FileRecords
+from servewell.core.catalog.evidence_cursor import CursorUnreadableError
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.prediction_record import (
     FRAME,
@@ -35,7 +36,7 @@ from servewell.core.catalog.prediction_record import (
     frames,
     located_frames,
 )
-from servewell.ports.records import CursorUnreadableError, RecordQuery, Records
+from servewell.ports.records import RecordQuery, Records
 
 
 def embedded(folder: Path) -> Records:

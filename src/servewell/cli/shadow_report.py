@@ -12,9 +12,9 @@ from servewell.cli.show import moment
 from servewell.core.catalog.comparison import Comparison, Example, Slice
 from servewell.core.operations.distribution_shift import corrected_psi
 from servewell.core.operations.row_difference import DIFFERENCES
-from servewell.core.operations.shadow_verdict import interval
 from servewell.core.operations.shadowing import Shown
 from servewell.core.operations.traffic import percent
+from servewell.core.operations.wilson import interval
 
 SLICES_SHOWN: Final = 12
 SLICE_ROWS_MIN: Final = 10

@@ -5,35 +5,27 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
-from servewell.core.catalog.change_window import window_at
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
-from servewell.core.catalog.rollout import Rollout, RolloutPlan, Stage
+from servewell.core.catalog.rollout import Rollout, RolloutPlan
 from servewell.core.catalog.workload_rollout import RolloutRules
-from servewell.core.operations.judge import all_failing, judge
 from servewell.core.operations.rollout import decide
-from servewell.core.operations.rollout_change import endpoint_after, rollout_after, watched
+from servewell.core.operations.rollout_change import endpoint_after, rollout_after
 from servewell.core.operations.rollout_evidence import (
-    failing_alone,
-    news,
-    shadow_word,
     worth_keeping,
 )
-from servewell.core.operations.rollout_moves import NOT_BEGUN, Facts, Order, RolloutDecision
+from servewell.core.operations.rollout_moves import Order, RolloutDecision
 from servewell.core.operations.rollout_start import decide_start
 from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment
-from servewell.flows.evidence import observe
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot, wait_acknowledged
-from servewell.ports.gates import GatesNotPassedError
-from servewell.ports.records import CursorUnreadableError
+from servewell.flows.rollout_facts import facts_of, observed
 from servewell.ports.rollouts import RolloutMissingError, busy
 from servewell.ports.state import StateConflictError
-from servewell.ports.storage import StorageError
 from servewell.ports.workloads import WorkloadMissingError
 
-ORDER_ATTEMPTS: Final = 10
+ORDER_ATTEMPTS: Final = 10  # while the control process looks at it too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +170,8 @@ def advance(
     """
     now = platform.clock.now()
     version = _version(platform, rollout)
-    seen, blind = _observed(platform, rollout)
-    facts = _facts(platform, rollout, seen, version=version, order=order, now=now)
+    seen, blind = observed(platform, rollout)
+    facts = facts_of(platform, rollout, seen, version=version, order=order, now=now)
     decision = decide(seen, replace(facts, blind=blind))
     told = replace(decision, because=_words(because, decision.because))
     principal = platform.principal if order else rollout.principal
@@ -188,77 +180,6 @@ def advance(
     if not dry_run:
         after = _keep(platform, (rollout, after), told, facts.endpoint, endpoint, principal)
     return Advanced(rollout=after, decision=told, endpoint=endpoint, carried_out=not dry_run)
-
-
-def _observed(platform: Platform, rollout: Rollout) -> tuple[Rollout, str]:
-    """Return the rollout with what was recorded since the last look, or why that is not known."""
-    if rollout.stage in NOT_BEGUN:
-        return rollout, ""
-    try:
-        return observe(platform, rollout), ""
-    except (StorageError, CursorUnreadableError) as error:
-        return rollout, f"{error.what} {error.why}"
-
-
-def _facts(  # noqa: PLR0913 - what a decision depends on
-    platform: Platform,
-    before: Rollout,
-    rollout: Rollout,
-    *,
-    version: ModelVersion,
-    order: Order | None,
-    now: float,
-) -> Facts:
-    watched_s, jumped_s = watched(rollout.looked_at, now)
-    endpoint = platform.endpoints.get(rollout.endpoint)
-    plan, evidence = rollout.plan, rollout.evidence
-    shadow = shadow_word(plan, rollout.comparison)
-    return Facts(
-        endpoint=endpoint,
-        watched_s=watched_s,
-        jumped_s=jumped_s,
-        quiet_s=0.0 if news(before, rollout) else rollout.quiet_s + watched_s,
-        requests=evidence.requests[1],
-        judgement=judge(plan, evidence) if evidence.looks else None,
-        worse_alone=failing_alone(plan, evidence),
-        guard=all_failing(plan, evidence),
-        shadow_worse=shadow.worse,
-        shadow_missing=shadow.missing,
-        unready=_unready(platform, endpoint) if _asks_workers(rollout, order) else (),
-        closed=window_at(plan.not_during, now),
-        refused=_refusal(platform, version),
-        order=order,
-    )
-
-
-def _refusal(platform: Platform, version: ModelVersion) -> str:
-    """Return why the gates do not let a version through, or an empty text."""
-    try:
-        require_let_through(platform, version)
-    except GatesNotPassedError as error:
-        return f"{error.what} {error.why}"
-    return ""
-
-
-def _asks_workers(rollout: Rollout, order: Order | None) -> bool:
-    """Whether it matters what workers have loaded: to ask looks at all processes there are."""
-    return rollout.stage is Stage.WARMING or order in (Order.PROMOTE, Order.RESUME)
-
-
-def _unready(platform: Platform, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return what the workers lack to answer for every deployment of an endpoint."""
-    reports = {report.pid: report for report in platform.snapshots.reports()}
-    workers = platform.fleet.state().workers
-    lacking = [] if workers else ["a worker: none runs"]
-    for index, pid in sorted(workers.items()):
-        report = reports.get(pid)
-        if report is None:
-            lacking.append(f"worker {index}, which starts")
-        elif report.snapshot < endpoint.revision:
-            lacking.append(f"worker {index}, which loads it{report.fault and ': '}{report.fault}")
-        elif report.fault:
-            lacking.append(f"worker {index}: {report.fault}")
-    return tuple(lacking)
 
 
 def _version(platform: Platform, rollout: Rollout) -> ModelVersion:

@@ -14,12 +14,6 @@ class SegmentCorruptError(ServewellError):
     code = "SW-510"
 
 
-class CursorUnreadableError(ServewellError):
-    """A cursor into the prediction log is not one that the log gave."""
-
-    code = "SW-543"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordQuery:
     """Which records to read."""

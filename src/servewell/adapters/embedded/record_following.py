@@ -26,8 +26,9 @@ from servewell.adapters.embedded.record_journal import Filed, FiledPart, Positio
 from servewell.adapters.embedded.record_reading import NANOSECONDS, open_segments
 from servewell.adapters.embedded.record_tail import HALTED, Place, Tail
 from servewell.adapters.embedded.segments import Segment
+from servewell.core.catalog.evidence_cursor import CursorUnreadableError
 from servewell.core.catalog.outcome import Outcome
-from servewell.ports.records import CursorUnreadableError, Followed, RecordQuery
+from servewell.ports.records import Followed, RecordQuery
 
 OUTCOMES_AT_ONCE: Final = 50_000  # after so many a look ends, and the next one goes on
 
@@ -175,8 +176,4 @@ def _read(cursor: str) -> Cursor:
     try:
         return msgspec.json.decode(cursor, type=Cursor)
     except msgspec.DecodeError as error:
-        raise CursorUnreadableError(
-            "A place in the prediction log cannot be understood.",
-            why=f"`{cursor[:80]}` is none that this release wrote: {error}",
-            fix="begin anew from now on: cancel the rollout or stop the shadow, and start it again",
-        ) from error
+        raise CursorUnreadableError.of(cursor, error) from error
