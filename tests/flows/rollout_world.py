@@ -157,7 +157,7 @@ class World:
         advance_rollouts(self)
         return self.rollout
 
-    def acknowledge(self, fault: str = "") -> None:
+    def acknowledge(self, *, memory_bytes: int = 0) -> None:
         """Let the worker say what it serves."""
         current = self.snapshots.current()
         report = WorkerReport(
@@ -165,8 +165,9 @@ class World:
             pid=os.getpid(),
             snapshot=current.version if current else 0,
             ready=True,
-            fault=fault,
+            fault="",
             at=self.clock.at,
+            memory_bytes=memory_bytes,
         )
         self.snapshots.report(report)
 

@@ -1,14 +1,19 @@
 """Rollouts, from their start to their end, with a real state."""
 
+from dataclasses import replace
+
 import pytest
 
 from flows.rollout_world import PLAN, World
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
-from servewell.core.catalog.rollout import Stage
+from servewell.core.catalog.rollout import Stage, Strategy
+from servewell.core.operations.rollout_moves import Move, Order
+from servewell.flows import by_hand
 from servewell.flows.platform import Platform
 from servewell.flows.release import roll_back
-from servewell.flows.rollouts import start_rollout
+from servewell.flows.rollouts import advance, give_order, start_rollout
+from servewell.ports.gates import GatesNotPassedError
 from servewell.ports.rollouts import RolloutBusyError
 
 
@@ -58,3 +63,125 @@ def test_one_rollout_at_a_time(world: World) -> None:
     third = world.registry.get("flights", 3)
     with pytest.raises(RolloutBusyError, match="flights:2"):
         start_rollout(world, "flights", third, plan=PLAN, because="")
+
+
+def test_a_clock_that_is_set_back_holds_and_says_so(world: World) -> None:
+    """An hour back: the step is no younger and no older, the history tells, then it goes on."""
+    world.begin(replace(PLAN, strategy=Strategy.ROLLING))
+    world.until(Stage.SHIFTING)
+    before = world.look(30.0)
+    assert before.stage_s == 30.0
+    after = world.look(-3_600.0)
+    assert (after.stage, after.step, after.stage_s) == (Stage.SHIFTING, 0, 30.0)
+    assert "set back by 3,600 s" in world.history.changes("flights")[-1].because
+    assert world.look(29.0).step == 0
+    assert world.look(2.0).step == 1
+
+
+def test_time_without_a_control_process_shows_nothing(world: World) -> None:
+    """After a day in which nobody looked, a step still lasts its time."""
+    world.begin(replace(PLAN, strategy=Strategy.ROLLING))
+    world.until(Stage.SHIFTING)
+    assert world.look(86_400.0).step == 0
+    assert "nobody looked for 86,400 s" in world.rollout.because
+    assert world.look(30.0).step == 0
+
+
+def test_without_requests_it_waits(world: World) -> None:
+    """A judge without data lets no share grow, and what it waits for is known."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    for _ in range(10):
+        world.look(25.0)
+    assert world.endpoint.traffic["v2"] == 500
+    assert world.rollout.waits_for == ("evidence: the judge has no data",)
+    world.observed(10)
+    for _ in range(3):
+        world.look(25.0)
+    assert world.endpoint.traffic["v2"] == 500
+    assert "no record came for" in world.rollout.waits_for[0]
+
+
+def test_a_worker_that_fills_the_machine_ends_it(world: World) -> None:
+    """Whatever the strategy, the candidate goes before the memory does."""
+    world.begin(replace(PLAN, strategy=Strategy.ROLLING))
+    world.until(Stage.SHIFTING)
+    world.acknowledge(memory_bytes=1 << 60)
+    world.clock.at += 1.0
+    advance(world, world.rollout)
+    assert world.rollout.stage is Stage.ROLLED_BACK
+    assert "MB of memory" in world.rollout.because
+
+
+def test_a_gap_in_the_records_holds_and_says_so(world: World) -> None:
+    """While they cannot be read nothing moves, whatever the evidence was; then it goes on."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    world.observed()
+    world.records.unreadable = True
+    for _ in range(5):
+        world.look(25.0)
+    assert world.endpoint.traffic["v2"] == 500
+    assert world.rollout.waits_for == ("records that can be read",)
+    world.records.unreadable = False
+    world.records.each_look = 3_000
+    world.look(25.0)
+    assert world.endpoint.traffic["v2"] == 5_000
+
+
+def test_by_hand_only_what_passed_and_beside_no_rollout(world: World) -> None:
+    """Deploy and traffic are refused while a rollout is open, and for what was never judged."""
+    world.begin()
+    for change in (
+        lambda: by_hand.deploy(world, "flights", model="flights", number=3),
+        lambda: by_hand.set_traffic(world, "flights", {"v1": BP_FULL}),
+        lambda: by_hand.roll_back(world, "flights", to="v9"),
+    ):
+        with pytest.raises(RolloutBusyError):
+            change()
+    by_hand.roll_back(world, "flights", because="enough")
+    assert world.rollout.stage is Stage.ROLLED_BACK
+    assert world.rollout.because == "enough: a person rolled it back"
+    with pytest.raises(GatesNotPassedError, match="never judged"):
+        by_hand.deploy(world, "flights", model="flights", number=3)
+    by_hand.deploy(world, "flights", model="flights", number=2)
+    assert world.endpoint.traffic == {"v2": BP_FULL}
+
+
+@pytest.mark.parametrize("quarantine", [True, False])
+def test_rollback_in_one_word(world: World, *, quarantine: bool) -> None:
+    """It ends the rollout; the candidate is in quarantine only where that was asked for."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    by_hand.roll_back(world, "flights", quarantine=quarantine)
+    assert world.endpoint.traffic == {"v1": BP_FULL}
+    assert bool(world.endpoint.deployments[-1].quarantined) is quarantine
+
+
+def test_a_dry_run_shows_the_next_move(world: World) -> None:
+    """And makes none: not of a start, not of an order, not of a look."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    before, revision = world.rollout, world.history.revision()
+    done = give_order(world, "flights", Order.CANCEL, dry_run=True)
+    assert done.decision.stage is Stage.CANCELLED
+    assert done.endpoint.traffic == {"v1": BP_FULL}
+    assert advance(world, before, dry_run=True).decision.move is Move.STAY
+    assert (world.rollout, world.history.revision()) == (before, revision)
+
+
+def test_observing_makes_no_history(world: World) -> None:
+    """What is only seen is kept now and then, and nothing is published for it."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    world.records.each_look = 10
+    revision, before = world.history.revision(), world.rollout
+    for _ in range(4):
+        world.look(0.4)
+    assert world.rollout == before
+    for _ in range(2):
+        world.look(0.4)
+    kept = world.rollout
+    assert kept.revision == before.revision + 1
+    assert sum(kept.evidence.requests) > 0
+    assert world.history.revision() == revision
