@@ -234,6 +234,19 @@ def test_a_fault_that_both_share_takes_nothing_back() -> None:
     assert _of(judgement, "errors").showing is Showing.UNCLEAR
 
 
+def test_hours_without_a_fault_do_not_cover_one_that_has_begun() -> None:
+    """After a hundred thousand good requests, a hundred failures of the candidate take it back."""
+    good = Batch(stable=Arm(requests=500, errors=2), candidate=Arm(requests=500, errors=2))
+    evidence = _evidence([good] * 200)
+    assert _of(judge(PLAN, evidence), "errors").showing is Showing.NOT_WORSE
+    bad = Batch(stable=Arm(requests=50), candidate=Arm(requests=50, errors=25))
+    for _ in range(4):
+        evidence = observe(evidence, bad, PLAN)
+    judgement = judge(PLAN, evidence)
+    assert evidence.errors.events[1] / evidence.errors.requests[1] < 0.006
+    assert judgement.verdict is Verdict.ROLL_BACK
+
+
 @given(st.integers(1, 40))
 def test_one_more_failure_never_helps(failed: int) -> None:
     """More failures among the same requests never turn a rollback into anything else."""

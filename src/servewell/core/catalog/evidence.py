@@ -13,6 +13,8 @@ class Tally:
 
     requests: tuple[int, int] = (0, 0)
     events: tuple[int, int] = (0, 0)
+    late_requests: tuple[int, int] = (0, 0)  # halved again and again: those of late
+    late_events: tuple[int, int] = (0, 0)
     windows: int = 0  # in which it happened to some and not to all
     hits: int = 0  # exponent of the ratio in the likelihood
     spread: tuple[float, ...] = ()  # logarithm of its divisor, for each ratio of the grid

@@ -41,6 +41,7 @@ _LN: Final = tuple(_STEP * k for k in range(_LOW, _HIGH + 1))
 _LESS_ONE: Final = tuple(math.expm1(u) for u in _LN)
 _ABOVE: Final = -_LOW + 1  # where the ratios above one begin
 _TOLERANCE: Final = 1e-6
+_LATE_MAX: Final = 1_000  # requests of the candidate; then what was before counts half
 
 
 def _log_normal(points: tuple[float, ...], *, centre: float, sd: float) -> tuple[float, ...]:
@@ -67,11 +68,7 @@ def counted(tally: Tally, *, requests: tuple[int, int], events: tuple[int, int])
     A window without requests of one of them, or where it happened to none or to all, shows
     nothing and is only added up.
     """
-    summed = replace(
-        tally,
-        requests=(tally.requests[0] + requests[0], tally.requests[1] + requests[1]),
-        events=(tally.events[0] + events[0], tally.events[1] + events[1]),
-    )
+    summed = _summed(tally, requests, events)
     total, happened = sum(requests), sum(events)
     if min(requests) == 0 or happened in (0, total):
         return summed
@@ -79,6 +76,18 @@ def counted(tally: Tally, *, requests: tuple[int, int], events: tuple[int, int])
         return _grown(summed, hits=events[1], of=happened, share=requests[1] / total)
     spared = requests[0] - events[0]
     return _grown(summed, hits=spared, of=total - happened, share=requests[0] / total)
+
+
+def _summed(tally: Tally, requests: tuple[int, int], events: tuple[int, int]) -> Tally:
+    part = 2 if tally.late_requests[1] >= _LATE_MAX else 1
+    late, late_events = tally.late_requests, tally.late_events
+    return replace(
+        tally,
+        requests=(tally.requests[0] + requests[0], tally.requests[1] + requests[1]),
+        events=(tally.events[0] + events[0], tally.events[1] + events[1]),
+        late_requests=(late[0] // part + requests[0], late[1] // part + requests[1]),
+        late_events=(late_events[0] // part + events[0], late_events[1] // part + events[1]),
+    )
 
 
 def _grown(tally: Tally, *, hits: int, of: int, share: float) -> Tally:

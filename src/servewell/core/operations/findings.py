@@ -7,7 +7,8 @@ by more than the margin? Promotion needs that of every measure, so a candidate b
 even one is promoted with a chance of at most `alpha`, whatever the number of measures: the bound of
 each may be wrong that often (an intersection-union test, Berger 1982).
 
-What is shown to be within its margin is not worse, though it may be shown not to be equal either.
+What is shown to be within its margin is not worse, though it may be shown not to be equal either,
+unless of late it is beyond the margin: hours without a fault do not cover one that has begun.
 Any shown excess of failures that is not shown to be within it counts against the candidate; a
 difference of latency, outputs or loss only where it is also measured to be beyond the margin: two
 versions are seldom alike in these, and the margin says what matters.
@@ -17,11 +18,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from servewell.core.catalog.evidence import Contrast, Evidence, Tally
+from servewell.core.catalog.evidence import Contrast, Evidence, Shift, Tally
 from servewell.core.catalog.judgement import Finding, Showing
 from servewell.core.catalog.rollout import RolloutPlan
-from servewell.core.operations.confidence_sequence import difference_interval, enough, estimate
-from servewell.core.operations.distribution_shift import p_shifted
+from servewell.core.operations.confidence_sequence import (
+    SAMPLES_MIN,
+    WINDOWS_MIN,
+    difference_interval,
+    enough,
+    estimate,
+)
+from servewell.core.operations.distribution_shift import FIRST_MIN, LOOK_MIN, p_shifted
 from servewell.core.operations.e_process import p_worse, ratio_interval, share_interval
 from servewell.core.operations.observing import SLOW_SHARE
 from servewell.core.operations.still_missing import foreseen_times
@@ -75,17 +82,23 @@ def _of_tally(measure: str, tally: Tally, *, alpha: float, allowed: _Allowed) ->
     p = p_worse(tally)
     counted = p <= alpha * PARTS[measure]
     showing, why = bounded.showing, bounded.because
-    if (
-        showing is not Showing.NOT_WORSE
-        and counted
-        and (allowed.strict or candidate > allowed.ratio * stable)
-    ):
+    beyond = allowed.strict or candidate > allowed.ratio * stable
+    unshown = showing is not Showing.NOT_WORSE and beyond
+    if counted and (unshown or _beyond_of_late(tally, allowed, alpha=alpha * PARTS[measure])):
         showing, why = Showing.WORSE, f"so much more has a chance below {p:.2g} if both are alike"
     return replace(
         bounded,
         showing=showing,
         because=f"{candidate:.3%} of its requests against {stable:.3%}: {why}",
     )
+
+
+def _beyond_of_late(tally: Tally, allowed: _Allowed, *, alpha: float) -> bool:
+    """Whether the candidate's share of late is shown to be beyond both margins."""
+    (n, requests), (x, events) = tally.late_requests, tally.late_events
+    stable = x / max(n, 1)
+    low, _ = share_interval(requests, events, alpha)
+    return low > max(stable * allowed.ratio, stable + allowed.excess)
 
 
 def _bounded(measure: str, tally: Tally, *, alpha: float, allowed: _Allowed) -> Finding:
@@ -161,7 +174,9 @@ def _of_score(plan: RolloutPlan, evidence: Evidence) -> Finding:
     shift, measure, margin = evidence.score, "score", plan.margins.score_psi
     required = any(evidence.scored)
     if shift.high is None:
-        return _nothing(measure, margin, unit="PSI", required=required)
+        return replace(
+            _nothing(measure, margin, unit="PSI", required=required), because=_unbinned(shift)
+        )
     p = p_shifted(shift)
     if shift.high < margin:
         showing = Showing.NOT_WORSE
@@ -183,6 +198,13 @@ def _of_score(plan: RolloutPlan, evidence: Evidence) -> Finding:
         requests=(sum(shift.stable), sum(shift.candidate)),
         required=required,
     )
+
+
+def _unbinned(shift: Shift) -> str:
+    if not shift.edges:
+        return f"{FIRST_MIN - len(shift.first):,} more outputs of the stable one make the bins"
+    few = LOOK_MIN - min(sum(shift.stable), sum(shift.candidate))
+    return f"{max(few, 1):,} more outputs are needed to compare"
 
 
 def _of_loss(plan: RolloutPlan, contrast: Contrast) -> Finding:
@@ -217,7 +239,8 @@ def _too_few(
     return Finding(
         measure=measure,
         showing=Showing.NO_DATA,
-        because=f"there are {n[1]} values of the candidate and {n[0]} of the stable one, too few",
+        because=f"there are {n[1]} values of the candidate and {n[0]} of the stable one in "
+        f"{contrast.windows} looks; {SAMPLES_MIN} of each in {WINDOWS_MIN} are needed",
         margin=margin,
         unit=unit,
         requests=n,
