@@ -1,6 +1,8 @@
 """The contract of `Records.follow`: each record once, wherever it lies meanwhile."""
 
 import os
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from fcntl import LOCK_EX, flock
@@ -37,6 +39,8 @@ from servewell.core.catalog.prediction_record import (
     located_frames,
 )
 from servewell.ports.records import RecordQuery, Records
+
+PROCESSES = Path(__file__).with_name("record_processes.py")
 
 
 def embedded(folder: Path) -> Records:
@@ -417,3 +421,32 @@ def test_finds_by_the_time_that_an_id_tells(log: Log) -> None:
     for one in ids:
         assert [found.prediction_id for found in log.records.find([one])] == [one]
     assert {found.prediction_id for found in log.records.find(ids)} == set(ids)
+
+
+def test_a_compaction_killed_at_any_step_neither_hides_nor_doubles(
+    log: Log,
+) -> None:
+    """Whoever stood halfway, at the beginning, or begins now, is given the rest once."""
+    log.write("w0", [answered(number) for number in range(3)])
+    halfway, early = Follower(log), Follower(log, since=START_S)
+    with (log.folder / "live" / "w0.segment").open("ab") as worker:
+        worker.write(frame(answered(3)))
+    log.write("w1", [answered(4, after_s=3_600)])
+    command = [sys.executable, str(PROCESSES), "cut", str(log.folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    copies = [Path(line.split()[0]) for line in said.splitlines()]
+    assert len(copies) > 5
+    for folder in copies:
+        records = FileRecords(folder)
+        late = records.start_cursor(float("inf"))
+        for cursor, expected in (
+            (halfway.cursor, named(3, 4)),
+            (early.cursor, named(*range(5))),
+            (late, []),
+        ):
+            first = records.follow(cursor, endpoint="flights")
+            records.compact(NOW, age_s=0)
+            second = records.follow(first.cursor, endpoint="flights")
+            given_out = [*first.outcomes, *second.outcomes]
+            assert sorted(one.prediction_id for one in given_out) == expected
+            assert (first.missing, second.missing) == (0, 0)
