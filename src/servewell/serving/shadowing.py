@@ -29,9 +29,11 @@ from servewell.serving.telemetry.logs import log
 QUEUE_REQUESTS_MAX: Final = 256
 QUEUE_BYTES_MAX: Final = 16 << 20  # of the bodies of the requests that wait
 NICENESS: Final = 19
-REST_OF_OWN: Final = 19  # times what it computed itself, in which Python's lock is held
-REST_OF_MODEL: Final = 1  # times what the model took, in which it is not
-HAND_IN_MAX: Final = 32  # answers that are recorded together
+REST_OF_OWN: Final = 49  # times what it computed itself, in which Python's lock is held
+REST_OF_MODEL: Final = 4  # times what the model took, in which it is not
+REST_NS_MAX: Final = 1_000_000_000
+HAND_IN_MAX: Final = 32  # answers that are recorded together,
+PROMPT_NS: Final = 20_000_000  # unless it rests for longer than this before the next
 NS_PER_S: Final = 1_000_000_000
 JOIN_S: Final = 1.0
 TOO_LATE: Final = "the candidate did not answer it in the time that a live request has"
@@ -118,12 +120,12 @@ class Shadowing:
             self._taken_bytes += copy.size
             self._answer(copy, started)
             done.append(copy)
-            if len(done) >= HAND_IN_MAX or self._queue.empty():
+            own_ns = perf_counter_ns() - started - copy.infer_ns
+            rest_ns = min(REST_OF_OWN * own_ns + REST_OF_MODEL * copy.infer_ns, REST_NS_MAX)
+            if len(done) >= HAND_IN_MAX or self._queue.empty() or rest_ns > PROMPT_NS:
                 with suppress(RuntimeError):  # the loop has ended
                     self._loop.call_soon_threadsafe(self._record, done)
                 done = []
-            own_ns = perf_counter_ns() - started - copy.infer_ns
-            rest_ns = REST_OF_OWN * own_ns + REST_OF_MODEL * copy.infer_ns
             self._stopping.wait(rest_ns / NS_PER_S)
 
     def _answer(self, copy: ShadowCopy, started: int) -> None:
