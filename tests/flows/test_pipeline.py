@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.conftest import version
 from journeys.house import write_ready_made
 from servewell.core.catalog.run import Run, RunState
 from servewell.core.catalog.step import Step, StepState
@@ -308,6 +309,17 @@ def test_a_kill_after_training_repeats_nothing(home: Home) -> None:
     assert home.ran == ["one", "two", "three"]
     assert len(home.platform.registry.list(None)) == 1
     assert made.run.metrics == {"one.size": 3.0, "three.sum": 6.0}
+
+
+def test_a_run_that_was_killed_at_its_very_end_has_succeeded(platform: Platform) -> None:
+    """Its version is registered: it is not made once more, and the run names it."""
+    run = Run(id="run", workload="w", state=RunState.RUNNING, inputs_digest="a", started_at=1.0)
+    platform.runs.save(run)
+    made = platform.registry.add(version(1))
+    close_interrupted(platform, "w")
+    (ended,) = platform.runs.list()
+    assert ended.state is RunState.SUCCEEDED
+    assert ended.model_version == made.name == "flights:1"
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(platform: Platform) -> None:

@@ -128,18 +128,16 @@ def make_model(
 
 
 def close_interrupted(platform: Platform, workload: str) -> None:
-    """Mark the runs that a kill left open, so that nothing waits for them."""
+    """Mark the runs that a kill left open, so that nothing waits for them.
+
+    One whose version is in the registry had nothing left to do but to say so.
+    """
     query = RunQuery(workload=workload, states=(RunState.RUNNING,), limit=RUNS_AT_ONCE)
     for run in platform.runs.find(query):
         if not (platform.steps.alive(run.id) or platform.trainer.alive(run.id)):
             close_steps(platform, run.id)
-            ended = replace(
-                run,
-                state=RunState.INTERRUPTED,
-                ended_at=platform.clock.now(),
-                error="the process was killed before the run ended",
-            )
-            platform.runs.save(ended)
+            made = [one for one in platform.registry.list() if one.manifest.lineage.run == run.id]
+            platform.runs.save(_ended(platform, run, made[0]) if made else _killed(platform, run))
 
 
 def _newest_rows(platform: Platform, workload: Workload) -> DatasetVersion | None:
@@ -239,13 +237,7 @@ def _carry_out(  # noqa: PLR0913 - a run of a workload, and why it is one
         raise
     finally:
         platform.steps.clear(run.id)
-    done = replace(
-        run,
-        state=RunState.SUCCEEDED,
-        ended_at=platform.clock.now(),
-        model_version=version.name,
-        metrics=version.manifest.metrics,
-    )
+    done = _ended(platform, run, version)
     platform.runs.save(done)
     return Made(version=version, run=done, decision=decision, dataset=dataset)
 
@@ -286,6 +278,25 @@ def _make(  # noqa: PLR0913 - a run, what it is made of, and what is done of it
         job=trained.job,
         result=trained.result,
         metrics={**trained.result.metrics, **told_metrics(own)},
+    )
+
+
+def _ended(platform: Platform, run: Run, version: ModelVersion) -> Run:
+    return replace(
+        run,
+        state=RunState.SUCCEEDED,
+        ended_at=platform.clock.now(),
+        model_version=version.name,
+        metrics=version.manifest.metrics,
+    )
+
+
+def _killed(platform: Platform, run: Run) -> Run:
+    return replace(
+        run,
+        state=RunState.INTERRUPTED,
+        ended_at=platform.clock.now(),
+        error="the process was killed before the run ended",
     )
 
 

@@ -89,8 +89,12 @@ def diff_runs(platform: Platform, old: Run, new: Run) -> RunDiff:
 def logs_of(platform: Platform, details: RunDetails, step: str | None) -> tuple[StepLog, ...]:
     """Return the logs of a run's steps, or of one; of a cached step those of the run it is from.
 
+    A run without steps is one job.
+
     Raises: StepMissingError.
     """
+    if step is None and not details.steps:
+        return (StepLog(step=TRAIN, attempt=1, path=platform.trainer.log(details.run.id)),)
     names = [one.name for one in details.steps]
     if step is not None and step not in names:
         raise StepMissingError(
