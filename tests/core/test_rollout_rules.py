@@ -10,7 +10,7 @@ from servewell.core.catalog.change_window import ChangeWindow, read_window, wind
 from servewell.core.catalog.rollout import RolloutPlan, Strategy
 from servewell.core.catalog.workload_rollout import RolloutRules, ShadowRules
 from servewell.core.catalog.workload_rules import breaches, dotted
-from servewell.core.operations.rollout_plan import plan_of
+from servewell.core.operations.rollout_plan import RolloutOptionsError, plan_of, plan_with
 
 FRIDAY = "Fri 16:00-24:00 Europe/Berlin"
 
@@ -41,6 +41,23 @@ def test_the_rules_reach_the_plan() -> None:
     assert plan.shadow_bp == 250
     assert plan.not_during == (FRIDAY,)
     assert plan_of(RolloutRules(steps=("1%", "12.5%"))).steps_bp == (100, 1_250)
+
+
+def test_options_change_what_the_workload_says() -> None:
+    """What is not given stays; the steps of another strategy are not taken over."""
+    rules = RolloutRules(steps=("20%", "60%"), not_during=(FRIDAY,), watch_s=5.0)
+    assert plan_with(rules, {}) == plan_of(rules)
+    assert plan_with(rules, {"step_s": 7}).step_s == 7.0
+    assert plan_with(rules, {"steps": ["1%"]}).steps_bp == (100,)
+    assert plan_with(rules, {"strategy": "blue-green"}).steps_bp == ()
+
+
+def test_options_that_make_no_plan_are_refused_together() -> None:
+    """Each with what is allowed, and none of them as a failure of ours."""
+    with pytest.raises(RolloutOptionsError) as refused:
+        plan_with(RolloutRules(), {"steps": ["9%", "5%"], "step_s": -1, "not_during": ["x"]})
+    for fault in ("steps[1]", "step_s", "not_during[0]"):
+        assert f"`{fault}`" in refused.value.why
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def plan_with(rules: RolloutRules, changes: Mapping[str, object]) -> RolloutPlan
 
     Raises: RolloutOptionsError, with every fault.
     """
-    written = {name: one for name, one in msgspec.to_builtins(rules).items() if one is not None}
+    known: dict[str, object] = msgspec.json.decode(msgspec.json.encode(rules))
+    written = {name: one for name, one in known.items() if one is not None}
     if changes.get("strategy", rules.strategy) != rules.strategy:
         written.pop("steps", None)
     written |= changes
