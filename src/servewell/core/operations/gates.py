@@ -202,14 +202,15 @@ def _worse(loss: float) -> str:
     return f"{_number(abs(loss))} {'worse' if loss >= 0 else 'better'}"
 
 
-def _bounded(row: GateRow, verdict: GateVerdict, words: str) -> GateRow:
-    """Say of a value with its interval whether it keeps to its bound."""
+def _bounded(row: GateRow, verdict: GateVerdict, words: str, *, counted: str = "rows") -> GateRow:
+    """Say of a value with its interval, which rests on what was counted, whether it keeps to it."""
     assert row.value is not None  # noqa: S101 - such a row has a value and a bound
     assert row.bound is not None  # noqa: S101 - as above
     found = Interval(value=row.value, low=row.low or 0.0, high=row.high or 0.0)
     interval = f"is {_number(found.value)} ({_number(found.low)} to {_number(found.high)})"
     asked = f"{words} {row.bound:g} is asked for"
-    told = "" if verdict is not CANNOT_TELL else f": too few rows to tell{_more(found, row.bound)}"
+    more = f": too few {counted} to tell{_more(found, row.bound)}"
+    told = more if verdict is CANNOT_TELL else ""
     return replace(row, verdict=verdict, because=f"{interval}, {asked}{told}")
 
 
@@ -454,7 +455,7 @@ def _ratio(rules: GateRules, found: Speed, ratio: Interval) -> GateRow:
         rows=found.calls,
         required=rules.latency_ratio_max is not None,
     )
-    return _bounded(_of(row, ratio), at_most(ratio, bound), "at most")
+    return _bounded(_of(row, ratio), at_most(ratio, bound), "at most", counted="calls")
 
 
 def _memory(rules: GateRules, found: Speed, facts: Facts) -> GateRow:

@@ -28,18 +28,18 @@ def calibration(trial: Trial) -> Calibration | None:
     if found is None:
         return None
     said, happened = found
-    places = _places(said)
+    places = places_of(said)
     errors, squares = [], []
     for weights in weights_of(len(said), trial.scoring.seed, DRAWS):
-        errors.append(_errors(said, happened, places, weights))
+        errors.append(errors_of(said, happened, places, weights))
         squares.append((weights @ (said - happened) ** 2) / np.maximum(weights.sum(axis=1), 1.0))
     other = _said(trial.champion, trial) if trial.champion else None
     return Calibration(
         rows=len(said),
         error=_turned(interval_of(np.concatenate(errors))),
         brier=interval_of(np.concatenate(squares)),
-        bins=_bins(said, happened),
-        champion=_bins(*other) if other else (),
+        bins=bins_of(said, happened),
+        champion=bins_of(*other) if other else (),
     )
 
 
@@ -54,14 +54,14 @@ def _said(judged: Judged, trial: Trial) -> tuple[Numbers, Numbers] | None:
     return numbers.max(axis=1), (truth == chosen).astype("float64")
 
 
-def _places(said: Numbers) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
+def places_of(said: Numbers) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
     """Return the bin of each row: equally many rows in each, as far as equal values allow."""
     count = max(1, min(BINS, len(said) // ROWS_OF_A_BIN))
     edges = np.unique(np.quantile(said, np.linspace(0, 1, count + 1)[1:-1]))
     return np.asarray(np.searchsorted(edges, said, side="right"))
 
 
-def _errors(
+def errors_of(
     said: Numbers,
     happened: Numbers,
     places: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]",
@@ -87,8 +87,9 @@ def _turned(found: Interval) -> Interval:
     )
 
 
-def _bins(said: Numbers, happened: Numbers) -> tuple[Bin, ...]:
-    places = _places(said)
+def bins_of(said: Numbers, happened: Numbers) -> tuple[Bin, ...]:
+    """Return the bins, from the lowest probability on."""
+    places = places_of(said)
     return tuple(
         Bin(
             predicted=float(said[places == place].mean()),

@@ -143,11 +143,12 @@ def _drawn(shares: _Shares, rows: Rows, draw: np.random.Generator) -> Numbers:
 
 def _measures(judged: Judged, trial: Trial) -> dict[str, _Shares]:
     everyone = np.ones(trial.rows.rows)
-    chosen, truth = decided(judged, trial), _truth(trial)
+    answered, truth = judged.answered, _truth(trial)
+    chosen = chosen_class(answered.labels, answered.numbers, judged.output.classes)
     if chosen is None:
         return {ERROR_RATE: _mean_error(judged, trial, everyone)}
     wrong = _Shares(counted=(chosen != truth).astype("float64"), of=everyone)
-    names = classes_of(judged, truth)
+    names = judged.output.classes or tuple(sorted(set(truth.tolist())))
     if len(names) != TWO:
         return {ERROR_RATE: wrong}
     selected, positive = chosen == names[1], truth == names[1]
@@ -177,12 +178,6 @@ def _truth(trial: Trial) -> NDArray[np.str_]:
     return texts(trial.rows.labels)
 
 
-def decided(judged: Judged, trial: Trial) -> NDArray[np.str_] | None:
-    """Return the class that a version chooses for each row; None where it answers a number."""
-    del trial
-    return chosen_class(judged.answered.labels, judged.answered.numbers, judged.output.classes)
-
-
 def chosen_class(
     labels: NDArray[np.str_] | None, numbers: Numbers | None, classes: Sequence[str] | None
 ) -> NDArray[np.str_] | None:
@@ -196,8 +191,3 @@ def chosen_class(
     place = (numbers[:, 1] >= DECIDED).astype(int) if two else numbers.argmax(axis=1)
     chosen: NDArray[np.str_] = names[place]
     return chosen
-
-
-def classes_of(judged: Judged, truth: NDArray[np.str_]) -> Sequence[str]:
-    """Return the classes, of which the last counts as the one that is chosen."""
-    return judged.output.classes or tuple(sorted(set(truth.tolist())))

@@ -1,6 +1,6 @@
 """What every measurement of a version works with: the rows, who answers them, and by what judge."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,6 @@ from servewell.adapters.embedded.job.study.graphs import Feed
 from servewell.adapters.embedded.job.study.quality import Answered, AucJudge, Judge, judge_of
 from servewell.core.catalog.signature import Output, Signature
 from servewell.core.performance.optimisation import (
-    SCALES,
     Answers,
     Metric,
     MetricUnfitError,
@@ -22,8 +21,6 @@ from servewell.core.performance.optimisation import (
 )
 from servewell.ports.evaluator import EvaluateJob
 from servewell.ports.optimiser import StudyDataError
-
-Say = Callable[[str], None]
 
 DECIDED: Final = 0.5  # the second of two classes is chosen from this probability on
 
@@ -48,13 +45,6 @@ class Judged:
     def answered(self) -> Answered:
         """What is judged."""
         return self.answers[self.output.name]
-
-    @property
-    def probabilities(self) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
-        """The probability of the second of two classes, row by row."""
-        numbers = self.answered.numbers
-        two = numbers is not None and numbers.shape[1] == len(self.output.classes or ()) == 2  # noqa: PLR2004
-        return numbers[:, 1] if numbers is not None and two else None
 
     def scores_of(self, answered: Answered) -> Scores:
         """Return what other answers to the same rows are worth."""
@@ -149,8 +139,3 @@ def _metric(wanted: Metric | None, output: Output, labels: "pd.Series[float]") -
             fix="answer the probability of each class with a `label`, or one number",
         )
     return found
-
-
-def higher_is_better(metric: Metric) -> bool:
-    """Whether more of a metric is better."""
-    return SCALES[metric].higher_is_better
