@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
+from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint, Shadow
 from servewell.core.catalog.model import (
     Equivalence,
     Format,
@@ -207,3 +207,14 @@ def test_a_deployment_keeps_its_package() -> None:
         replace(one, share_bp=0) for one in before.deployments
     ]
     assert isinstance(after.deployments[0], Deployment)
+
+
+def test_a_shadow_stays_loaded_while_it_is_one() -> None:
+    """It has no traffic, is not the newest, and no rollback returns to it."""
+    endpoint = decide_deploy(EMPTY, version(1)).endpoint
+    endpoint = decide_deploy(endpoint, version(2), share_bp=0).endpoint
+    shadowed = replace(endpoint, shadow=Shadow(deployment="v2", share_bp=1_000))
+    after = decide_deploy(shadowed, version(3), share_bp=0).endpoint
+    assert [one.name for one in after.deployments] == ["v1", "v2", "v3"]
+    ended = decide_deploy(replace(after, shadow=None), version(3), share_bp=0).endpoint
+    assert "v2" not in [one.name for one in ended.deployments]
