@@ -74,7 +74,7 @@ def until(platform: Platform, what: Callable[[], bool]) -> None:
         retrain_due(platform)
         return what()
 
-    eventually(tried, within_s=60)
+    eventually(tried, within_s=120)
 
 
 def states(platform: Platform) -> list[RetrainState]:

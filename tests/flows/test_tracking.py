@@ -215,7 +215,7 @@ def test_a_version_in_a_registry_is_taken_once(
     def ended() -> bool:
         return platform.retrainings.get(asked.id).state is not RetrainState.RUNNING
 
-    eventually(ended, within_s=60)
+    eventually(ended, within_s=120)
     done = platform.retrainings.get(asked.id)
     log = platform.side_processes.log("retraining", str(asked.id)).read_text()
     assert done.model_version == "small:1", log

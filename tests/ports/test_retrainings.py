@@ -83,6 +83,17 @@ def test_a_model_that_appeared_is_taken_once(retrainings: Retrainings) -> None:
     assert retrainings.save(replace(found, workload="other"))
 
 
+def test_the_last_training_and_the_models_taken_are_told(retrainings: Retrainings) -> None:
+    """An import is no training, and what only waits has not begun."""
+    assert retrainings.last("flights") is None
+    found = replace(ASKED, source="a.onnx 1", started_at=13.0, state=RetrainState.FAILED)
+    begun = replace(ASKED, started_at=12.0, state=RetrainState.FAILED)
+    kept = retrainings.save(begun, found, ASKED, replace(begun, workload="other"))
+    assert retrainings.last("flights") == kept[0]
+    assert retrainings.sources("flights") == {"a.onnx 1"}
+    assert retrainings.sources("other") == frozenset()
+
+
 def test_what_was_changed_meanwhile_is_not_overwritten(
     retrainings: Retrainings, database: Database
 ) -> None:

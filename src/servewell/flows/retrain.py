@@ -1,6 +1,7 @@
 """Train workloads again when their rules, their data, a signal or a person call for it."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from servewell.flows.retrain_watch import discover
 from servewell.ports.state import StateConflictError
 from servewell.ports.workloads import WorkloadMissingError
 
+TRIES: Final = 5  # to save what another one is changing
 BY_HAND: Final = "asked by hand"
 ROLE: Final = "retraining"  # of the process
 
@@ -54,7 +56,6 @@ def remember_workload(platform: Platform, workload: Workload, folder: Path) -> K
     Raises: StateConflictError, StateUnavailableError, StorageError.
     """
     now = platform.clock.now()
-    before = _known(platform, workload.workload)
     new = KnownWorkload(
         name=workload.workload,
         folder=str(folder.absolute()),
@@ -64,10 +65,17 @@ def remember_workload(platform: Platform, workload: Workload, folder: Path) -> K
         principal=platform.principal,
         data=_data(platform, workload, folder).stamp,
         scheduled_from=now,
-        paused=before.paused if before else "",
-        revision=before.revision if before else 0,
     )
-    return platform.workloads.save(new)
+    for _ in range(TRIES - 1):  # the control process may be reading the same file
+        with suppress(StateConflictError):
+            return _save_over(platform, new)
+    return _save_over(platform, new)
+
+
+def _save_over(platform: Platform, new: KnownWorkload) -> KnownWorkload:
+    before = _known(platform, new.name)
+    kept = replace(new, paused=before.paused, revision=before.revision) if before else new
+    return platform.workloads.save(kept)
 
 
 def retrain_due(platform: Platform) -> None:
@@ -188,9 +196,9 @@ def _attention(platform: Platform, known: KnownWorkload) -> Attention:
 
 def _attend(platform: Platform, known: KnownWorkload) -> None:
     known = _refreshed(platform, known)
-    rows = platform.retrainings.list(known.name)
+    rows = platform.retrainings.list(known.name, open_only=True)
     rows = tuple(_settled(platform, known, one) for one in rows)
-    rows += discover(platform, known, rows)
+    rows += discover(platform, known)
     facts = _facts(platform, known, rows)
     if decide(facts).step is not Step.START:
         return
@@ -255,8 +263,7 @@ def _settled(platform: Platform, known: KnownWorkload, row: Retraining) -> Retra
 def _facts(platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...]) -> Facts:
     """Return what a decision rests on, but for what others do, which costs more to find."""
     rules, workload = known.workload.retrain, known.workload
-    begun = [one for one in rows if one.started_at is not None and not one.source]
-    last = begun[-1] if begun else None
+    last = platform.retrainings.last(known.name)
     data = DataFiles()
     if rules.on_new_data:
         data = _data(platform, workload, Path(known.folder))
@@ -332,7 +339,7 @@ def _read_again(platform: Platform, known: KnownWorkload) -> tuple[str, KnownWor
     if workload.workload != known.name:
         return f"its file describes `{workload.workload}` now", None
     now = platform.clock.now()
-    return "", replace(known, digest=digest, workload=workload, at=now, scheduled_from=now)
+    return "", replace(known, digest=digest, workload=workload, scheduled_from=now)
 
 
 def _asked(

@@ -9,9 +9,7 @@ from servewell.flows.platform import Platform
 from servewell.ports.arrivals import Arrival
 
 
-def discover(
-    platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...]
-) -> tuple[Retraining, ...]:
+def discover(platform: Platform, known: KnownWorkload) -> tuple[Retraining, ...]:
     """Ask for each model in the watched folder that was not taken and is written to its end.
 
     Raises: StateConflictError, StateUnavailableError.
@@ -19,7 +17,7 @@ def discover(
     watch = known.workload.retrain.watch
     if watch is None or watch.folder is None or known.fault or known.paused:
         return ()
-    taken = {one.source for one in rows}
+    taken = platform.retrainings.sources(known.name)
     latest = platform.clock.now() - known.workload.retrain.settle_s
     found = (
         _asked(platform, known, one)
@@ -42,10 +40,8 @@ def look_at_registry(platform: Platform, known: KnownWorkload) -> tuple[Retraini
         return ()
     model = watch.model or known.workload.model_name
     of_model = f"{watch.mlflow} models:/{model}/"
-    rows = platform.retrainings.list(known.name)
-    taken = [
-        int(one.source.removeprefix(of_model)) for one in rows if one.source.startswith(of_model)
-    ]
+    sources = platform.retrainings.sources(known.name)
+    taken = [int(one.removeprefix(of_model)) for one in sources if one.startswith(of_model)]
     there = [one for one in platform.tracking.versions(watch.mlflow, model) if not one.ours]
     new = [one for one in there if one.number > max(taken)] if taken else there[-1:]
     asked = (

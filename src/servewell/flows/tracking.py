@@ -21,6 +21,7 @@ from servewell.flows.retrain_watch import look_at_registry
 ROLE: Final = "tracking"
 TICK_S: Final = 0.5
 EVERY_S: Final = 2.0
+FAILURES_MAX: Final = 3  # after which the rest waits for the next time
 AGAIN_S: Final = 15.0  # after a server did not answer
 
 
@@ -53,32 +54,47 @@ def run_tracking(platform: Platform, *, stopping: Callable[[], bool]) -> None:
 def mirror(platform: Platform, known: KnownWorkload) -> int:
     """Send what the server of a workload has not; return how many runs that were.
 
-    Raises: TrackingFailedError, StateUnavailableError, StorageError.
+    One that cannot be sent keeps no other from it, unless it seems to be the server's fault.
+
+    Raises: the first of TrackingFailedError, BlobMissingError, BlobCorruptError, StorageError,
+    after the others; StateUnavailableError.
     """
     url, sent = known.workload.tracking.mlflow, 0
     if url is None:
         return sent
     has = {one.run: one.digest for one in platform.mirrors.list(url)}
+    failures: list[ServewellError] = []
     for copy in _copies(platform, known):
         digest = digest_of(msgspec.json.encode(copy, order="sorted"))
         if has.get(copy.run) == digest:
             continue
-        files = {name: platform.blobs.path(held) for name, held in copy.files.items()}
-        if copy.model:
-            files["model"] = platform.blobs.path(copy.artifact)
-        place = platform.tracking.mirror(url, copy, files)
-        platform.mirrors.keep(
-            Tracked(
-                run=copy.run,
-                url=url,
-                digest=digest,
-                mlflow_run=place.run,
-                mlflow_version=place.version,
-                at=platform.clock.now(),
-            )
-        )
-        sent += 1
+        try:
+            _send(platform, url, copy, digest)
+            sent += 1
+        except ServewellError as error:
+            failures.append(error)
+        if len(failures) == FAILURES_MAX:
+            break
+    if failures:
+        raise failures[0]
     return sent
+
+
+def _send(platform: Platform, url: str, copy: RunCopy, digest: str) -> None:
+    files = {name: platform.blobs.path(held) for name, held in copy.files.items()}
+    if copy.model:
+        files["model"] = platform.blobs.path(copy.artifact)
+    place = platform.tracking.mirror(url, copy, files)
+    platform.mirrors.keep(
+        Tracked(
+            run=copy.run,
+            url=url,
+            digest=digest,
+            mlflow_run=place.run,
+            mlflow_version=place.version,
+            at=platform.clock.now(),
+        )
+    )
 
 
 def _asks(known: KnownWorkload) -> bool:

@@ -49,6 +49,14 @@ class Retrainings(Protocol):
         """
         ...
 
+    def last(self, workload: str) -> Retraining | None:
+        """Return the training that was begun last, or None; to import a model is none."""
+        ...
+
+    def sources(self, workload: str) -> frozenset[str]:
+        """Return which models that appeared were taken."""
+        ...
+
     def list(
         self, workload: str | None = None, *, open_only: bool = False
     ) -> tuple[Retraining, ...]:

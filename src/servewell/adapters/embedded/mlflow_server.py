@@ -35,6 +35,7 @@ STATES: Final = {
 }
 OUR_RUN: Final = "servewell.run"
 MODEL: Final = "model"  # folder of the model among a run's artifacts
+BATCH_MAX: Final = 100  # parameters that a server takes at once
 VALUE_MAX: Final = 5_000  # characters of a tag or a parameter; servers take 6,000 and 8,000
 FORBIDDEN: Final = re.compile(r"[^\w\-./ ]", re.ASCII)  # in the names of parameters and metrics
 
@@ -127,7 +128,11 @@ def _tell(client: "MlflowClient", run: str, copy: RunCopy) -> None:
     params = [Param(_name(key), _value(value)) for key, value in copy.parameters.items()]
     tags = [RunTag(key, _value(value)) for key, value in copy.tags.items()]
     metrics = [Metric(_name(key), value, at, 0) for key, value in copy.metrics.items()]
-    client.log_batch(run, metrics=metrics, params=params[:100], tags=tags)
+    client.log_batch(run, metrics=metrics[:BATCH_MAX], tags=tags)
+    for start in range(0, len(params), BATCH_MAX):
+        client.log_batch(run, params=params[start : start + BATCH_MAX])
+    for start in range(BATCH_MAX, len(metrics), BATCH_MAX):
+        client.log_batch(run, metrics=metrics[start : start + BATCH_MAX])
 
 
 def _name(name: str) -> str:

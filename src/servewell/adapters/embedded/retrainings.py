@@ -43,6 +43,18 @@ class SqlRetrainings:
             )
         return found[0]
 
+    def last(self, workload: str) -> Retraining | None:
+        """See `Retrainings.last`."""
+        trained = (ROWS.workload == workload, ROWS.source == "", ROWS.started_at.is_not(None))
+        query = sa.select(RETRAINING).where(*trained).order_by(ROWS.id.desc()).limit(1)
+        return next(iter(self._found(query)), None)
+
+    def sources(self, workload: str) -> frozenset[str]:
+        """See `Retrainings.sources`."""
+        query = sa.select(ROWS.source).where(ROWS.workload == workload, ROWS.source != "")
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def list(
         self, workload: str | None = None, *, open_only: bool = False
     ) -> tuple[Retraining, ...]:
