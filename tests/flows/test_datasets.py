@@ -25,6 +25,7 @@ from servewell.flows.datasets import (
     end_retention,
     export_dataset,
     find_version,
+    foresee_addition,
     foresee_removal,
     remove_dataset,
     set_access,
@@ -67,6 +68,16 @@ def test_the_same_rows_are_one_version(platform: Platform, tmp_path: Path) -> No
     assert [one for one in told(platform) if "was added" in one] == [
         f"flights:1 was added: 1,000 rows from {tmp_path / 'rows.csv'}"
     ]
+
+
+def test_an_addition_is_foreseen(platform: Platform, tmp_path: Path) -> None:
+    """A dry run says whether the rows are new, and keeps nothing."""
+    source = DataSource(location=str(rows(tmp_path)))
+    first = foresee_addition(platform, "flights", source, progress=lambda _: None)
+    assert (first.new, first.version.number, platform.datasets.list()) == (True, 0, ())
+    kept = add(platform, rows(tmp_path)).version
+    again = foresee_addition(platform, "flights", source, progress=lambda _: None)
+    assert (again.new, again.version) == (False, kept)
 
 
 def test_bad_rows_leave_nothing(platform: Platform, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from servewell.flows.datasets import (
     add_dataset,
     compare_datasets,
     export_dataset,
+    find_rows,
     find_version,
     foresee_access,
+    foresee_addition,
     foresee_removal,
     kept_words,
     readers_words,
@@ -45,6 +47,7 @@ def data() -> None:
 @click.option("--reader", "readers", multiple=True, help="Who may read it; `nobody` for none.")
 @click.option("--retention-days", type=click.IntRange(1), help="Days that a version is kept.")
 @click.option("--personal", multiple=True, metavar="COLUMN", help="A column of personal values.")
+@dry_run
 @command
 def add(  # noqa: PLR0913 - the words of the command
     session: Session,
@@ -57,6 +60,7 @@ def add(  # noqa: PLR0913 - the words of the command
     readers: tuple[str, ...],
     retention_days: int | None,
     personal: tuple[str, ...],
+    dry_run: bool,
 ) -> int:
     """Take in rows as a version of NAME: a CSV or Parquet file, or a query of a database by URL.
 
@@ -68,24 +72,32 @@ def add(  # noqa: PLR0913 - the words of the command
     change = PolicyChange(
         owner=owner, readers=readers, retention_days=retention_days, personal=personal
     )
-    added = add_dataset(
-        session.platform,
-        name,
-        DataSource(location=source, query=query, texts=texts),
-        change=change,
-        progress=lambda words: click.echo(words, err=True),
+    told = DataSource(location=source, query=query, texts=texts)
+    added = (
+        foresee_addition(session.platform, name, told, progress=_say)
+        if dry_run
+        else add_dataset(session.platform, name, told, change=change, progress=_say)
     )
     if session.as_json:
         show.as_json(added)
         return 0
     version = added.version
-    click.echo(
-        f"{version.reference} is new: {version.rows:,} rows, {show.size(version.size_bytes)}."
-        if added.new
-        else f"These rows are {version.reference} already: nothing was added."
-    )
-    _table(version)
+    size = f"{version.rows:,} rows, {show.size(version.size_bytes)}"
+    if not added.new:
+        click.echo(f"These rows are {version.reference} already: nothing to add.")
+    elif dry_run:
+        click.echo(f"A version of `{name}` would be added: {size}.")
+        rows = [(one.name, one.type, f"{one.missing:,}") for one in version.columns]
+        show.table(("column", "type", "missing"), rows, empty="There are no columns.")
+    else:
+        click.echo(f"{version.reference} is new: {size}.")
+    if version.statistics:
+        _table(version)
     return 0
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
 
 
 @data.command("list")
@@ -188,17 +200,23 @@ def compare(session: Session, before: str, now: str, *, html: Path | None) -> in
 @data.command
 @click.argument("version")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@dry_run
 @command
-def export(session: Session, version: str, path: Path) -> int:
+def export(session: Session, version: str, path: Path, *, dry_run: bool) -> int:
     """Write the rows of VERSION to PATH, a .csv or .parquet file; the history tells of it.
 
     Example: servewell data export flights:1 flights.csv
     """
-    found = export_dataset(session.platform, version, path)
+    found = (
+        find_rows(session.platform, version)
+        if dry_run
+        else export_dataset(session.platform, version, path)
+    )
     if session.as_json:
         show.as_json({"version": found, "path": str(path)})
         return 0
-    click.echo(f"{found.rows:,} rows of {found.reference} are in {path}.")
+    verb = "would be written to" if dry_run else "are in"
+    click.echo(f"{found.rows:,} rows of {found.reference} {verb} {path}.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Versioned rows: taken in, looked at, compared, given out and removed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from servewell.core.catalog.change import Change, ChangeKind
@@ -76,6 +76,48 @@ def add_dataset(
     return Added(version=kept, new=new)
 
 
+def foresee_addition(
+    platform: Platform, name: str, source: DataSource, *, progress: Progress
+) -> Added:
+    """Return what `add_dataset` would do; a new version has number 0.
+
+    Raises: as `add_dataset`.
+    """
+    require(platform, name, owning=True)
+    progress(f"reading {source.location.partition('://')[0]}")
+    with platform.data_sources.fetch(source) as fetched:
+        found = foresee_rows(platform, name, fetched.path, source=fetched.source)
+    return Added(version=found, new=not found.number or found.removed_at is not None)
+
+
+def _described(
+    platform: Platform, name: str, path: Path, *, source: str, digest: str
+) -> DatasetVersion:
+    """Return rows as a version without a number, and without statistics."""
+    facts = platform.tables.describe(path)
+    return DatasetVersion(
+        name=name,
+        number=0,
+        digest=digest,
+        rows=facts.rows,
+        size_bytes=facts.size_bytes,
+        columns=facts.columns,
+        source=source,
+        created_at=platform.clock.now(),
+    )
+
+
+def foresee_rows(platform: Platform, name: str, path: Path, *, source: str) -> DatasetVersion:
+    """Return the version that `keep_rows` would return; a new one has number 0.
+
+    Raises: as `keep_rows`.
+    """
+    digest = platform.blobs.digest(path)
+    new = _described(platform, name, path, source=source, digest=digest)
+    known = platform.datasets.list(name)
+    return next((one for one in known if one.digest == new.digest), new)
+
+
 def keep_rows(
     platform: Platform, name: str, path: Path, *, source: str, personal: tuple[str, ...]
 ) -> DatasetVersion:
@@ -83,24 +125,12 @@ def keep_rows(
 
     Raises: TableFaultsError, StateUnavailableError, StorageError.
     """
-    digest = platform.blobs.put_file(path)
-    known = [one for one in platform.datasets.list(name) if one.digest == digest]
-    if known and known[0].removed_at is None:
-        return known[0]
-    facts = platform.tables.describe(path)
-    return platform.datasets.add(
-        DatasetVersion(
-            name=name,
-            number=0,
-            digest=digest,
-            rows=facts.rows,
-            size_bytes=facts.size_bytes,
-            columns=facts.columns,
-            source=source,
-            created_at=platform.clock.now(),
-            statistics=platform.data_sources.statistics(path, personal=personal),
-        )
-    )
+    new = _described(platform, name, path, source=source, digest=platform.blobs.put_file(path))
+    for known in platform.datasets.list(name):
+        if known.digest == new.digest and known.removed_at is None:
+            return known
+    statistics = platform.data_sources.statistics(path, personal=personal)
+    return platform.datasets.add(replace(new, statistics=statistics))
 
 
 def find_version(platform: Platform, reference: str) -> DatasetVersion:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from servewell.core.catalog.dataset import DatasetPolicy, DatasetVersion
 from servewell.core.catalog.workload import Data, Workload
-from servewell.flows.datasets import find_rows, keep_rows, require
+from servewell.flows.datasets import find_rows, foresee_rows, keep_rows, require
 from servewell.flows.platform import Platform
 from servewell.ports.data_sources import DataSource
 
@@ -42,19 +42,7 @@ def foresee_workload_rows(
         return find_rows(platform, data.dataset)
     name = workload.workload
     with platform.data_sources.fetch(DataSource(location=str(folder / data.path))) as fetched:
-        facts = platform.tables.describe(fetched.path)
-        new = DatasetVersion(
-            name=name,
-            number=0,
-            digest=platform.blobs.digest(fetched.path),
-            rows=facts.rows,
-            size_bytes=facts.size_bytes,
-            columns=facts.columns,
-            source=data.path,
-            created_at=platform.clock.now(),
-        )
-    known = platform.datasets.list(name)
-    return next((one for one in known if one.digest == new.digest), new)
+        return foresee_rows(platform, name, fetched.path, source=data.path)
 
 
 def _personal(platform: Platform, workload: Workload) -> tuple[str, ...]:
