@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flows.rollout_world import PLAN, World
-from servewell.core.catalog.change import ChangeKind
+from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.rollout import Stage, Strategy
 from servewell.core.operations.rollout_moves import Move, Order
@@ -13,6 +13,7 @@ from servewell.flows import by_hand
 from servewell.flows.platform import Platform
 from servewell.flows.release import roll_back
 from servewell.flows.rollouts import advance, give_order, start_rollout
+from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.gates import GatesNotPassedError
 from servewell.ports.rollouts import RolloutBusyError
 
@@ -185,3 +186,16 @@ def test_observing_makes_no_history(world: World) -> None:
     assert kept.revision == before.revision + 1
     assert sum(kept.evidence.requests) > 0
     assert world.history.revision() == revision
+
+
+def test_one_that_cannot_go_on_holds_up_no_other(world: World) -> None:
+    """Of two rollouts the second is looked at too, and what stopped the first is told."""
+    change = Change(
+        at=0.0, principal="ada", kind=ChangeKind.ENDPOINT_CREATED, subject="a", because="a test"
+    )
+    first = world.begin()
+    lost = replace(first, id="0", endpoint="lost", revision=0)
+    world.rollouts.save(replace(lost, began_at=0.0), change=change)
+    with pytest.raises(EndpointMissingError):
+        world.look()
+    assert world.rollout.stage is Stage.WAITING

@@ -16,6 +16,7 @@ from servewell.core.operations.rollout_evidence import (
 )
 from servewell.core.operations.rollout_moves import Order, RolloutDecision
 from servewell.core.operations.rollout_start import decide_start
+from servewell.errors import ServewellError
 from servewell.flows.clearance import require_let_through
 from servewell.flows.environments import Progress, ensure_environment
 from servewell.flows.platform import Platform
@@ -83,13 +84,18 @@ def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
 def advance_rollouts(platform: Platform) -> None:
     """Make the next move of every rollout that has one; what another one made is done.
 
-    Raises: StateUnavailableError, StorageError.
+    Raises: what the first raised that could not go on, after all others were looked at.
     """
+    faults: list[ServewellError] = []
     for rollout in platform.rollouts.list(open_only=True):
         try:
             advance(platform, rollout)
         except StateConflictError:
             continue  # another control process, or a person, was first: the next look sees it
+        except ServewellError as fault:
+            faults.append(fault)
+    for first in faults:
+        raise first
 
 
 def open_rollout(platform: Platform, endpoint: str) -> Rollout:
