@@ -196,7 +196,8 @@ def test_without_a_metric_only_a_workload_with_rows_is_stopped(
     said: GateVerdict,
 ) -> None:
     """A model that came without rows has none to be judged by: that is told, and stops nothing."""
-    measures = Measures(metric="", no_metric="no column of the data is known to be the label")
+    why = "no column of the data is known to be the label"
+    measures = Measures(metric="", no_metric=why, speed=SPEED)
     facts = replace(FACTS, has_rows=has_rows)
     found = row("quality", measures=measures, facts=facts)
     assert (found.verdict, found.required) == (CANNOT_TELL, has_rows)
@@ -356,6 +357,12 @@ def test_budgets_are_held_where_they_are_declared(rules: GateRules, said: GateVe
     """The time of one row has the endpoint's objective as its budget without a word."""
     assert verdict(rules, MEASURES) is said
     assert row("time of one row").bound == FACTS.latency_objective_ms
+
+
+def test_a_version_that_answers_no_row_is_not_let_through() -> None:
+    """Also where there are no rows to judge its quality by."""
+    silent = Measures(metric="", no_metric="it does not answer the rows")
+    assert verdict(GateRules(), silent, replace(FACTS, has_rows=False)) is CANNOT_TELL
 
 
 def test_a_slower_version_fails_only_where_a_ratio_is_declared() -> None:

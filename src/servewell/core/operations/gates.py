@@ -424,6 +424,8 @@ def _equivalence(facts: Facts) -> GateRow:
 
 def _speed(rules: GateRules, found: Speed | None, facts: Facts) -> Iterator[GateRow]:
     if found is None:
+        because = "it does not answer the rows, so that its time cannot be measured"
+        yield GateRow(group="latency", gate="time of one row", verdict=CANNOT_TELL, because=because)
         return
     budget = facts.latency_objective_ms if rules.latency_ms is None else rules.latency_ms
     kept = found.p99_ms <= budget

@@ -30,7 +30,7 @@ def speed(candidate: Runner, feed: Feed, champion: tuple[Runner, Feed] | None) -
     round: what else this machine does for a moment is no fault of a version.
     """
     contenders = [(candidate, _requests(feed))]
-    if champion is not None:
+    if champion is not None and _answers(*champion):
         contenders.append((champion[0], _requests(champion[1])))
     times = [Times() for _ in contenders]
     slow: list[list[float]] = [[] for _ in contenders]
@@ -72,6 +72,14 @@ def _ms(times: Times, share: float) -> float:
 def _requests(feed: Feed) -> list[Feed]:
     rows = np.linspace(0, count(feed) - 1, min(REQUESTS, count(feed))).astype(int)
     return [part(feed, slice(row, row + 1)) for row in rows]
+
+
+def _answers(runner: Runner, feed: Feed) -> bool:
+    try:
+        runner.running.run(part(feed, slice(0, 1)))
+    except NoAnswerError:
+        return False
+    return True
 
 
 def _calls(runner: Runner, requests: list[Feed]) -> list[int]:
