@@ -31,6 +31,7 @@ from servewell.core.catalog.outcome import Outcome
 from servewell.ports.records import Followed, RecordQuery
 
 OUTCOMES_AT_ONCE: Final = 50_000  # after so many a look ends, and the next one goes on
+ALL: Final = (1 << 63) - 1  # behind the number of every record
 
 
 class Cursor(msgspec.Struct, array_like=True):
@@ -66,11 +67,11 @@ def start_cursor(folders: RecordFolders, since: float) -> str:
     with storage_faults(folders.root, doing="read"), ExitStack() as opened:
         began = folders.journal.end()
         segments = open_segments(folders, opened)
-        since_ns = int(since * NANOSECONDS) if isfinite(since) else 0
+        since_ns = int(since * NANOSECONDS) if isfinite(since) else None
         cursor = Cursor(
-            journal=folders.journal.first_that_reaches(since) if isfinite(since) else began,
-            places={one.stem: Tail(one).place_of(since_ns or None) for one in segments},
-            since_ns=since_ns,
+            journal=began if since_ns is None else folders.journal.first_that_reaches(since),
+            places={one.stem: Tail(one).place_of(since_ns) for one in segments},
+            since_ns=since_ns or 0,
             began=began,
         )
     return _written(cursor)
@@ -118,22 +119,19 @@ def _from_journal(folders: RecordFolders, at: Cursor, look: _Look) -> bool:
         since_ns = at.since_ns if behind <= at.began else 0
         place = at.places.get(filed.segment, Place())
         look.outcomes += _rest(folders, filed, place, look, since_ns=since_ns)
-        at.places[filed.segment] = Place(offset=HALTED, sequence=_ALL, filed=True)
+        at.places[filed.segment] = Place(offset=HALTED, sequence=ALL, filed=True)
         at.journal = behind
     return True
-
-
-_ALL: Final = (1 << 63) - 1  # behind the number of every record
 
 
 def _rest(
     folders: RecordFolders, filed: Filed, place: Place, look: _Look, *, since_ns: int
 ) -> Iterator[Outcome]:
-    if filed.missing and place.sequence < _ALL:
+    if filed.missing and place.sequence < ALL:
         look.miss(filed.missing, f"{filed.missing} records of `{filed.segment}` are missing")
     rest: list[Outcome] = []
     for part in filed.parts:
-        if part.endpoint == look.endpoint and place.sequence < _ALL:
+        if part.endpoint == look.endpoint and place.sequence < ALL:
             file = file_for(folders.parquet, part.endpoint, part.hour, filed.segment)
             try:
                 rest += _in_file(file, look, place.sequence)

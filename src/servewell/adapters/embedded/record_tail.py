@@ -106,7 +106,7 @@ class Tail:
         return found
 
     def place_of(self, since_ns: int | None) -> Place:
-        """Return where the first record of that time stands, or the end. Raises: OSError."""
+        """Return where the first record of that time stands; the end for None. Raises: OSError."""
         for starts, told, end in self._portions(_briefs):
             schemas, sequence = list(self.place.schemas), self.place.sequence
             for start, one in zip(starts, told, strict=True):
