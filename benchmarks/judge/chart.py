@@ -107,7 +107,7 @@ def _draw_detection(axes: Axes, scenario: Scenario, runs: list[Run]) -> None:
             continue
         half = len(minutes) * 2 >= len(runs)
         told = f"half by minute {minutes[len(runs) // 2 - 1]}" if half else "never half of them"
-        axes.text(59, 0.36 - 0.065 * row, told, color=colour, fontsize=9, ha="right")
+        axes.text(59, 0.5 - 0.065 * row, told, color=colour, fontsize=9, ha="right")
     for minute in (15, 30, 45):
         axes.axvline(minute, color="#e3e3e3", linewidth=1, zorder=0)
     axes.set(title=scenario.name, xlabel="minute", xlim=(0, MINUTES), ylim=(0, 1.03))

@@ -7,7 +7,6 @@ The code that judges is the one that judges rollouts; requests are drawn at rand
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -38,8 +37,6 @@ def main() -> None:
     plan += [(one, options.measured_repeats // part) for one in MEASURED]
     results = _simulated(plan)
     options.into.mkdir(parents=True, exist_ok=True)
-    told = [{"release": one.name, "runs": [vars(run) for run in runs]} for one, runs in results]
-    (options.into / "judge.json").write_text(json.dumps(told))
     (options.into / "judge.md").write_text(table(results))
     draw(results, options.into / "judge.png")
     print(table(results))
