@@ -26,7 +26,7 @@ from servewell.flows.datasets import (
     require,
     set_access,
 )
-from servewell.ports.data_sources import DataSource
+from servewell.ports.data_sources import DataSource, DataSourceError
 
 HTML = click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file."
@@ -146,7 +146,7 @@ def show_(session: Session, version: str, *, html: Path | None) -> int:
     found = find_version(session.platform, version)
     policy = session.platform.datasets.policies().get(found.name)
     if html is not None:
-        html.write_text(dataset_page(found, policy), encoding="utf-8")
+        _write(html, dataset_page(found, policy))
     if session.as_json:
         show.as_json({"version": found, "policy": policy})
         return 0
@@ -177,7 +177,7 @@ def compare(session: Session, before: str, now: str, *, html: Path | None) -> in
     """
     compared = compare_datasets(session.platform, before, now, rules=ContractRules())
     if html is not None:
-        html.write_text(comparison_page(compared), encoding="utf-8")
+        _write(html, comparison_page(compared))
     if session.as_json:
         show.as_json(compared)
         return 0
@@ -286,6 +286,17 @@ def access(  # noqa: PLR0913 - the words of the command
         f"`{name}` {would} to {policy.owner}; {readers_words(policy)}; {kept_words(policy)}."
     )
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataSourceError(
+            f"The page cannot be written to `{path}`.",
+            why=f"the operating system says: {error.strerror or error}",
+            fix="name a file in a folder that is there and that you may write to",
+        ) from error
 
 
 def _table(version: DatasetVersion) -> None:

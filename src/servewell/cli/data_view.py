@@ -9,7 +9,6 @@ from servewell.core.operations.data_shifts import conversion_words, drifted
 
 LEVELS: Final = "▁▂▃▄▅▆▇█"
 TOP_SHOWN: Final = 4
-SHARE_BLOCKS: Final = 8  # of the bar of a text's share
 
 
 def statistics_rows(version: DatasetVersion) -> Iterator[tuple[str, ...]]:
