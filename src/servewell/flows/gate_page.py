@@ -216,7 +216,7 @@ def _reliability(own: Sequence[Bin], champion: Sequence[Bin]) -> str:
             Line(
                 label="champion",
                 points=[(one.predicted, one.happened) for one in champion],
-                colour=1,
+                colour=5,
             )
         )
     points = [
