@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servewell.core.catalog.retraining import MOVES, Retraining, RetrainState, Trigger
+from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
+from servewell.core.catalog.workload_rollout import RolloutRules
 from servewell.core.operations.retraining import (
     DataFiles,
     Facts,
@@ -15,6 +17,7 @@ from servewell.core.operations.retraining import (
     decide,
     ending,
     next_due,
+    rollout_of,
 )
 
 NOW = 1_772_323_200.0  # 2026-03-01 00:00 UTC
@@ -178,6 +181,19 @@ def test_a_process_that_died_or_hangs_is_told_apart() -> None:
     stopped = replace(running, state=RetrainState.INTERRUPTED)
     assert state(stopped, now=NOW, alive=False) is RetrainState.INTERRUPTED
     assert state(replace(stopped, attempt=2), now=NOW, alive=False) is RetrainState.ABANDONED
+
+
+@pytest.mark.parametrize(
+    ("declared", "by_hand"),
+    [("none", "promotion"), ("start", "both"), ("promotion", "promotion"), ("both", "both")],
+)
+def test_a_person_consents_where_the_workload_asks_for_it(declared: str, by_hand: str) -> None:
+    """Automatic is what the rollout says; with approval a person's consent to promote is added."""
+    rollout = RolloutRules(approval=declared)  # type: ignore[arg-type]
+    described = Workload(workload="small", artifact=Artifact(path="a.onnx"), rollout=rollout)
+    assert rollout_of(described) == rollout
+    asked = replace(described, retrain=RetrainRules(promote="approval"))
+    assert rollout_of(asked) == replace(rollout, approval=by_hand)  # type: ignore[arg-type]
 
 
 def test_what_has_ended_never_moves_again() -> None:

@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _answers(url), within_s=90)
+        eventually(lambda: _answers(url), within_s=240)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)

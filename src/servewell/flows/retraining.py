@@ -9,13 +9,13 @@ from typing import Final, Literal
 from servewell.core.catalog.retraining import Retraining, RetrainState
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.operations.clearance import Clearance
+from servewell.core.operations.retraining import rollout_of
 from servewell.errors import ServewellError
 from servewell.flows.deliver import Delivered, deliver
 from servewell.flows.platform import Platform
 from servewell.flows.retrain import change_of
 
 ArtifactFormat = Literal["onnx", "sklearn", "xgboost", "lightgbm", "torch", "mlflow", "pyfunc"]
-Approval = Literal["none", "start", "promotion", "both"]
 BY_ENDING: Final[dict[str, ArtifactFormat]] = {
     ".onnx": "onnx",
     ".pkl": "sklearn",
@@ -35,12 +35,6 @@ class FormatUnknownError(ServewellError):
 
 
 REGISTRY: Final = "models:/"  # begins the location of a version in a registry
-APPROVAL: Final[dict[Approval, Approval]] = {
-    "none": "promotion",
-    "start": "both",
-    "promotion": "promotion",
-    "both": "both",
-}
 
 
 def train_again(platform: Platform, number: int, *, pid: int) -> int:
@@ -95,9 +89,7 @@ def _of_row(platform: Platform, workload: Workload, row: Retraining) -> Workload
 
     Raises: FormatUnknownError, TrackingFailedError, StorageError.
     """
-    if workload.retrain.promote == "approval":
-        approval = APPROVAL[workload.rollout.approval]
-        workload = replace(workload, rollout=replace(workload.rollout, approval=approval))
+    workload = replace(workload, rollout=rollout_of(workload))
     if not row.source:
         return workload
     watch, path = workload.retrain.watch, _brought(platform, workload, row)

@@ -5,7 +5,7 @@ its rules say. What was due while the machine slept is caught up once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice, takewhile
@@ -13,7 +13,9 @@ from typing import Final
 
 from servewell.core.catalog.cron import moments
 from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
+from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
+from servewell.core.catalog.workload_rollout import RolloutRules
 
 LATE_S: Final = 60.0  # after which a scheduled time counts as missed, and is caught up
 CLOCK_S: Final = 60.0  # by which the clock may be set back without a word
@@ -117,6 +119,18 @@ def ending(
     if retraining.attempt >= rules.attempts:
         return RetrainState.ABANDONED, f"it was interrupted {retraining.attempt} times"
     return RetrainState.INTERRUPTED, "its process ended without a word"
+
+
+def rollout_of(workload: Workload) -> RolloutRules:
+    """Return how what a training makes is rolled out: with a person's consent where that is asked.
+
+    A consent that the rollout asks for by itself is asked for as well.
+    """
+    rules = workload.rollout
+    if workload.retrain.promote == "automatic":
+        return rules
+    at_start = rules.approval in ("start", "both")
+    return replace(rules, approval="both" if at_start else "promotion")
 
 
 def next_due(facts: Facts) -> float | None:
