@@ -14,6 +14,7 @@ from servewell.core.operations.dataset_rules import (
     Ending,
     PolicyChange,
     changed,
+    dataset_name,
     end_version,
     past_retention,
     read_reference,
@@ -57,10 +58,10 @@ def add_dataset(
 
     A dataset that is new belongs to whoever adds it, unless `change` says otherwise.
 
-    Raises: DatasetRefusedError, DataSourceError, BadRowsError, DatabaseReadError, TableFaultsError,
-    StateUnavailableError, StorageError.
+    Raises: DatasetReferenceError, DatasetRefusedError, DataSourceError, BadRowsError,
+    DatabaseReadError, TableFaultsError, StateUnavailableError, StorageError.
     """
-    require(platform, name, owning=True)
+    require(platform, dataset_name(name), owning=True)
     policy = changed(policy_of(platform, name), change)
     progress(f"reading {source.location.partition('://')[0]}")
     with platform.data_sources.fetch(source) as fetched:
@@ -83,7 +84,7 @@ def foresee_addition(
 
     Raises: as `add_dataset`.
     """
-    require(platform, name, owning=True)
+    require(platform, dataset_name(name), owning=True)
     progress(f"reading {source.location.partition('://')[0]}")
     with platform.data_sources.fetch(source) as fetched:
         found = foresee_rows(platform, name, fetched.path, source=fetched.source)

@@ -95,7 +95,22 @@ def read_reference(text: str) -> tuple[str, int | None]:
     digits = number.isdecimal() and number.isascii() and 0 < len(number) <= NUMBER_DIGITS_MAX
     if re.fullmatch(NAME_PATTERN, name) and (digits or not colon):
         return name, int(number) if colon else None
-    raise DatasetReferenceError(
+    raise _no_dataset(text)
+
+
+def dataset_name(text: str) -> str:
+    """Return a name, where it is one without a number.
+
+    Raises: DatasetReferenceError.
+    """
+    name, number = read_reference(text)
+    if number is not None:
+        raise _no_dataset(text)
+    return name
+
+
+def _no_dataset(text: str) -> DatasetReferenceError:
+    return DatasetReferenceError(
         f"`{text[:80]}` is no dataset.",
         why="a name is of lower-case letters, digits and hyphens, a letter first, at most 63 "
         "characters; a version is a number behind a colon",
