@@ -26,7 +26,7 @@ from servewell.core.operations.rollout_progress import QUIET_S, STEP_REQUESTS, W
 from servewell.core.operations.rollout_start import RolloutImpossibleError, decide_start
 from servewell.core.operations.traffic import QuarantinedError, decide_deploy
 
-PLAN = RolloutPlan(steps_bp=(500, 5_000), step_s=60.0, watch_s=120.0, longest_s=3_600.0)
+PLAN = RolloutPlan(steps_bp=(500, 5_000), step_min_s=60.0, watch_s=120.0, longest_s=3_600.0)
 BEFORE = decide_deploy(Endpoint(name="flights", workload="flights"), version(1)).endpoint
 SECOND = version(2)
 SAYS = {one: Judgement(verdict=one, because=f"it says {one}") for one in Verdict}
@@ -364,7 +364,7 @@ PLANS = st.builds(
     RolloutPlan,
     strategy=st.sampled_from(Strategy),
     steps_bp=STEPS.map(tuple),
-    step_s=st.sampled_from([0.0, 60.0]),
+    step_min_s=st.sampled_from([0.0, 60.0]),
     watch_s=st.sampled_from([0.0, 60.0]),
     longest_s=st.sampled_from([60.0, 3_600.0]),
     approval=st.sampled_from(["none", "start", "promotion", "both"]),

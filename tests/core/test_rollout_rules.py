@@ -47,7 +47,7 @@ def test_options_change_what_the_workload_says() -> None:
     """What is not given stays; the steps of another strategy are not taken over."""
     rules = RolloutRules(steps=("20%", "60%"), not_during=(FRIDAY,), watch_s=5.0)
     assert plan_with(rules, {}) == plan_of(rules)
-    assert plan_with(rules, {"step_s": 7}).step_s == 7.0
+    assert plan_with(rules, {"step_min_s": 7}).step_min_s == 7.0
     assert plan_with(rules, {"steps": ["1%"]}).steps_bp == (100,)
     assert plan_with(rules, {"strategy": "blue-green"}).steps_bp == ()
 
@@ -55,8 +55,8 @@ def test_options_change_what_the_workload_says() -> None:
 def test_options_that_make_no_plan_are_refused_together() -> None:
     """Each with what is allowed, and none of them as a failure of ours."""
     with pytest.raises(RolloutOptionsError) as refused:
-        plan_with(RolloutRules(), {"steps": ["9%", "5%"], "step_s": -1, "not_during": ["x"]})
-    for fault in ("steps[1]", "step_s", "not_during[0]"):
+        plan_with(RolloutRules(), {"steps": ["9%", "5%"], "step_min_s": -1, "not_during": ["x"]})
+    for fault in ("steps[1]", "step_min_s", "not_during[0]"):
         assert f"`{fault}`" in refused.value.why
 
 

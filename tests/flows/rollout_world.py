@@ -27,7 +27,7 @@ from servewell.ports.snapshots import WorkerReport
 from servewell.ports.storage import StorageError
 
 NOON = 1_700_000_000.0  # Tuesday, 14 November 2023, 22:13:20 UTC
-PLAN = RolloutPlan(steps_bp=(500, 5_000), step_s=60.0, watch_s=120.0, longest_s=3_600.0)
+PLAN = RolloutPlan(steps_bp=(500, 5_000), step_min_s=60.0, watch_s=120.0, longest_s=3_600.0)
 
 
 @dataclass(slots=True)

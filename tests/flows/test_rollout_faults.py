@@ -28,7 +28,9 @@ from servewell.ports.state import StateConflictError, StateUnavailableError
 from servewell.wiring import open_platform
 
 WIDE = Margins(error_excess=0.2, latency_ratio=5.0, slow_ratio=9.0, score_psi=9.0)
-QUICK = replace(PLAN, steps_bp=(4_000,), step_s=20.0, watch_s=20.0, requests_min=50, margins=WIDE)
+QUICK = replace(
+    PLAN, steps_bp=(4_000,), step_min_s=20.0, watch_s=20.0, requests_min=50, margins=WIDE
+)
 LOOK_S = 20.0
 LOOKS_MAX = 40
 PLANS = {

@@ -1,6 +1,7 @@
 """A pipeline's steps, on this machine."""
 
 import pytest
+
 from journeys.house import House
 
 pytestmark = pytest.mark.enable_socket

@@ -13,7 +13,7 @@ QUICK = """
 rollout:
   strategy: {strategy}
   steps: [20%, 60%]
-  step_s: 1
+  step_min_s: 1
   watch_s: 1
   requests_min: 100
   margins:

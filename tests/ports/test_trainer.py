@@ -547,7 +547,7 @@ def test_an_environment_has_one_digest(trainer: Trainer) -> None:
 
 
 def test_code_has_a_digest_of_what_it_may_import(trainer: Trainer, tmp_path: Path) -> None:
-    """A change of the script or of a module that it imports shows; of any other file it does not."""
+    """A change of the script or of a module that it imports shows; of another file it does not."""
     script = write_script(tmp_path, "import part\n")
     folder = script.parent
     (folder / "part.py").write_text("y = 1\n", encoding="utf-8")

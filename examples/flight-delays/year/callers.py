@@ -15,6 +15,7 @@ from house import House
 from story import Asked, Story
 
 THREADS = 4
+PATH = "/endpoints/flight-year/invocations"
 TEXTS = ["carrier", "origin", "dest", "engine", "weekday"]
 NUMBERS = [
     "dep_minute", "distance", "temp", "humid", "wind_speed",
@@ -73,14 +74,13 @@ class Callers:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def _one(self, connection: http.client.HTTPSConnection, flight: dict[str, Any]) -> Asked:
-        path = urlsplit(self._house.url).path + "/invocations"
         row = {name: None if pd.isna(value) else value for name, value in flight.items()}
         body = json.dumps({"dataframe_records": [row]})
         headers = {
             "Authorization": f"Bearer {self._house.key}",
             "Content-Type": "application/json",
         }
-        connection.request("POST", path, body, headers)
+        connection.request("POST", PATH, body, headers)
         answer = connection.getresponse()
         told = json.loads(answer.read())
         return Asked(

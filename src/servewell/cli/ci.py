@@ -82,7 +82,12 @@ def _written(project: Project, path: Path, text: str, *, force: bool, dry_run: b
     multiple=True,
     help="Do this step alone; may be repeated. Without it: all, in their order.",
 )
-@click.option("--live", is_flag=True, help="Begin the rollout; without it it is only foreseen.")
+@click.option(
+    "--dry-run/--live",
+    default=True,
+    show_default=True,
+    help="Whether the rollout is only foreseen, or begins.",
+)
 @click.option("--because", default="", metavar="TEXT", help="Why, for the history.")
 @click.option(
     "--report",
@@ -95,7 +100,7 @@ def run(  # noqa: PLR0913 - the words of the command
     workload: Path,
     *,
     steps: tuple[str, ...],
-    live: bool,
+    dry_run: bool,
     because: str,
     report: Path | None,
 ) -> int:
@@ -112,7 +117,7 @@ def run(  # noqa: PLR0913 - the words of the command
             change = Change(
                 workload=described,
                 folder=folder,
-                live=live,
+                live=not dry_run,
                 because=because,
                 progress=partial(shown.report, step.value),
             )

@@ -1,7 +1,7 @@
 """Steps of pipelines as processes of this machine.
 
-`RUN/steps/STEP/N/` holds the order, the log and the outcome of attempt N, and `RUN/work/STEP/` its
-output for the time of the run.
+`RUN/steps/STEP/N/` holds the order, the log and the outcome of attempt N, and `work/STEP` of RUN
+its output for the time of the run.
 """
 
 import fcntl

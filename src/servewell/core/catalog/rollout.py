@@ -55,7 +55,7 @@ class RolloutPlan:
 
     strategy: Strategy = Strategy.CANARY
     steps_bp: tuple[int, ...] = (500, 2_500, 5_000)  # shares before the whole
-    step_s: float = 60.0  # least at each share
+    step_min_s: float = 60.0  # least at each share
     longest_s: float = 86_400.0  # of the whole rollout; then it is inconclusive
     watch_s: float = 600.0  # with all traffic, until the other is let go
     alpha: float = 0.05  # chance that an equal candidate is rolled back, over the whole rollout

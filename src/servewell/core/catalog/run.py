@@ -6,7 +6,6 @@ from typing import Final
 
 from servewell.core.catalog.model import Parameter
 
-
 ID_SHOWN: Final = 12  # digits of an id that people are shown; rarely are two runs' the same
 
 

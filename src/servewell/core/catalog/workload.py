@@ -14,8 +14,8 @@ from servewell.core.catalog.workload_delivery import DeliveryRules
 from servewell.core.catalog.workload_gates import GateRules
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
-from servewell.core.catalog.workload_tracking import Tracking
 from servewell.core.catalog.workload_steps import StepRules
+from servewell.core.catalog.workload_tracking import Tracking
 from servewell.core.catalog.workload_values import (
     Identifier,
     InnerPath,
@@ -721,9 +721,9 @@ class Workload:
     delivery: Annotated[
         DeliveryRules, Meta(description="What a pipeline does beside the rest: `servewell ci`.")
     ] = field(default_factory=DeliveryRules)
-    tracking: Annotated[
-        Tracking, Meta(description="Where runs and versions are mirrored to.")
-    ] = field(default_factory=Tracking)
+    tracking: Annotated[Tracking, Meta(description="Where runs and versions are mirrored to.")] = (
+        field(default_factory=Tracking)
+    )
     serving: Annotated[Serving, Meta(description="The worker processes of this machine.")] = field(
         default_factory=Serving
     )

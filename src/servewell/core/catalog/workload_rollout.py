@@ -155,7 +155,7 @@ class RolloutRules:
             examples=[["5%", "25%", "50%"]],
         ),
     ] = None
-    step_s: Annotated[
+    step_min_s: Annotated[
         float,
         Meta(ge=0, le=604_800, description="Least seconds at each share.", examples=[60]),
     ] = 60.0

@@ -58,7 +58,7 @@ def plan_of(rules: RolloutRules) -> RolloutPlan:
     return RolloutPlan(
         strategy=strategy,
         steps_bp=tuple(parse_share(one) for one in rules.steps or STEPS[strategy]),
-        step_s=rules.step_s,
+        step_min_s=rules.step_min_s,
         longest_s=rules.longest_s,
         watch_s=rules.watch_s,
         alpha=rules.alpha,

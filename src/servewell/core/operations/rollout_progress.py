@@ -63,7 +63,10 @@ def _shadowing(rollout: Rollout, facts: Facts) -> RolloutDecision:
 
 def _shifting(rollout: Rollout, facts: Facts) -> RolloutDecision:
     last = rollout.step + 1 >= len(rollout.plan.steps_bp)
-    missing = [*_too_young(rollout, facts, rollout.plan.step_s), *_unshown(rollout, facts, last)]
+    missing = [
+        *_too_young(rollout, facts, rollout.plan.step_min_s),
+        *_unshown(rollout, facts, last),
+    ]
     if missing:
         return wait(rollout, *missing)
     because = _shown(rollout, facts)
@@ -129,7 +132,7 @@ def _unshown(rollout: Rollout, facts: Facts, last: bool) -> list[str]:  # noqa: 
 
 def _shown(rollout: Rollout, facts: Facts) -> str:
     if unjudged(rollout) or facts.judgement is None:
-        return f"{rollout.plan.step_s:,.0f} s passed, and no hard guard spoke"
+        return f"{rollout.plan.step_min_s:,.0f} s passed, and no hard guard spoke"
     return facts.judgement.because
 
 
