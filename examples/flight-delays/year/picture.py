@@ -18,16 +18,19 @@ mpl.use("Agg")
 COLOURS: Final = ["#3b6fb6", "#e08a1e", "#4c9f70", "#b5495b", "#7a5aa6", "#8c7853", "#4aa3b5"]
 LANES: Final = {"planted": 3, "retraining": 2, "gates": 1, "rollout": 0}
 MARKS: Final = {True: ("o", "#2e8b57"), False: ("X", "#c0392b"), None: ("D", "#555555")}
-REASONS: Final = 16  # that are written below
-WIDTH: Final = 150  # characters of a reason
+REASONS: Final = 30  # that are written below
+WIDTH: Final = 165  # characters of a reason
+LINE_INCHES: Final = 0.19
 LABELS_MIN: Final = 50  # in a week, for its quality to be drawn
 
 
 def draw(story: Story, path: Path) -> None:
     """Draw the year into a file."""
     requests = story.requests()
+    told = min(REASONS, sum(_is_news(one) for one in story.events))
+    below = 0.3 + told * LINE_INCHES
     figure, panels = plt.subplots(
-        4, 1, figsize=(13, 15), height_ratios=[2, 2, 1.6, 3.4], layout="constrained"
+        4, 1, figsize=(13, 9 + below), height_ratios=[3.2, 3.2, 2.6, below], layout="constrained"
     )
     figure.suptitle("A year of flights: what was served, how good it was, and what was decided")
     colours = _colours(requests)
@@ -102,7 +105,14 @@ def _decisions(panel: Axes, events: list[Event]) -> list[tuple[int, Event]]:
 
 
 def _is_news(event: Event) -> bool:
-    return event.kind == "planted" or event.good is False
+    """Whether its reason is to be read: a training fails for what the gates say already."""
+    if event.kind == "retraining":
+        return False
+    return (
+        event.kind == "planted"
+        or event.good is False
+        or (event.kind == "rollout" and event.good is True)
+    )
 
 
 def _reasons(panel: Axes, reasons: list[tuple[int, Event]]) -> None:
@@ -111,4 +121,4 @@ def _reasons(panel: Axes, reasons: list[tuple[int, Event]]) -> None:
         for number, one in reasons
     ]
     panel.axis("off")
-    panel.text(0, 1, "\n".join(lines), va="top", fontsize=8.5, linespacing=1.6, wrap=True)
+    panel.text(0, 1, "\n".join(lines), va="top", fontsize=8, linespacing=1.5)
