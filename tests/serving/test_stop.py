@@ -90,6 +90,8 @@ def test_another_deployment_answers_every_request(home: Home) -> None:
         pinned = {"servewell-deployment": "blue"}
         asked = home.send("POST", INFER, key=key, body=request(), headers=pinned)
         assert asked.headers["servewell-deployment"] == "green"
+        wrong = home.send("POST", INFER, key=key, body=request(carrier=["XX"]))
+        assert (wrong.status, wrong.json["code"]) == (400, "SW-313")
         stops(home).put(order(StopMode.FALLBACK, deployment="gone"))
         reply, _ = soon(home, key, lambda one: one.status == 503)
         assert reply.json["code"] == "SW-372"
@@ -97,6 +99,11 @@ def test_another_deployment_answers_every_request(home: Home) -> None:
         assert "`gone` is not loaded" in report.fault
     answered = [one for one in home.records() if one.status == 200]
     assert {(one.deployment, one.code) for one in answered[-2:]} == {("green", "SW-371")}
+    stopped = [one for one in home.records() if one.role == "stopped"]
+    assert {(one.status, one.code) for one in stopped} == {
+        (200, "SW-371"), (400, "SW-313"), (503, "SW-372"),
+    }  # fmt: skip
+    assert {one.deployment for one in home.records() if not one.role} == {"blue"}
 
 
 def test_the_same_outputs_answer_every_row_in_every_protocol(home: Home) -> None:

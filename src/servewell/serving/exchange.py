@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from servewell.core.catalog.key import Grant
-from servewell.core.catalog.prediction_record import PredictionRecord, RecordSchema
+from servewell.core.catalog.prediction_record import STOPPED, PredictionRecord, RecordSchema
 from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.reliability.precedence import NORMAL
 from servewell.core.security.redaction import token
@@ -22,7 +22,7 @@ from servewell.serving.served import Served
 from servewell.serving.telemetry.trace_context import trace_id_of
 
 INFER: Final = Kind.INFER  # a member of an enum is slow to reach
-STOPPED: Final = StoppedError.code  # also in the record of an answer that a stop made
+BY_STOP: Final = StoppedError.code  # also in the record of an answer that a stop made
 LIST_VALUES_MAX: Final = 64  # a numeric column of more is recorded as its bytes
 
 
@@ -77,8 +77,7 @@ class Exchange(msgspec.Struct, eq=False):
     served: Served | None = None
     decoded: Decoded | None = None
     outputs: list[OutputTensor] = []
-    by_stop: bool = False  # whether an emergency stop chose who answers
-    role: str = ""  # as it is recorded: whether the caller chose the deployment
+    role: str = ""  # as it is recorded: whether the caller, or a stop, chose who answers
     prediction_id: str = ""
     redaction_key: bytes = b""
     refuse_unrecorded: bool = False
@@ -145,7 +144,7 @@ class Exchange(msgspec.Struct, eq=False):
             decoded.request_id if decoded else "",
             self.trace_id,
             self.status,
-            error.code if error else STOPPED if self.by_stop else "",
+            error.code if error else BY_STOP if self.role == STOPPED else "",
             error.reason if error else "",
             decoded.rows if decoded else 0,
             self._inputs(),

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from servewell import __version__
 from servewell.core.catalog.endpoint import BP_FULL, EndpointPolicy
 from servewell.core.catalog.key import EVERY_ENDPOINT, RIGHTS, Grant
-from servewell.core.catalog.prediction_record import PINNED
+from servewell.core.catalog.prediction_record import PINNED, STOPPED
 from servewell.core.security.access import allows
 from servewell.ports.clock import Clock
 from servewell.serving.access import Gatekeeper
@@ -262,8 +262,8 @@ class RequestPath:
         endpoint = self._endpoint(exchange)
         decoded: Decoded | None = None
         if endpoint.stopped is not None:
+            exchange.role = STOPPED
             served = _instead(endpoint, endpoint.stopped)
-            exchange.by_stop = True
         elif endpoint.sticky is None:
             served = self._deployment(exchange, endpoint, route)
         else:

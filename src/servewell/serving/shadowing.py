@@ -16,6 +16,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from servewell.core.catalog.endpoint import BP_FULL
+from servewell.core.catalog.prediction_record import STOPPED
 from servewell.core.operations.routing import is_copied
 from servewell.serving.calls import Outcome, answered
 from servewell.serving.exchange import Exchange
@@ -63,7 +64,7 @@ class Shadowing:
             share_bp = copied_to.share_bp
             if (
                 not exchange.outputs
-                or exchange.by_stop
+                or exchange.role == STOPPED
                 or not (share_bp == BP_FULL or is_copied(exchange.prediction_id, share_bp))
             ):
                 continue

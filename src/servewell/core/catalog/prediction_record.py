@@ -69,12 +69,15 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     outputs: list[Any]
     stages_us: tuple[int, ...]  # one per entry of STAGES
     snapshot: int  # version served from
-    role: str = ""  # `shadow` where nobody got this answer; its `prediction_id` is the live one's
+    # `shadow` where nobody got this answer, and its `prediction_id` is the live one's; `pinned` or
+    # `stopped` where callers did, and the traffic's draw did not choose who gave it.
+    role: str = ""
 
 
 STAGES: Final = ("authenticate", "decode", "queue", "infer", "encode")
 SHADOW: Final = "shadow"
 PINNED: Final = "pinned"  # the caller named the deployment or version that was to answer
+STOPPED: Final = "stopped"  # an emergency stop decided what became of it, well or badly
 LATER_FIELDS: Final = ("role",)  # that records of earlier segments end without
 
 Frame = SegmentHeader | RecordSchema | PredictionRecord

@@ -26,8 +26,6 @@ BEFORE_THE_MODEL: Final = frozenset(
         "SW-319",  # the endpoint is unloaded
         "SW-322",  # more waits than can be answered in time
         "SW-325",  # a change was asked for, no prediction
-        "SW-371",  # stopped
-        "SW-372",
     }
 )
 
