@@ -14,7 +14,13 @@ from journeys.house import write_ready_made
 from servewell.core.catalog.run import Run, RunState
 from servewell.core.catalog.step import Step, StepState
 from servewell.core.catalog.workload import Workload
-from servewell.flows.make_model import Made, close_interrupted, foresee_pipeline, make_model
+from servewell.flows.make_model import (
+    Made,
+    close_interrupted,
+    foresee_pipeline,
+    keep_dataset,
+    make_model,
+)
 from servewell.flows.pipeline import StepsDone, foresee_steps, run_steps
 from servewell.flows.platform import Platform
 from servewell.flows.runs import RunAmbiguousError, details_of, diff_runs, find_run
@@ -207,6 +213,53 @@ def test_a_step_is_tried_again_and_each_reason_is_kept(home: Home) -> None:
     (one, two) = home.steps(2)
     assert [attempt.error is None for attempt in one.attempts] == [False, True]
     assert two.state is StepState.SUCCEEDED
+
+
+TRAIN = """
+from pathlib import Path
+def train(data):
+    seen = Path(__file__).with_name("seen.txt")
+    tries = len(seen.read_text()) if seen.exists() else 0
+    seen.write_text("x" * (tries + 1))
+    if tries == 0:
+        bytearray(1 << 30)
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+    frame = pd.read_csv("rows.csv")
+    return LogisticRegression().fit(frame[["a"]], frame["b"]), {"tries": tries + 1}
+"""
+
+
+def test_training_is_tried_again(platform: Platform, tmp_path: Path) -> None:
+    """First it wants more memory than it may have: the reason is kept, the second try counts."""
+    (tmp_path / "train.py").write_text(TRAIN)
+    rows = "".join(f"{n / 100},{n % 2},2026-01-{n // 10 + 1:02}\n" for n in range(100))
+    (tmp_path / "rows.csv").write_text(f"a,b,day\n{rows}")
+    (tmp_path / "servewell.yaml").write_text(
+        "workload: again\ntrain:\n  script: train.py\n  retries: 1\n"
+        "  memory_bytes_max: 536870912\n"
+        "data:\n  path: rows.csv\n  label: b\n  held_out:\n    column: day\n    start: 2026-01-09\n"
+    )
+    workload, folder = platform.workload_files.read(tmp_path)
+    dataset = keep_dataset(platform, workload, folder)
+    made = make_model(platform, workload, folder, dataset=dataset, progress=lambda _: None)
+    (trained,) = platform.pipelines.of(made.run.id)
+    assert [str(one.error).partition(" ")[0] for one in trained.attempts] == ["MemoryError", "None"]
+    assert made.run.metrics == {"tries": 2.0}
+
+
+def test_a_run_whose_files_vanish_ends_in_words(home: Home) -> None:
+    """A fault of the file system is no error of ours, and leaves no run open all the same."""
+    (home.folder / "lock.txt").touch()
+    home.replace(
+        "servewell.yaml", "    needs: [one]", "    needs: [one]\n    requirements: lock.txt"
+    )
+    home.replace("one.py", '    note("one")', '    note("one")\n    Path("lock.txt").unlink()')
+    with pytest.raises(FileNotFoundError):
+        home.make()
+    (run,) = home.platform.runs.list()
+    assert run.state is RunState.FAILED
+    assert str(run.error).startswith("FileNotFoundError: ")
 
 
 def test_a_run_around_a_model(home: Home) -> None:

@@ -19,7 +19,7 @@ from servewell.core.operations.pipeline import StepForecast, flat_parameters, to
 from servewell.errors import ServewellError
 from servewell.flows.environments import ensure_environment
 from servewell.flows.forecast import foresee_run, foresee_training, row_file, version_of
-from servewell.flows.pipeline import StepsDone, close_steps, foresee_steps, run_steps
+from servewell.flows.pipeline import STOPPED, StepsDone, close_steps, foresee_steps, run_steps
 from servewell.flows.platform import Platform
 from servewell.flows.registration import register
 from servewell.flows.run_inputs import run_digest, scripts_of, training_parts
@@ -232,7 +232,7 @@ def _carry_out(  # noqa: PLR0913 - a run of a workload, and why it is one
             before=before,
             progress=progress,
         )
-    except (ServewellError, KeyboardInterrupt) as error:
+    except BaseException as error:
         platform.runs.save(_failed(platform, run, error))
         raise
     finally:
@@ -301,10 +301,11 @@ def _killed(platform: Platform, run: Run) -> Run:
 
 
 def _failed(platform: Platform, run: Run, error: BaseException) -> Run:
-    stopped = isinstance(error, KeyboardInterrupt)
+    failed = isinstance(error, Exception)
+    told = str(error) if isinstance(error, ServewellError) else f"{type(error).__name__}: {error}"
     return replace(
         run,
-        state=RunState.INTERRUPTED if stopped else RunState.FAILED,
+        state=RunState.FAILED if failed else RunState.INTERRUPTED,
         ended_at=platform.clock.now(),
-        error="stopped by a person" if stopped else str(error),
+        error=told if failed else STOPPED,
     )

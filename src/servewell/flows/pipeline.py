@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from servewell.core.catalog.run import ID_SHOWN, Run
 from servewell.core.catalog.step import Attempt, Output, Step, StepState, Usage
@@ -23,6 +24,8 @@ from servewell.flows.platform import Platform
 from servewell.ports.steps import Progressed, StepFailedError, StepJob, StepResult
 
 Progress = Callable[[str], None]
+
+STOPPED: Final = "stopped by a person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,31 @@ def taken(platform: Platform, run: Run, *, of: Step, needs: tuple[str, ...], pos
     )
     platform.pipelines.save(step)
     return step
+
+
+def tried(platform: Platform, step: Step, began: float, error: BaseException) -> Step:
+    """Return a step with an attempt that failed."""
+    attempt = Attempt(
+        number=len(step.attempts) + 1,
+        started_at=began,
+        ended_at=platform.clock.now(),
+        error=_words(error),
+        usage=error.usage if isinstance(error, StepFailedError) else Usage(),
+    )
+    attempts = (*step.attempts, attempt)
+    return replace(step, attempts=attempts, usage=total(attempts))
+
+
+def given_up(step: Step, error: BaseException) -> Step:
+    """Return a step that is not tried again."""
+    state = StepState.FAILED if isinstance(error, Exception) else StepState.INTERRUPTED
+    return replace(step, state=state, ended_at=step.attempts[-1].ended_at)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ServewellError):
+        return error.why
+    return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else STOPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +260,12 @@ def _attempted(work: _Work, step: Step, done: StepsDone, progress: Progress) -> 
             job = _job(work, step, done, progress)
             result = platform.steps.run(job, lambda one: progress(_bar(work, one)))
             return _succeeded(platform, step, began, result)
-        except (ServewellError, KeyboardInterrupt) as error:
-            step = _tried(platform, step, began, error)
+        except BaseException as error:
+            step = tried(platform, step, began, error)
             platform.pipelines.save(step)
-            if not try_again(work.rules, step, failed=isinstance(error, StepFailedError)):
-                platform.pipelines.save(_given_up(step, error))
+            failed = isinstance(error, StepFailedError)
+            if not try_again(step, retries=work.rules.retries, failed=failed):
+                platform.pipelines.save(given_up(step, error))
                 raise
             progress(f"{work.name}: tried again, because {step.attempts[-1].error}")
 
@@ -287,22 +316,3 @@ def _succeeded(platform: Platform, step: Step, began: float, result: StepResult)
     )
     platform.pipelines.save(done)
     return done
-
-
-def _tried(platform: Platform, step: Step, began: float, error: BaseException) -> Step:
-    """Return a step with an attempt that failed."""
-    attempt = Attempt(
-        number=len(step.attempts) + 1,
-        started_at=began,
-        ended_at=platform.clock.now(),
-        error=error.why if isinstance(error, ServewellError) else "stopped by a person",
-        usage=error.usage if isinstance(error, StepFailedError) else Usage(),
-    )
-    attempts = (*step.attempts, attempt)
-    return replace(step, attempts=attempts, usage=total(attempts))
-
-
-def _given_up(step: Step, error: BaseException) -> Step:
-    failed = isinstance(error, ServewellError)
-    state = StepState.FAILED if failed else StepState.INTERRUPTED
-    return replace(step, state=state, ended_at=step.attempts[-1].ended_at)

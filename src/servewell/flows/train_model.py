@@ -11,12 +11,11 @@ from servewell.core.catalog.run import ID_SHOWN, Run
 from servewell.core.catalog.step import Attempt, Step, StepState
 from servewell.core.catalog.workload import PredictorCode, Workload
 from servewell.core.catalog.workload_steps import TRAIN
-from servewell.core.operations.pipeline import decide_cached, step_key
-from servewell.errors import ServewellError
+from servewell.core.operations.pipeline import decide_cached, step_key, try_again
 from servewell.flows.environments import lock_of
-from servewell.flows.pipeline import StepsDone, taken, whole
+from servewell.flows.pipeline import StepsDone, given_up, taken, tried, whole
 from servewell.flows.platform import Platform
-from servewell.ports.trainer import Job, JobResult, PredictorJob
+from servewell.ports.trainer import Job, JobResult, PredictorJob, TrainingFailedError
 
 Progress = Callable[[str], None]
 
@@ -76,26 +75,28 @@ def train_model(  # noqa: PLR0913 - what to train on what, after which steps, fo
         place = platform.steps.place(run.id, TRAIN)
         result = platform.trainer.result(platform.outputs.bring(made.output.digest, place))
     else:
-        step, result = _run(platform, job, step, progress)
+        retries = workload.train.retries if workload.train else 0
+        step, result = _run(platform, job, step, retries=retries, progress=progress)
     outputs = {**after.outputs, **({TRAIN: step.output} if step.output else {})}
     return Trained(
         job=job, result=result, done=StepsDone(steps=(*after.steps, step), outputs=outputs)
     )
 
 
-def _run(platform: Platform, job: Job, step: Step, progress: Progress) -> tuple[Step, JobResult]:
+def _run(
+    platform: Platform, job: Job, step: Step, *, retries: int, progress: Progress
+) -> tuple[Step, JobResult]:
     platform.pipelines.save(step)
-    try:
-        result = platform.trainer.run(job, progress)
-    except (ServewellError, KeyboardInterrupt) as error:
-        platform.pipelines.save(_failed(platform, step, error))
-        raise
+    step, result = _attempted(platform, job, step, retries=retries, progress=progress)
     now = platform.clock.now()
+    number = len(step.attempts) + 1
+    began = step.attempts[-1].ended_at if step.attempts else step.started_at
+    attempt = Attempt(number=number, started_at=began, ended_at=now, usage=result.usage)
     done = replace(
         step,
         state=StepState.SUCCEEDED,
         ended_at=now,
-        attempts=(Attempt(number=1, started_at=step.started_at, ended_at=now, usage=result.usage),),
+        attempts=(*step.attempts, attempt),
         output=platform.outputs.keep_files(_files(job, result)),
         metrics=result.metrics,
         usage=result.usage,
@@ -104,16 +105,25 @@ def _run(platform: Platform, job: Job, step: Step, progress: Progress) -> tuple[
     return done, result
 
 
-def _failed(platform: Platform, step: Step, error: BaseException) -> Step:
-    now = platform.clock.now()
-    failed = isinstance(error, ServewellError)
-    told = error.why if isinstance(error, ServewellError) else "stopped by a person"
-    return replace(
-        step,
-        state=StepState.FAILED if failed else StepState.INTERRUPTED,
-        ended_at=now,
-        attempts=(Attempt(number=1, started_at=step.started_at, ended_at=now, error=told),),
-    )
+def _attempted(
+    platform: Platform, job: Job, step: Step, *, retries: int, progress: Progress
+) -> tuple[Step, JobResult]:
+    """Train until an attempt succeeds, or no other one is due; return the step with those before.
+
+    What the conversion refuses it would refuse again: only the script is given another try.
+    """
+    while True:
+        began = platform.clock.now()
+        try:
+            return step, platform.trainer.run(job, progress)
+        except BaseException as error:
+            step = tried(platform, step, began, error)
+            platform.pipelines.save(step)
+            failed = isinstance(error, TrainingFailedError)
+            if not try_again(step, retries=retries, failed=failed):
+                platform.pipelines.save(given_up(step, error))
+                raise
+            progress(f"train: tried again, because {step.attempts[-1].error}")
 
 
 def _files(job: Job, result: JobResult) -> dict[str, Path]:
@@ -146,6 +156,7 @@ def _job(
         inputs=dict(workload.inputs),
         tolerance=workload.model.tolerance,
         timeout_s=float(train.timeout_s) if train else 3_600.0,
+        memory_bytes_max=train.memory_bytes_max if train else None,
     )
 
 

@@ -87,6 +87,7 @@ class Job:
     inputs: dict[str, InputRule] = field(default_factory=dict)
     tolerance: float = 1e-4
     timeout_s: float = 3_600.0
+    memory_bytes_max: int | None = None  # of a script; None: no bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,24 @@ class Train:
             examples=[3600],
         ),
     ] = 3_600
+    memory_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 28,
+            le=1 << 42,
+            description="Bytes that its process, and each one that it starts, may allocate.",
+            examples=[2_147_483_648],
+        ),
+    ] = 8 << 30
+    retries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10,
+            description="Times that it is tried again after the script failed.",
+            examples=[2],
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

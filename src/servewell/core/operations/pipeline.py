@@ -91,9 +91,9 @@ def unknown_yet(steps: tuple[StepForecast, ...]) -> str:
     return f"the step `{first.name}` has to run: {first.because}" if first else ""
 
 
-def try_again(rules: StepRules, step: Step, *, failed: bool) -> bool:
+def try_again(step: Step, *, retries: int, failed: bool) -> bool:
     """Whether a step is tried again: its own code `failed`, and an attempt is left."""
-    return failed and len(step.attempts) <= rules.retries
+    return failed and len(step.attempts) <= retries
 
 
 def total(attempts: tuple[Attempt, ...]) -> Usage:

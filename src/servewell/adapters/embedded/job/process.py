@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from servewell.adapters.embedded.job.bounds import bound_memory, end_before_who_serves
 from servewell.adapters.embedded.job.exchange import (
     Failure,
     Order,
@@ -49,6 +50,7 @@ def main(folder: Path, time_stages: "TimeStages") -> int:
     files = RunFiles(folder)
     order = read_order(files.order)
     _end_with(order.parent_pipe)
+    end_before_who_serves()
     sys.dont_write_bytecode = True  # the workload's folder is not ours to write to
     outcome = _outcome(order, files, time_stages)
     failed = isinstance(outcome, Failure)
@@ -121,6 +123,8 @@ def _work(job: Job, files: RunFiles, say: Say) -> Result:
 
         return package_predictor(job, job.predictor, files, say=say)
     if job.script is not None:
+        if job.memory_bytes_max is not None:
+            bound_memory(job.memory_bytes_max)
         say("training")
         model, metrics = fit(job)
         # These load libraries that may not be installed, which `_outcome` turns into words.

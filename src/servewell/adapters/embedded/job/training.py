@@ -100,8 +100,14 @@ def _guarded(work: Callable[[], object], script: Path) -> object:
         raise TrainingFailedError(
             f"The training script `{script.name}` failed.",
             why=reason(error, script.parent),
-            fix="correct the script",
+            fix=_fix(error),
         ) from error
+
+
+def _fix(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "read the data in parts, or raise `train.memory_bytes_max`"
+    return "correct the script"
 
 
 def _import_failed(error: ImportError, script: Path) -> TrainingFailedError:

@@ -1,6 +1,5 @@
 """Measures a version for the gates, one kind of measurement after the other."""
 
-import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from typing import Final
 
 import onnxruntime
 
+from servewell.adapters.embedded.job.bounds import bound_memory
 from servewell.adapters.embedded.job.data.measuring import measure_data
 from servewell.adapters.embedded.job.gates.behaviour import behaviour
 from servewell.adapters.embedded.job.gates.calibration import calibration
@@ -62,7 +62,7 @@ def evaluate(job: EvaluateJob, folder: Path, say: Say) -> Measures:
 
     Raises: as `measure`.
     """
-    _bound_memory(job.memory_bytes_max)
+    bound_memory(job.memory_bytes_max)
     return measure(job, folder, say)
 
 
@@ -161,15 +161,3 @@ def _champion(rows: JudgedRows, champion: Runner | None, own: Judged) -> tuple[J
         return None, str(error)
     why_not = same_question(own, other)
     return (None, why_not) if why_not else (other, "")
-
-
-def _bound_memory(bytes_max: int) -> None:
-    """Let a job that needs more than it may fail by itself, before the machine is short of it."""
-    taken = _bytes_taken()
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + bytes_max, hard))
-
-
-def _bytes_taken() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
-    return pages * resource.getpagesize()
