@@ -455,8 +455,10 @@ def load(_: list[str]) -> int:
 
 def retraining(arguments: list[str]) -> int:
     """Run a retraining: `HOME NUMBER`."""
+    from servewell.adapters.embedded.job.bounds import end_before_who_serves
     from servewell.flows.retraining import train_again
 
+    end_before_who_serves()
     return train_again(open_platform(Path(arguments[0])), int(arguments[1]), pid=os.getpid())
 
 
