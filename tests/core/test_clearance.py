@@ -1,10 +1,20 @@
 """What may get traffic, after the gates have spoken."""
 
+from dataclasses import replace
+
 import pytest
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
-from servewell.core.catalog.gate import GateOverride, GateReport, GateVerdict
-from servewell.core.operations.clearance import Clearance, decide_clearance
+from servewell.core.catalog.gate import GateOverride, GateReport, GateRow, GateVerdict
+from servewell.core.operations.clearance import (
+    Clearance,
+    decide_clearance,
+    is_safe,
+    newcomers,
+    not_compared_with,
+    still_counts,
+    why_only_a_look,
+)
 
 NEW = 2
 
@@ -69,3 +79,103 @@ def test_an_endpoint_that_is_not_there_serves_its_first_version() -> None:
     """Before the first `up` there is none."""
     decision = decide_clearance(None, report(GateVerdict.PASS))
     assert decision.clearance is Clearance.SERVE
+
+
+def test_a_first_version_of_which_nothing_was_measured_is_kept_out() -> None:
+    """Too few rows is one thing, a model that could not even be run another."""
+    unmeasured = replace(report(GateVerdict.CANNOT_TELL), measured=False)
+    assert decide_clearance(None, unmeasured).clearance is Clearance.KEEP_OUT
+
+
+@pytest.mark.parametrize(
+    ("served", "champion", "overridden", "lacks"),
+    [
+        ((), None, False, ""),
+        ((1,), "m:1", False, ""),
+        ((1,), None, False, "m:1"),
+        ((1, 3), "m:1", False, "m:3"),
+        ((1, 3), "m:1", True, ""),
+        ((1, 2), None, False, ""),
+    ],
+)
+def test_a_report_counts_against_what_it_was_judged_beside(
+    *, served: tuple[int, ...], champion: str | None, overridden: bool, lacks: str
+) -> None:
+    """What serves most now, unless it is the version itself, or a person gave a word."""
+    found = replace(report(GateVerdict.PASS, overridden=overridden), champion=champion)
+    assert not_compared_with(endpoint(*served) if served else None, found) == lacks
+
+
+@pytest.mark.parametrize(
+    ("changes", "served", "counts"),
+    [
+        ({}, (1,), True),
+        ({"champion": "m:3"}, (1,), False),
+        ({"rules": "others"}, (1,), False),
+        ({"measured": False}, (1,), False),
+        ({"rules": "others", "measured": False}, (1, 2), True),
+    ],
+)
+def test_a_version_is_judged_again_where_its_report_says_nothing_any_more(
+    changes: dict[str, object], served: tuple[int, ...], *, counts: bool
+) -> None:
+    """Other rules, another champion, a measuring that failed; never while the version serves."""
+    known = replace(report(GateVerdict.PASS), champion="m:1", rules="these")
+    known = replace(known, **changes)  # type: ignore[arg-type]  # the table names right fields
+    found = still_counts(known, endpoint=endpoint(*served), champion="m:1", rules="these")
+    assert found is counts
+
+
+def test_a_word_on_a_report_that_measured_nothing_stays() -> None:
+    """Else each `up` would take back what a person decided."""
+    known = replace(report(GateVerdict.CANNOT_TELL, overridden=True), measured=False)
+    assert still_counts(known, endpoint=None, champion=None, rules="")
+
+
+def test_only_what_had_no_requests_of_late_is_a_newcomer() -> None:
+    """To go back to what served a moment ago needs no gate."""
+    before = endpoint(1, 2, 3)
+    shares = {"v1": 5_000, "v2": 2_000, "v3": 3_000, "v9": 1}
+    assert [one.name for one in newcomers(before, shares)] == ["v1", "v2"]
+    before = replace(before, past=((("v1", 10_000), ("v2", 0)),))
+    assert [one.name for one in newcomers(before, shares)] == ["v2"]
+
+
+@pytest.mark.parametrize(
+    ("champion", "serving", "folder", "remembered", "words"),
+    [
+        ("m:1", "m:1", "/a", "/a", ""),
+        (None, None, "/a", "", ""),
+        (None, "m:1", "/a", "/a", "by itself, and m:1 serves most"),
+        ("m:1", "m:3", "/a", "/a", "against m:1, and m:3 serves most"),
+        ("m:1", None, "/a", "/a", "nothing else serves"),
+        ("m:1", "m:1", "/b", "/a", "last brought up in /a, and not in /b"),
+    ],
+)
+def test_who_chooses_the_champion_or_the_gates_only_looks(
+    champion: str | None, serving: str | None, folder: str, remembered: str, words: str
+) -> None:
+    """A report counts that was made as the platform itself would make it."""
+    found = why_only_a_look(
+        champion=champion, serving=serving, folder=folder, remembered=remembered
+    )
+    assert words in found
+    assert bool(words) is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "safe"),
+    [
+        ((), False),
+        ((GateVerdict.PASS,), True),
+        ((GateVerdict.PASS, GateVerdict.CANNOT_TELL), False),
+        ((GateVerdict.PASS, GateVerdict.FAIL), False),
+    ],
+)
+def test_a_package_is_safe_only_where_it_was_scanned(
+    verdicts: tuple[GateVerdict, ...], *, safe: bool
+) -> None:
+    """What was not looked through is not safe, and other groups say nothing of it."""
+    rows = [GateRow(group="size", gate="g", verdict=GateVerdict.PASS, because="")]
+    rows += [GateRow(group="security", gate="g", verdict=one, because="") for one in verdicts]
+    assert is_safe(replace(report(GateVerdict.PASS), rows=tuple(rows))) is safe

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from servewell.core.catalog.model import (
 )
 from servewell.core.catalog.workload import Artifact, Data, Workload
 from servewell.core.catalog.workload_gates import GateRules
+from servewell.core.operations.clearance import is_safe
 from servewell.core.operations.gates import groups_of
-from servewell.flows.gates import judge_version
+from servewell.flows.gates import judge_version, rules_of
 from servewell.flows.gates_by_hand import OverrideInvalidError, override
 from servewell.flows.platform import Platform
 from servewell.ports.evaluator import BehaviourFileError
@@ -93,6 +95,8 @@ def test_a_good_version_passes_and_its_report_is_kept(platform: Platform) -> Non
         GateVerdict.PASS, "flights:2", "flights:1",
     )  # fmt: skip
     assert report.lets_through
+    assert report.measured
+    assert is_safe(report)
     assert set(groups_of(report.rows)) >= {
         "data", "quality", "slices", "calibration", "robustness", "behaviour", "latency",
         "memory", "equivalence", "size", "security",
@@ -157,6 +161,8 @@ def test_measuring_that_fails_is_a_report_too(platform: Platform) -> None:
     )  # fmt: skip
     assert report.verdict is GateVerdict.CANNOT_TELL
     assert report.because.startswith("measuring: The model cannot be loaded.")
+    assert not report.measured
+    assert not is_safe(report)
     assert {"equivalence", "size", "security"} <= set(groups_of(report.rows))
 
 
@@ -207,12 +213,15 @@ def test_the_command_line_judges_shows_and_refuses(
     registered(platform, "good")
     registered(platform, "flipped")
     home = ["--home", str(tmp_path / "home")]
-    asked = ["flights:2", "--champion", "flights:1", "--folder", str(folder_of_data())]
-    assert run(open_platform, ["gates", "run", *asked, *home, "--dry-run"]) == 0
-    assert "would judge flights:2 against flights:1" in capsys.readouterr().out
+    asked = ["flights:2", "--folder", str(folder_of_data())]
+    words = ["gates", "run", *asked, "--champion", "flights:1", *home, "--dry-run"]
+    assert run(open_platform, words) == 0
+    out = capsys.readouterr().out
+    assert "would judge flights:2 against flights:1" in out
+    assert "only a look, which is not kept and does not count" in out
     assert run(open_platform, ["gates", "show", "flights:2", *home]) == 4
     assert "SW-229" in capsys.readouterr().err
-    page = tmp_path / "gates.html"
+    page = tmp_path / "pages" / "gates.html"
     assert run(open_platform, ["gates", "run", *asked, *home, "--html", str(page)]) == 4
     out = capsys.readouterr().out
     assert "fail           more wind does not help" in out
@@ -221,9 +230,40 @@ def test_the_command_line_judges_shows_and_refuses(
     assert run(open_platform, ["gates", "show", "flights:2", "--json", *home]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["lets_through"], told["report"]["verdict"]) == (False, "fail")
-    assert run(open_platform, ["gates", "run", "flights:1", *home]) == 3
-    assert "SW-142" in capsys.readouterr().err
     words = ["gates", "override", "flights:2", "--because", "x", "--dry-run", *home]
     assert run(open_platform, words) == 0
     assert "would let flights:2 through" in capsys.readouterr().out
     assert not platform.gates.list()[0].lets_through
+
+
+def test_a_report_that_is_only_a_look_is_not_kept(platform: Platform) -> None:
+    """It says what a counting one would, and neither the gates nor the history know of it."""
+    version = registered(platform, "good")
+    workload = replace(WORKLOAD, data=Data(path=few(200).name, label="late"), gates=GateRules())
+    judge = partial(
+        judge_version, platform, workload, folder_of_data(), version,
+        champion=None, progress=lambda _: None,
+    )  # fmt: skip
+    assert judge(counts=False).lets_through
+    assert platform.gates.latest(version.package) is None
+    assert platform.history.changes(version.name) == ()
+    kept = judge()
+    assert platform.gates.latest(version.package) == kept
+    assert kept.rules == rules_of(platform, workload, folder_of_data(), version)
+    stricter = replace(workload, gates=GateRules(rows_min=50))
+    assert kept.rules != rules_of(platform, stricter, folder_of_data(), version)
+
+
+def test_a_model_is_judged_by_the_gates_of_its_own_workload(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one that is not known, or of another model, nothing is judged."""
+    registered(platform, "good")
+    home = ["--home", str(tmp_path / "home")]
+    assert run(open_platform, ["gates", "run", "flights:1", *home]) == 3
+    assert "SW-142" in capsys.readouterr().err
+    other = tmp_path / "servewell.yaml"
+    (tmp_path / "model.onnx").touch()
+    other.write_text("workload: trains\nartifact: {path: model.onnx}\n")
+    assert run(open_platform, ["gates", "run", "flights:1", "--folder", str(other), *home]) == 3
+    assert "makes the model `trains`" in capsys.readouterr().err

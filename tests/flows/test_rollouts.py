@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from flows.rollout_world import PLAN, World
+from flows.rollout_world import PLAN, World, passed
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.rollout import Stage, Strategy
 from servewell.core.operations.rollout_moves import Move, Order
 from servewell.flows import by_hand
 from servewell.flows.platform import Platform
-from servewell.flows.release import roll_back
+from servewell.flows.release import deploy, roll_back
 from servewell.flows.rollouts import advance, give_order, start_rollout
 from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.gates import GatesNotPassedError
@@ -147,6 +147,25 @@ def test_by_hand_only_what_passed_and_beside_no_rollout(world: World) -> None:
         by_hand.deploy(world, "flights", model="flights", number=3)
     by_hand.deploy(world, "flights", model="flights", number=2)
     assert world.endpoint.traffic == {"v2": BP_FULL}
+
+
+def test_a_report_against_a_champion_of_before_lets_nothing_in(world: World) -> None:
+    """Neither by a rollout nor by hand; what served a moment ago may come back by traffic alone."""
+    for number in (1, 2):
+        deploy(world, "flights", model="flights", number=number)
+    third = world.registry.get("flights", 3)
+    world.gates.keep(passed(third))  # against the first one
+    deploy(world, "flights", model="flights", number=3, share_bp=0)
+    for change in (
+        lambda: start_rollout(world, "flights", third, plan=PLAN, because=""),
+        lambda: by_hand.deploy(world, "flights", model="flights", number=3),
+        lambda: by_hand.set_traffic(world, "flights", {"v2": 9_000, "v3": 1_000}),
+    ):
+        with pytest.raises(GatesNotPassedError, match="not judged against flights:2") as refused:
+            change()
+        assert "servewell gates run flights:3" in refused.value.fix
+    by_hand.set_traffic(world, "flights", {"v1": 5_000, "v2": 5_000})
+    assert world.endpoint.traffic == {"v1": 5_000, "v2": 5_000}
 
 
 @pytest.mark.parametrize("quarantine", [True, False])

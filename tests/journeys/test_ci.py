@@ -19,6 +19,8 @@ def test_a_change_goes_through_every_step_and_begins_a_rollout(ready_house: Hous
     dry = ready_house.json("ci", "run", folder, "--report", str(page))
     assert list(dry) == ["lock", "test", "train", "gate", "package", "scan", "roll-out"]
     assert dry["test"]["skipped"]
+    assert dry["scan"]["skipped"] is False
+    assert "nothing that may not be there" in dry["scan"]["words"]
     assert dry["roll-out"]["words"].startswith("would begin")
     assert "small:2" in page.read_text()
     assert ready_house.look("rollouts", "list") == []

@@ -38,6 +38,9 @@ REPORT = GateReport(
     at=10.5,
     page="a" * 64,
     document="b" * 64,
+    rules="c" * 64,
+    measured=False,
+    principal="ada",
 )
 OVERRIDE = GateOverride(principal="ada", because="the old one is worse still", at=11.5)
 CHANGE = Change(
@@ -58,33 +61,43 @@ def gates(request: pytest.FixtureRequest, database: Database) -> Gates:
 
 def test_a_report_reads_back_as_it_was_kept(gates: Gates) -> None:
     """Nothing of it is lost; kept twice it is there once, as it was first."""
-    gates.keep(REPORT)
-    gates.keep(replace(REPORT, because="another"))
-    assert gates.get("g1") == REPORT
-    assert gates.list() == (REPORT,)
-    assert not REPORT.lets_through
+    kept = gates.keep(REPORT)
+    assert kept == replace(REPORT, number=1)
+    assert gates.keep(replace(REPORT, because="another")) == kept
+    assert gates.get("g1") == kept
+    assert gates.list() == (kept,)
+    assert not kept.lets_through
+
+
+def test_a_report_is_kept_with_its_line_of_history(gates: Gates, database: Database) -> None:
+    """Once: who had what judged, and what came of it."""
+    for _ in range(2):
+        gates.keep(replace(REPORT, principal="bo"))
+    [change] = SqlHistory(database).changes()
+    assert (change.kind, change.principal) == (ChangeKind.GATES_RUN, "bo")
+    assert (change.subject, change.at) == ("flights:2", 10.5)
+    assert change.because == "judged against flights:1: fail, it loses too much"
 
 
 def test_the_newest_report_of_a_package_counts(gates: Gates) -> None:
-    """By its time; one of another package is none of it."""
-    newest = replace(REPORT, id="g0", at=12.0, verdict=GateVerdict.PASS, champion=None)
+    """By the order in which they came, though the clock went back; another package's is not it."""
+    newest = replace(REPORT, id="g0", at=2.0, verdict=GateVerdict.PASS, champion=None)
     other = replace(REPORT, id="g3", at=13.0, package="p3", version="trains:1")
-    for one in (newest, REPORT, other):
-        gates.keep(one)
-    assert gates.latest("p2") == newest
+    first, second, third = (gates.keep(one) for one in (REPORT, newest, other))
+    assert gates.latest("p2") == second
     assert gates.latest("unknown") is None
-    assert gates.list() == (REPORT, newest, other)
-    assert gates.list("flights") == (REPORT, newest)
+    assert gates.list() == (first, second, third)
+    assert gates.list("flights") == (first, second)
     assert gates.list("flight") == ()
 
 
 def test_an_override_is_kept_with_its_line_of_history(gates: Gates, database: Database) -> None:
     """The report lets its version through from then on, and the history says who, and why."""
-    gates.keep(REPORT)
+    kept = gates.keep(REPORT)
     overridden = gates.override("g1", OVERRIDE, CHANGE)
-    assert overridden == replace(REPORT, override=OVERRIDE) == gates.get("g1")
+    assert overridden == replace(kept, override=OVERRIDE) == gates.get("g1")
     assert overridden.lets_through
-    assert SqlHistory(database).changes() == (replace(CHANGE, revision=1),)
+    assert SqlHistory(database).changes()[-1] == replace(CHANGE, revision=2)
     gates.keep(REPORT)
     assert gates.latest("p2") == overridden
 
@@ -102,7 +115,8 @@ def test_an_override_is_given_once(gates: Gates, database: Database) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(given, "abcd")) == 1
-    assert len(SqlHistory(database).changes()) == 1
+    kinds = [one.kind for one in SqlHistory(database).changes()]
+    assert kinds == [ChangeKind.GATES_RUN, ChangeKind.GATES_OVERRIDDEN]
 
 
 def test_a_missing_report_is_named(gates: Gates, database: Database) -> None:

@@ -61,6 +61,8 @@ def run(  # noqa: PLR0913 - the words of the command
 ) -> int:
     """Judge MODEL, as NAME or NAME:NUMBER, by the gates of its workload, and keep the report.
 
+    With another champion than what serves most, or gates from another folder than where the
+    workload was last up, the report is only shown: it does not count, and is not kept.
     Exits with 4 where the gates do not let the version through.
 
     Example: servewell gates run flight-delays:2
@@ -85,8 +87,9 @@ def run(  # noqa: PLR0913 - the words of the command
             asked.version,
             champion=asked.champion,
             progress=lambda words: progress.step(Step(done=0, total=0, words=words)),
+            counts=not asked.only_look,
         )
-    return _say_report(session, report, html)
+    return _say_report(session, report, html, only_look=asked.only_look)
 
 
 @gates.command(name="show")
@@ -164,22 +167,27 @@ def _say_asked(session: Session, asked: Asked) -> int:
         "champion": champion,
         "workload": asked.workload.workload,
         "folder": str(asked.folder),
+        "only_look": asked.only_look,
     }
     if session.as_json:
         show.as_json(told)
         return 0
     beside = f"against {champion}" if champion else "by itself"
     click.echo(f"would judge {asked.version.name} {beside}, by the gates in {asked.folder}")
+    _say_only_look(asked.only_look)
     return 0
 
 
-def _say_report(session: Session, report: GateReport, html: Path | None) -> int:
+def _say_report(
+    session: Session, report: GateReport, html: Path | None, *, only_look: str = ""
+) -> int:
     if html is not None:
-        html.write_bytes(session.platform.blobs.read(report.page))
+        page = session.platform.blobs.read(report.page).decode()
+        session.platform.project.write(html, page)
     if session.as_json:
-        show.as_json(_as_value(report))
+        show.as_json(_as_value(report) | {"only_look": only_look})
     else:
-        _say(report)
+        _say(report, only_look=only_look)
         if html is not None:
             click.echo(f"page: {html}")
     return 0 if report.lets_through else NOT_LET_THROUGH
@@ -193,7 +201,12 @@ def _as_value(report: GateReport) -> dict[str, object]:
     }
 
 
-def _say(report: GateReport) -> None:
+def _say_only_look(because: str) -> None:
+    if because:
+        click.echo(f"only a look, which is not kept and does not count: {because}")
+
+
+def _say(report: GateReport, *, only_look: str) -> None:
     for group, rows in groups_of(report.rows).items():
         click.echo(click.style(group, bold=True))
         for one in rows:
@@ -206,8 +219,9 @@ def _say(report: GateReport) -> None:
         given = report.override
         at = show.moment(given.at)
         click.echo(f"let through by {given.principal} at {at} UTC: {given.because}")
-    elif not report.lets_through:
+    elif not (report.lets_through or only_look):
         click.echo(f'next: servewell gates override {report.version} --because "…", or mend it')
+    _say_only_look(only_look)
 
 
 def _mark(row: GateRow) -> str:

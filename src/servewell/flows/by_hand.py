@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 
 from servewell.core.catalog.endpoint import BP_FULL
+from servewell.core.operations.clearance import newcomers
 from servewell.core.operations.rollout_moves import Order
 from servewell.flows import release
 from servewell.flows.clearance import require_let_through, require_no_rollout
@@ -31,9 +32,9 @@ def deploy(  # noqa: PLR0913 - the words of the command, each optional
 
     Raises: RolloutBusyError, GatesNotPassedError, and as `release.deploy`.
     """
-    platform.endpoints.get(endpoint)
+    before = platform.endpoints.get(endpoint)
     require_no_rollout(platform, endpoint)
-    require_let_through(platform, platform.registry.get(model, number))
+    require_let_through(platform, platform.registry.get(model, number), beside=before)
     return release.deploy(
         platform,
         endpoint,
@@ -55,11 +56,15 @@ def set_traffic(
     because: str = "",
     dry_run: bool = False,
 ) -> Released:
-    """Give the deployments of an endpoint these shares.
+    """Give the deployments of an endpoint these shares; what gets its first must be let through.
 
-    Raises: RolloutBusyError, and as `release.set_traffic`.
+    Raises: RolloutBusyError, GatesNotPassedError, and as `release.set_traffic`.
     """
     require_no_rollout(platform, endpoint)
+    before = platform.endpoints.get(endpoint)
+    for one in newcomers(before, shares):
+        version = platform.registry.get(one.model, one.version)
+        require_let_through(platform, version, beside=before)
     return release.set_traffic(platform, endpoint, shares, because=because, dry_run=dry_run)
 
 

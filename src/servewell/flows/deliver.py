@@ -10,15 +10,30 @@ from servewell.core.catalog.gate import GateReport
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.rollout import Rollout
 from servewell.core.catalog.workload import Workload
-from servewell.core.operations.clearance import Clearance, decide_clearance
+from servewell.core.operations.clearance import (
+    Clearance,
+    decide_clearance,
+    serves_most,
+    still_counts,
+)
 from servewell.core.operations.rollout_plan import plan_of
-from servewell.flows.gates import judge_version
+from servewell.core.operations.rollout_start import RolloutImpossibleError
+from servewell.errors import ServewellError
+from servewell.flows.gates import judge_version, rules_of
 from servewell.flows.make_model import Made, keep_dataset, make_model
 from servewell.flows.platform import Platform
 from servewell.flows.rollouts import start_rollout
 from servewell.ports.endpoints import EndpointMissingError
+from servewell.ports.gates import GatesNotPassedError
+from servewell.ports.rollouts import RolloutBusyError
 
 Progress = Callable[[str], None]
+
+
+class EndpointTakenError(ServewellError):
+    """The endpoint belongs to another workload."""
+
+    code = "SW-211"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +58,45 @@ def deliver(
 ) -> Delivered:
     """Make the version of a workload, have the gates judge it, and begin to roll it out.
 
-    Where the gates do not let it through, or it serves already, nothing that serves changes.
+    Where the gates do not let it through, or it serves already, nothing that serves changes. A
+    version for which no rollout can begin now is kept all the same, with what to do.
 
-    Raises: whatever a step raises; what was done before it stays done.
+    Raises: EndpointTakenError, before anything is done; whatever a step raises: what was done
+    before it stays done.
     """
+    endpoint_of(platform, workload)
     progress("data")
     dataset = keep_dataset(platform, workload, folder)
     made = make_model(platform, workload, folder, dataset=dataset, progress=progress)
     report = ensure_judged(platform, workload, folder, made.version, progress=progress)
+    if report.lets_through:  # another version may have come to serve while the gates looked
+        report = ensure_judged(platform, workload, folder, made.version, progress=progress)
     endpoint = endpoint_of(platform, workload)
     decision = decide_clearance(endpoint, report)
-    rollout = None
+    rollout, words = None, decision.because
+    if decision.clearance is Clearance.SERVE:
+        words += f"; nothing serves yet: `servewell up {folder}`"
     if decision.clearance is Clearance.ROLL_OUT and endpoint is not None:
-        rollout = roll_out(platform, workload, endpoint, made.version, because=because)
+        try:
+            rollout = roll_out(platform, workload, endpoint, made.version, because=because)
+        except (RolloutBusyError, RolloutImpossibleError, GatesNotPassedError) as error:
+            words += _put_off(endpoint, made.version, error)
     return Delivered(
         dataset=made.dataset,
         made=made,
         report=report,
         rollout=rollout,
         clearance=decision.clearance,
-        because=decision.because,
+        because=words,
+    )
+
+
+def _put_off(endpoint: Endpoint, version: ModelVersion, error: ServewellError) -> str:
+    """Return why no rollout of a version began, and how a person begins it."""
+    begin = f"`servewell rollouts start {endpoint.name} {version.name}`"
+    return (
+        f"; no rollout of it began: {error.what} Because {error.why}. Next: {error.fix}; "
+        f"then {begin}"
     )
 
 
@@ -104,8 +138,10 @@ def ensure_judged(
     """
     endpoint = endpoint_of(platform, workload)
     champion = champion_of(platform, endpoint, version)
+    name = champion.name if champion else None
     known = platform.gates.latest(version.package)
-    if known is not None and known.champion == (champion.name if champion else known.champion):
+    rules = rules_of(platform, workload, folder, version)
+    if known and still_counts(known, endpoint=endpoint, champion=name, rules=rules):
         return known
     progress(f"judging it {f'against {champion.name}' if champion else 'by itself'}")
     return judge_version(platform, workload, folder, version, champion=champion, progress=progress)
@@ -115,19 +151,29 @@ def champion_of(
     platform: Platform, endpoint: Endpoint | None, version: ModelVersion
 ) -> ModelVersion | None:
     """Return what a version is to be compared with: what serves most, unless it is itself."""
-    serving = [one for one in endpoint.deployments if one.share_bp] if endpoint else []
-    if not serving or any(one.package == version.package for one in serving):
+    most = serves_most(endpoint)
+    if endpoint is None or most is None:
         return None
-    most = max(serving, key=lambda one: one.share_bp)
-    return platform.registry.get(most.model, most.version)
+    serves = any(one.share_bp and one.package == version.package for one in endpoint.deployments)
+    return None if serves else platform.registry.get(most.model, most.version)
 
 
 def endpoint_of(platform: Platform, workload: Workload) -> Endpoint | None:
-    """Return the endpoint of a workload, or None before its first `up`."""
+    """Return the endpoint of a workload, or None before its first `up`.
+
+    Raises: EndpointTakenError.
+    """
     try:
-        return platform.endpoints.get(workload.endpoint_name)
+        endpoint = platform.endpoints.get(workload.endpoint_name)
     except EndpointMissingError:
         return None
+    if endpoint.workload != workload.workload:
+        raise EndpointTakenError(
+            f"The endpoint `{endpoint.name}` belongs to the workload `{endpoint.workload}`.",
+            why="two workloads under one name would take turns at each other's traffic",
+            fix="give this one another name with `endpoint.name` in its file",
+        )
+    return endpoint
 
 
 def free_name(endpoint: Endpoint, version: ModelVersion) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from servewell.core.catalog.gate import GateReport, GateVerdict
+from servewell.core.catalog.gate import GateReport
 from servewell.core.catalog.model import ModelVersion, digest_of
 from servewell.core.catalog.rollout import ENDED, Rollout, Stage
 from servewell.core.catalog.workload import Workload
-from servewell.core.operations.clearance import Clearance, decide_clearance
+from servewell.core.operations.clearance import Clearance, decide_clearance, is_safe, security_rows
 from servewell.core.operations.delivery import (
     LOCK_FILE,
     Delivery,
@@ -31,7 +31,6 @@ from servewell.ports.gates import GatesNotPassedError
 DIFFERENCES_SHOWN: Final = 10
 LOOK_AGAIN_S: Final = 1.0
 TESTS: Final = "python -m pytest"
-SCAN: Final = "scan"  # group of rows of a report
 
 Progress = Callable[[str], None]
 
@@ -167,13 +166,15 @@ def _package(platform: Platform, change: Change) -> StepDone:
 
 
 def _scan(platform: Platform, change: Change) -> StepDone:
+    """Ask the report whether the package is signed, and whether it holds what may not be there.
+
+    Raises: GatesNotPassedError, also where nothing was scanned.
+    """
     report = _judged(platform, change)
-    rows = [row for row in report.rows if row.group == SCAN]
-    bad = [row for row in rows if row.verdict is GateVerdict.FAIL]
-    if bad:
+    if not (is_safe(report) or report.override):
         raise GatesNotPassedError.of(report)
-    words = "; ".join(row.because for row in rows)
-    return StepDone(step=DeliveryStep.SCAN, words=words, skipped=not rows)
+    words = "; ".join(row.because for row in security_rows(report))
+    return StepDone(step=DeliveryStep.SCAN, words=words)
 
 
 def _roll_out(platform: Platform, change: Change) -> StepDone:

@@ -67,7 +67,7 @@ def start_experiment(  # noqa: PLR0913 - the words of the command
     )
     for version in (experiment.first_version, experiment.second_version):
         model, _, number = version.rpartition(":")
-        require_let_through(platform, platform.registry.get(model, int(number)))
+        require_let_through(platform, platform.registry.get(model, int(number)), beside=before)
     shares = {experiment.first: BP_FULL - share_bp, experiment.second: share_bp}
     after = decide_traffic(before, shares).endpoint
     return _keep(platform, experiment, before, after, words=experiment.because, dry_run=dry_run)

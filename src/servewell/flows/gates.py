@@ -11,7 +11,7 @@ import msgspec
 from servewell.core.catalog.behaviour import BehaviourTest
 from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.gate import GateReport, GateRow
-from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.model import ModelVersion, digest_of
 from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_contract import judge_data
@@ -36,8 +36,9 @@ def judge_version(  # noqa: PLR0913 - what is judged, by what, beside what
     *,
     champion: ModelVersion | None,
     progress: Progress,
+    counts: bool = True,
 ) -> GateReport:
-    """Measure a version, decide on it, and keep the report.
+    """Measure a version, decide on it, and keep the report, unless it is not to count.
 
     The champion answers the rows of the version. Where the measuring itself fails, the report says
     that nothing can be told, and why.
@@ -51,15 +52,28 @@ def judge_version(  # noqa: PLR0913 - what is judged, by what, beside what
         _job(platform, workload, folder, dataset=dataset, versions=(version, champion)),
         question=data_question(platform, workload, version, champion=champion, dataset=dataset),
     )
-    measures = Measures(metric="", no_metric="nothing was measured")
+    measures, measured = Measures(metric="", no_metric="nothing was measured"), True
     try:
         measures = platform.evaluator.evaluate(job, lambda step: progress(step.words))
         rows = decide(workload.gates, measures, _with_data(facts, workload, measures))
     except EvaluationFailedError as error:
+        measured = False
         rows = not_measured(workload.gates, facts, f"{error.what} {error.why}")
     report = _report(platform, version, champion, rows, measures=measures)
-    platform.gates.keep(report)
-    return report
+    rules = rules_of(platform, workload, folder, version)
+    report = replace(report, rules=rules, measured=measured)
+    return platform.gates.keep(report) if counts else report
+
+
+def rules_of(platform: Platform, workload: Workload, folder: Path, version: ModelVersion) -> str:
+    """Return the digest of what a version is judged by, whatever it is compared with.
+
+    Raises: BehaviourFileError.
+    """
+    contract = workload.data.contract if workload.data else ContractRules()
+    objective = workload.endpoint.latency_objective_ms
+    tests = _behaviours(platform, workload, folder, version)
+    return digest_of(msgspec.json.encode((workload.gates, contract, objective, tests)))
 
 
 def _with_data(facts: Facts, workload: Workload, measures: Measures) -> Facts:
@@ -187,6 +201,7 @@ def _report(
         because=because,
         rows=rows,
         at=platform.clock.now(),
+        principal=platform.principal,
     )
     document = msgspec.json.encode({"report": report, "measures": measures})
     return replace(

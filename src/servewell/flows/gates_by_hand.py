@@ -7,6 +7,7 @@ from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.gate import GateOverride, GateReport
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.workload import Workload
+from servewell.core.operations.clearance import why_only_a_look
 from servewell.errors import ServewellError
 from servewell.flows.deliver import champion_of, endpoint_of
 from servewell.flows.platform import Platform
@@ -33,6 +34,7 @@ class Asked:
     workload: Workload
     folder: Path
     champion: ModelVersion | None
+    only_look: str  # why the report will not count, if it will not
 
 
 def what_to_judge(  # noqa: PLR0913 - the words of the command, each optional
@@ -53,12 +55,20 @@ def what_to_judge(  # noqa: PLR0913 - the words of the command, each optional
     """
     version = platform.registry.get(model, number)
     workload, place = platform.workload_files.read(folder or _last_folder(platform, model))
-    beside = None
-    if champion is not None:
-        beside = platform.registry.get(*champion)
-    elif not alone:
-        beside = champion_of(platform, endpoint_of(platform, workload), version)
-    return Asked(version=version, workload=workload, folder=place, champion=beside)
+    if workload.model_name != model:
+        raise _of_another(workload, model, place)
+    serving = champion_of(platform, endpoint_of(platform, workload), version)
+    chosen = platform.registry.get(*champion) if champion else None
+    beside = chosen if champion or alone else serving
+    only_look = why_only_a_look(
+        champion=beside.name if beside else None,
+        serving=serving.name if serving else None,
+        folder=str(place.resolve()),
+        remembered=_remembered(platform, workload),
+    )
+    return Asked(
+        version=version, workload=workload, folder=place, champion=beside, only_look=only_look
+    )
 
 
 def newest_report(platform: Platform, model: str, number: int | None) -> GateReport:
@@ -129,3 +139,20 @@ def _last_folder(platform: Platform, model: str) -> Path:
             fix="name the folder of its workload file with `--folder`",
         )
     return Path(max(known, key=lambda one: one.at).folder)
+
+
+def _remembered(platform: Platform, workload: Workload) -> str:
+    """Return where the gates of a model are, as this home knows it; empty where it does not."""
+    known = [
+        one for one in platform.workloads.list() if one.workload.model_name == workload.model_name
+    ]
+    own = [one for one in known if one.name == workload.workload] or known
+    return str(Path(max(own, key=lambda one: one.at).folder).resolve()) if own else ""
+
+
+def _of_another(workload: Workload, model: str, folder: Path) -> GateWorkloadUnknownError:
+    return GateWorkloadUnknownError(
+        f"The workload in {folder} does not hold the gates of `{model}`.",
+        why=f"`{workload.workload}` makes the model `{workload.model_name}`",
+        fix=f"name the folder of the workload that makes `{model}` with `--folder`",
+    )

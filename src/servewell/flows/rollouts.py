@@ -70,7 +70,7 @@ def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
         principal=platform.principal,
         now=platform.clock.now(),
     )
-    require_let_through(platform, version)
+    require_let_through(platform, version, beside=before)
     if dry_run:
         return rollout
     ensure_environment(platform, version, progress)

@@ -29,6 +29,16 @@ class GatesNotPassedError(ServewellError):
         )
 
     @classmethod
+    def champion_changed(cls, report: GateReport, champion: str) -> "GatesNotPassedError":
+        """Return the refusal of a version that was not compared with what serves now."""
+        beside = f"against {report.champion}" if report.champion else "by itself"
+        return cls(
+            f"{report.version} was not judged against {champion}, which serves most now.",
+            why=f"its newest report judged it {beside}",
+            fix=f"`servewell gates run {report.version}` judges it against {champion}",
+        )
+
+    @classmethod
     def never_judged(cls, version: str) -> "GatesNotPassedError":
         """Return the refusal of a version that has no report."""
         return cls(
@@ -44,13 +54,15 @@ class Gates(Protocol):
     Every implementation passes tests/ports/test_gates.py, and holds:
     - a report never changes but for its override, which is given once and kept together with the
       line of history that tells of it;
-    - the newest report of a package is the one that counts.
+    - each report that is kept gives one line of history, together with it;
+    - the newest report of a package is the one that counts: the one that was kept last, whatever
+      the clock said.
 
     All methods raise StateUnavailableError.
     """
 
-    def keep(self, report: GateReport) -> None:
-        """Keep a report; keeping the same one twice is the same as once."""
+    def keep(self, report: GateReport) -> GateReport:
+        """Keep a report, and return it with its number; twice is the same as once."""
         ...
 
     def override(self, report_id: str, override: GateOverride, change: Change) -> GateReport:

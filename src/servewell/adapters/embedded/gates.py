@@ -7,14 +7,13 @@ import sqlalchemy as sa
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.history import keep_change
-from servewell.adapters.embedded.state_tables import GATE_REPORT, row_of, value_of
+from servewell.adapters.embedded.state_tables import GATE_REPORT, next_number, row_of, value_of
 from servewell.core.catalog.change import Change
 from servewell.core.catalog.gate import GateOverride, GateReport
 from servewell.ports.gates import GateReportMissingError
 from servewell.ports.state import StateConflictError
 
 ROWS = GATE_REPORT.c
-NEWEST_FIRST = (ROWS.at.desc(), ROWS.id.desc())
 
 
 class SqlGates:
@@ -23,12 +22,17 @@ class SqlGates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, report: GateReport) -> None:
+    def keep(self, report: GateReport) -> GateReport:
         """See `Gates.keep`."""
         with self._database.writing() as connection:
-            same = sa.select(ROWS.id).where(ROWS.id == report.id)
-            if connection.execute(same).first() is None:
-                connection.execute(sa.insert(GATE_REPORT).values(row_of(report)))
+            same = sa.select(GATE_REPORT).where(ROWS.id == report.id)
+            found = connection.execute(same).mappings().first()
+            if found is not None:
+                return value_of(found, GateReport)
+            kept = replace(report, number=next_number(connection, ROWS.number))
+            connection.execute(sa.insert(GATE_REPORT).values(row_of(kept)))
+            keep_change(connection, kept.change)
+        return kept
 
     def override(self, report_id: str, override: GateOverride, change: Change) -> GateReport:
         """See `Gates.override`."""
@@ -54,13 +58,13 @@ class SqlGates:
 
     def latest(self, package: str) -> GateReport | None:
         """See `Gates.latest`."""
-        query = sa.select(GATE_REPORT).where(ROWS.package == package).order_by(*NEWEST_FIRST)
-        found = self._found(query.limit(1))
+        query = sa.select(GATE_REPORT).where(ROWS.package == package)
+        found = self._found(query.order_by(ROWS.number.desc()).limit(1))
         return found[0] if found else None
 
     def list(self, model: str | None = None) -> tuple[GateReport, ...]:
         """See `Gates.list`."""
-        found = self._found(sa.select(GATE_REPORT).order_by(ROWS.at, ROWS.id))
+        found = self._found(sa.select(GATE_REPORT).order_by(ROWS.number))
         return tuple(
             one for one in found if model is None or one.version.rpartition(":")[0] == model
         )

@@ -23,6 +23,7 @@ class ChangeKind(StrEnum):
     ROLLOUT_ENDED = "rollout-ended"
     SHADOW_STARTED = "shadow-started"
     SHADOW_STOPPED = "shadow-stopped"
+    GATES_RUN = "gates-run"
     GATES_OVERRIDDEN = "gates-overridden"
     RETRAINING = "retraining"
     EXPERIMENT = "experiment"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from servewell.core.catalog.change import Change, ChangeKind
+
 
 class GateVerdict(StrEnum):
     """What one gate, or a whole report, says."""
@@ -53,9 +55,25 @@ class GateReport:
     at: float  # seconds since the epoch, UTC
     page: str = ""  # digest of the HTML page
     document: str = ""  # digest of the JSON document, with what the plots show
+    principal: str = ""  # who had it judged
+    rules: str = ""  # digest of what it was judged by
+    measured: bool = True  # False where the measuring itself failed
+    number: int = 0  # given by the store: of two reports the later one has the larger
     override: GateOverride | None = field(default=None)
 
     @property
     def lets_through(self) -> bool:
         """Whether the version may be deployed."""
         return self.verdict is GateVerdict.PASS or self.override is not None
+
+    @property
+    def change(self) -> Change:
+        """The line of history that tells of it."""
+        beside = f" against {self.champion}" if self.champion else ""
+        return Change(
+            at=self.at,
+            principal=self.principal,
+            kind=ChangeKind.GATES_RUN,
+            subject=self.version,
+            because=f"judged{beside}: {self.verdict}, {self.because}",
+        )

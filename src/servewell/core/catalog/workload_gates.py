@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-Group = Literal[
+Advisable = Literal[
     "data",
     "quality",
     "slices",
@@ -17,10 +17,14 @@ Group = Literal[
     "latency",
     "memory",
     "size",
-    "security",
 ]
+Group = Literal[Advisable, "security"]
 Groups = Annotated[tuple[Group, ...], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
+AdvisableGroups = Annotated[
+    tuple[Advisable, ...], Meta(min_length=1, extra_json_schema={"uniqueItems": True})
+]
 Text = Annotated[str, Meta(min_length=1)]
+SECURITY: Final = "security"  # group of what a package is made of, which is always required
 
 # What says much of a model without a word of the workload on how much is too much.
 ADVISORY: Final[tuple[Group, ...]] = ("slices", "calibration", "robustness", "memory")
@@ -225,10 +229,10 @@ class GateRules:
         ),
     ] = None
     advisory: Annotated[
-        Groups | None,
+        AdvisableGroups | None,
         Meta(
-            description="Groups of gates that are told and fail nothing. Without a word on them "
-            "these are `slices`, `calibration`, `robustness` and `memory`.",
+            description="Groups of gates that are told and fail nothing; `security` cannot be one. "
+            "Without a word on them these are `slices`, `calibration`, `robustness` and `memory`.",
             examples=[["latency"]],
         ),
     ] = None

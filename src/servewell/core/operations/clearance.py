@@ -1,10 +1,12 @@
 """Decide what becomes of a version that the gates have judged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.gate import GateReport, GateVerdict
+from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.gate import GateReport, GateRow, GateVerdict
+from servewell.core.catalog.workload_gates import SECURITY
 
 
 class Clearance(StrEnum):
@@ -28,7 +30,8 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
     """Return whether a version may get traffic, given what the gates said of it.
 
     Where nothing serves yet, a version of which the gates cannot tell is let in: there is no user
-    whom it could serve worse than before. It is never let in where a gate failed. One that is
+    whom it could serve worse than before. It is never let in where a gate failed, nor where the
+    measuring itself did: nothing is known of such a version. One that is
     deployed already was given its share by a rollout or a person, and nothing takes that back here.
     """
     deployments = endpoint.deployments if endpoint else ()
@@ -38,7 +41,8 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
             clearance=Clearance.STAY,
             because=f"{report.version} is deployed already; its share of the requests stays",
         )
-    first_unsure = not serving and report.verdict is GateVerdict.CANNOT_TELL
+    unsure = report.verdict is GateVerdict.CANNOT_TELL and report.measured
+    first_unsure = unsure and not serving
     if not (report.lets_through or first_unsure):
         return ClearanceDecision(
             clearance=Clearance.KEEP_OUT,
@@ -46,6 +50,81 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
         )
     clearance = Clearance.ROLL_OUT if serving else Clearance.SERVE
     return ClearanceDecision(clearance=clearance, because=_words(report))
+
+
+def serves_most(endpoint: Endpoint | None) -> Deployment | None:
+    """Return the deployment with the largest share of the requests; None where none has any."""
+    serving = [one for one in endpoint.deployments if one.share_bp] if endpoint else []
+    return max(serving, key=lambda one: one.share_bp, default=None)
+
+
+def not_compared_with(endpoint: Endpoint | None, report: GateReport) -> str:
+    """Return what serves most now where a report says nothing of that; else an empty text.
+
+    A report says how a version does beside the champion of its time. It is enough where a person
+    gave a word for the version, or where the version itself serves most.
+    """
+    most = serves_most(endpoint)
+    if most is None or report.override is not None or most.package == report.package:
+        return ""
+    name = _name(most)
+    return "" if report.champion == name else name
+
+
+def still_counts(
+    report: GateReport, *, endpoint: Endpoint | None, champion: str | None, rules: str
+) -> bool:
+    """Whether a report need not be made again: by the same rules, against the same champion.
+
+    One whose measuring failed is made again, unless a person gave a word on it. The report on a
+    version that gets requests is of the time before it did, and stays.
+    """
+    serving = [one for one in endpoint.deployments if one.share_bp] if endpoint else []
+    if any(one.package == report.package for one in serving):
+        return True
+    same = (report.champion, report.rules) == (champion, rules)
+    return same and (report.measured or report.override is not None)
+
+
+def newcomers(endpoint: Endpoint, shares: Mapping[str, int]) -> tuple[Deployment, ...]:
+    """Return the deployments that are to get requests, have none, and had none of late."""
+    known = {name for past in endpoint.past for name, share_bp in past if share_bp}
+    return tuple(
+        one
+        for one in endpoint.deployments
+        if shares.get(one.name) and not one.share_bp and one.name not in known
+    )
+
+
+def why_only_a_look(
+    *, champion: str | None, serving: str | None, folder: str, remembered: str
+) -> str:
+    """Return why a report that is asked for by hand does not count; an empty text where it does.
+
+    Else who asks could choose a weak champion, or lenient gates. `serving` is what a version is
+    compared with by itself; `remembered` is where its workload was last brought up, if it was.
+    """
+    if champion != serving:
+        other = f"{serving} serves most" if serving else "nothing else serves"
+        return f"it was judged {f'against {champion}' if champion else 'by itself'}, and {other}"
+    if remembered not in ("", folder):
+        return f"its workload was last brought up in {remembered}, and not in {folder}"
+    return ""
+
+
+def security_rows(report: GateReport) -> tuple[GateRow, ...]:
+    """Return the rows on what the package is made of, and by whom."""
+    return tuple(one for one in report.rows if one.group == SECURITY)
+
+
+def is_safe(report: GateReport) -> bool:
+    """Whether a package was scanned, and nothing was found."""
+    rows = security_rows(report)
+    return bool(rows) and all(one.verdict is GateVerdict.PASS for one in rows)
+
+
+def _name(one: Deployment) -> str:
+    return f"{one.model}:{one.version}"
 
 
 def _words(report: GateReport) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.gate import GateRow, GateVerdict
-from servewell.core.catalog.workload_gates import GateRules
+from servewell.core.catalog.workload_gates import SECURITY, GateRules
 from servewell.core.operations.gate_measures import (
     Behaved,
     Calibration,
@@ -28,6 +28,7 @@ MARGIN: Final = 0.02  # of every other metric
 SLICE_MARGINS: Final = 5.0  # times the margin of all rows
 RATIO_TOLD: Final = 2.0  # of latency, that is worth a look where no bound is declared
 NAMED_MAX: Final = 3  # rows that the verdict names
+CONTENTS: Final = "contents of the package"
 
 PASS, FAIL, CANNOT_TELL = GateVerdict.PASS, GateVerdict.FAIL, GateVerdict.CANNOT_TELL
 
@@ -64,7 +65,10 @@ def without_measures(rules: GateRules, facts: Facts) -> tuple[GateRow, ...]:
 def not_measured(rules: GateRules, facts: Facts, why: str) -> tuple[GateRow, ...]:
     """Return the rows of a version whose measuring came to nothing."""
     row = GateRow(group="quality", gate="measuring", verdict=CANNOT_TELL, because=why)
-    return (*_data(rules, facts), row, *without_measures(rules, facts))
+    contents = GateRow(
+        group=SECURITY, gate=CONTENTS, verdict=CANNOT_TELL, because="it was not looked through"
+    )
+    return (*_data(rules, facts), row, *without_measures(rules, facts), contents)
 
 
 def verdict_of(rows: Sequence[GateRow]) -> tuple[GateVerdict, str]:
@@ -503,7 +507,7 @@ def _within(row: GateRow, taken: int, bound: int) -> GateRow:
 def _signature(facts: Facts) -> GateRow:
     because = "signed with the key of this home"
     return GateRow(
-        group="security",
+        group=SECURITY,
         gate="signature of the package",
         verdict=PASS if facts.signed else FAIL,
         because=because if facts.signed else f"it is not {because}",
@@ -514,8 +518,8 @@ def _scan(measures: Measures) -> Iterator[GateRow]:
     if measures.scanned:
         found = "; ".join(measures.scan[:NAMED_MAX])
         yield GateRow(
-            group="security",
-            gate="contents of the package",
+            group=SECURITY,
+            gate=CONTENTS,
             verdict=FAIL if measures.scan else PASS,
             because=found or f"{measures.scanned}: nothing that may not be there",
         )
