@@ -21,7 +21,7 @@ from servewell.flows.make_model import (
     keep_dataset,
     make_model,
 )
-from servewell.flows.pipeline import StepsDone, foresee_steps, run_steps
+from servewell.flows.pipeline import ChangedMeanwhileError, StepsDone, foresee_steps, run_steps
 from servewell.flows.platform import Platform
 from servewell.flows.runs import RunAmbiguousError, details_of, diff_runs, find_run
 from servewell.ports.runs import RunMissingError
@@ -246,6 +246,36 @@ def test_training_is_tried_again(platform: Platform, tmp_path: Path) -> None:
     (trained,) = platform.pipelines.of(made.run.id)
     assert [str(one.error).partition(" ")[0] for one in trained.attempts] == ["MemoryError", "None"]
     assert made.run.metrics == {"tries": 2.0}
+
+
+def test_an_edit_during_a_step_keeps_nothing_of_it(home: Home) -> None:
+    """What ran is not what stands there now: it is neither kept nor tried again."""
+    home.replace("servewell.yaml", "    needs: [one]", "    needs: [one]\n    retries: 3")
+    home.replace("two.py", "import os\n", "import os\nopen(__file__, 'a').write('#')\n")
+    with pytest.raises(ChangedMeanwhileError, match="`two` was changed while it ran"):
+        home.steps(1)
+    (one, two) = home.platform.pipelines.of("r1")
+    assert states((one, two)) == [StepState.SUCCEEDED, StepState.FAILED]
+    assert "its code changed" in str(two.attempts[-1].error)
+    assert len(two.attempts) == 1
+    assert two.output is None
+
+
+def test_an_edit_during_a_run_signs_nothing(home: Home) -> None:
+    """A step that is done already is edited by a later one; the next run is whole."""
+    home.replace("three.py", "    note(", "    import os\n    edit()\n    note(")
+    edit = "from pathlib import Path\ndef edit():\n    Path('two.py').write_text(TWO)\n"
+    (home.folder / "three.py").write_text(
+        f"TWO = {TWO + '# edited'!r}\n{edit}{(home.folder / 'three.py').read_text()}"
+    )
+    with pytest.raises(ChangedMeanwhileError, match="no version is made"):
+        home.make()
+    assert home.platform.registry.list(None) == ()
+    assert [one.state for one in home.platform.runs.list()] == [RunState.FAILED]
+    version = home.make().version
+    source = home.folder / version.manifest.lineage.source
+    digest = home.platform.trainer.code_digest(home.folder, source)
+    assert version.manifest.lineage.source_digest == digest
 
 
 def test_a_run_whose_files_vanish_ends_in_words(home: Home) -> None:

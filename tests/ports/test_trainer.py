@@ -496,18 +496,12 @@ def test_a_job_sees_no_secret(trainer: Trainer, data: Path, tmp_path: Path) -> N
     assert "SERVEWELL" not in log
 
 
-def test_a_library_that_is_missing_is_named(
-    trainer: Trainer, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_that_is_missing_is_named(trainer: Trainer, data: Path, tmp_path: Path) -> None:
     """Where a converter is not installed, the message says which extra brings it."""
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    (hidden / "skl2onnx.py").write_text(
-        "raise ModuleNotFoundError('No module named skl2onnx', name='skl2onnx')\n",
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("PYTHONPATH", str(hidden))
-    message = failure(trainer, job_of(write_script(tmp_path, MODEL), data), LibraryMissingError)
+    script = write_script(tmp_path, MODEL)
+    with script.open("a", encoding="utf-8") as file:
+        file.write("\nimport sys\nsys.modules['skl2onnx'] = None\n")
+    message = failure(trainer, job_of(script, data), LibraryMissingError)
     assert "`skl2onnx` is not installed" in message
     assert "pip install 'servewell[sklearn]'" in message
 

@@ -19,7 +19,14 @@ from servewell.core.operations.pipeline import StepForecast, flat_parameters, to
 from servewell.errors import ServewellError
 from servewell.flows.environments import ensure_environment
 from servewell.flows.forecast import foresee_run, foresee_training, row_file, version_of
-from servewell.flows.pipeline import STOPPED, StepsDone, close_steps, foresee_steps, run_steps
+from servewell.flows.pipeline import (
+    STOPPED,
+    ChangedMeanwhileError,
+    StepsDone,
+    close_steps,
+    foresee_steps,
+    run_steps,
+)
 from servewell.flows.platform import Platform
 from servewell.flows.registration import register
 from servewell.flows.run_inputs import run_digest, scripts_of, training_parts
@@ -101,8 +108,8 @@ def make_model(
     A `dataset` that a step makes is kept here: what is given for it does not count.
 
     Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
-    StepFailedError, OutputInvalidError, StepOutputMissingError, StateUnavailableError,
-    StorageError.
+    StepFailedError, ChangedMeanwhileError, OutputInvalidError, StepOutputMissingError,
+    StateUnavailableError, StorageError.
     """
     close_interrupted(platform, workload.workload)
     foreseen = foresee_run(platform, workload, folder, dataset=dataset)
@@ -166,9 +173,7 @@ def _begun(platform: Platform, workload: Workload, folder: Path, *, because: str
     """Return a new run, with what is known of it at its start; its code is kept."""
     version = platform.trainer.code_version(folder)
     environment = platform.trainer.environment()
-    code = platform.outputs.keep_files(
-        platform.sources.files(folder, scripts_of(workload, folder))
-    ).digest
+    code = _kept_code(platform, workload, folder)
     changes = platform.sources.changes(folder) if version.dirty else b""
     lock = environment.lock.encode()
     described = msgspec.json.format(msgspec.json.encode(asdict(workload)), indent=2)
@@ -269,6 +274,7 @@ def _make(  # noqa: PLR0913 - a run, what it is made of, and what is done of it
         after=trained.done,
         progress=progress,
     )
+    _refuse_changed(platform, workload, folder, run=run, parts=parts)
     progress("signing the package")
     own = tuple(step for step in done.steps if step.name != TRAIN)
     return register(
@@ -277,8 +283,34 @@ def _make(  # noqa: PLR0913 - a run, what it is made of, and what is done of it
         run=run,
         job=trained.job,
         result=trained.result,
+        source_digest=parts["code"],
         metrics={**trained.result.metrics, **told_metrics(own)},
     )
+
+
+def _refuse_changed(
+    platform: Platform, workload: Workload, folder: Path, *, run: Run, parts: dict[str, str]
+) -> None:
+    """Let no version be signed whose run names other code or files than its steps ran.
+
+    Each step looks at its own while it runs; this is about what lies between them.
+
+    Raises: ChangedMeanwhileError.
+    """
+    digest = run_digest(workload, folder, platform, parts)
+    code = _kept_code(platform, workload, folder)
+    if (digest, code) != (run.inputs_digest, run.code_digest):
+        raise ChangedMeanwhileError(
+            "Code or files were changed during the run, so no version is made of it.",
+            why="what the run names is not in every step what ran",
+            fix="run the same command again; steps that were done are not done again",
+        )
+
+
+def _kept_code(platform: Platform, workload: Workload, folder: Path) -> str:
+    """Keep the code that a workload names; return the digest of its list."""
+    files = platform.sources.files(folder, scripts_of(workload, folder))
+    return platform.outputs.keep_files(files).digest
 
 
 def _ended(platform: Platform, run: Run, version: ModelVersion) -> Run:

@@ -13,6 +13,7 @@ from servewell.core.operations.pipeline import (
     StepDecision,
     StepForecast,
     bar_line,
+    changed_parts,
     decide_step,
     digest_of_value,
     step_key,
@@ -24,6 +25,13 @@ from servewell.flows.platform import Platform
 from servewell.ports.steps import Progressed, StepFailedError, StepJob, StepResult
 
 Progress = Callable[[str], None]
+
+
+class ChangedMeanwhileError(ServewellError):
+    """What a step or a training is made of changed while it ran."""
+
+    code = "SW-433"
+
 
 STOPPED: Final = "stopped by a person"
 
@@ -50,8 +58,8 @@ def run_steps(  # noqa: PLR0913 - which steps of which workload, after which, fo
 
     Each that is done is kept at once, so that the next run takes it from there.
 
-    Raises: StepFailedError, OutputInvalidError, LockInvalidError, EnvironmentFailedError,
-    StateUnavailableError, StorageError.
+    Raises: StepFailedError, ChangedMeanwhileError, OutputInvalidError, LockInvalidError,
+    EnvironmentFailedError, StateUnavailableError, StorageError.
     """
     done = after
     for name in names:
@@ -120,6 +128,19 @@ def taken(platform: Platform, run: Run, *, of: Step, needs: tuple[str, ...], pos
     )
     platform.pipelines.save(step)
     return step
+
+
+def refuse_changed(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Let no output be kept by parts that it was not made of.
+
+    Raises: ChangedMeanwhileError.
+    """
+    if changed := changed_parts(before, now):
+        raise ChangedMeanwhileError(
+            f"The step `{name}` was changed while it ran, so what it wrote is not kept.",
+            why=f"{changed} changed, and nobody can tell which of both ran",
+            fix="run the same command again; steps that were done are not done again",
+        )
 
 
 def tried(platform: Platform, step: Step, began: float, error: BaseException) -> Step:
@@ -259,6 +280,7 @@ def _attempted(work: _Work, step: Step, done: StepsDone, progress: Progress) -> 
         try:
             job = _job(work, step, done, progress)
             result = platform.steps.run(job, lambda one: progress(_bar(work, one)))
+            refuse_changed(work.name, step.parts, _parts(work, done.outputs))
             return _succeeded(platform, step, began, result)
         except BaseException as error:
             step = tried(platform, step, began, error)

@@ -19,16 +19,19 @@ from servewell.flows.platform import Platform
 from servewell.ports.trainer import Job, JobResult
 
 
-def register(  # noqa: PLR0913 - what was made, by which job of which run, and what it measured
+def register(  # noqa: PLR0913 - what was made of what, by which job of which run, and its metrics
     platform: Platform,
     workload: Workload,
     *,
     run: Run,
     job: Job,
     result: JobResult,
+    source_digest: str,
     metrics: Mapping[str, float],
 ) -> ModelVersion:
     """Keep what a job made as a signed, content-addressed package, and give it a number.
+
+    The `source_digest` is that of the code when the job began: it may have been edited since.
 
     Raises: StateUnavailableError, StorageError.
     """
@@ -38,7 +41,7 @@ def register(  # noqa: PLR0913 - what was made, by which job of which run, and w
         artifact=blobs.put_file(result.artifact),
         artifact_bytes=result.artifact.stat().st_size,
         signature=result.signature,
-        lineage=_lineage(platform, run, job),
+        lineage=_lineage(platform, run, job, source_digest=source_digest),
         equivalence=result.equivalence,
         metrics=finite(metrics),
         files={
@@ -74,7 +77,7 @@ def _shown(source: Path, folder: Path) -> str:
     return source.relative_to(folder).as_posix() if source.is_relative_to(folder) else source.name
 
 
-def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
+def _lineage(platform: Platform, run: Run, job: Job, *, source_digest: str) -> Lineage:
     script = job.predictor.script if job.predictor else job.script
     source = script or job.artifact
     assert source is not None  # noqa: S101 - a workload has one of them
@@ -84,7 +87,7 @@ def _lineage(platform: Platform, run: Run, job: Job) -> Lineage:
         run=run.id,
         format=Format.PREDICTOR if job.predictor and script else Format(job.format),
         source=_shown(source, job.folder),
-        source_digest=platform.trainer.code_digest(job.folder, source),
+        source_digest=source_digest,
         dataset=run.dataset,
         dataset_digest=dataset.digest if dataset else None,
         commit=run.commit,

@@ -13,8 +13,16 @@ from servewell.core.catalog.workload import PredictorCode, Workload
 from servewell.core.catalog.workload_steps import TRAIN
 from servewell.core.operations.pipeline import decide_cached, step_key, try_again
 from servewell.flows.environments import lock_of
-from servewell.flows.pipeline import StepsDone, given_up, taken, tried, whole
+from servewell.flows.pipeline import (
+    StepsDone,
+    given_up,
+    refuse_changed,
+    taken,
+    tried,
+    whole,
+)
 from servewell.flows.platform import Platform
+from servewell.flows.run_inputs import training_parts
 from servewell.ports.trainer import Job, JobResult, PredictorJob, TrainingFailedError
 
 Progress = Callable[[str], None]
@@ -46,13 +54,19 @@ def train_model(  # noqa: PLR0913 - what to train on what, after which steps, fo
     """Make the model, or take what an earlier run made of the same `parts`.
 
     Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
-    LockInvalidError, EnvironmentFailedError, StateUnavailableError, StorageError.
+    ChangedMeanwhileError, LockInvalidError, EnvironmentFailedError, StateUnavailableError,
+    StorageError.
     """
     lock = lock_of(platform, workload, folder, progress)
     if lock:
         platform.environments.ensure(lock, progress)
     code = _predictor(platform, workload, folder, lock=lock)
     job = replace(_job(platform, workload, folder, run=run, dataset=dataset), predictor=code)
+
+    def refuse() -> None:
+        now = training_parts(platform, workload, folder, dataset=dataset)
+        refuse_changed(TRAIN, parts, now)
+
     key = step_key(parts)
     made = whole(platform, platform.pipelines.made(key))
     last = platform.pipelines.last(workload.workload, TRAIN)
@@ -76,18 +90,26 @@ def train_model(  # noqa: PLR0913 - what to train on what, after which steps, fo
         result = platform.trainer.result(platform.outputs.bring(made.output.digest, place))
     else:
         retries = workload.train.retries if workload.train else 0
-        step, result = _run(platform, job, step, retries=retries, progress=progress)
+        work = _Work(job=job, retries=retries, refuse_changed=refuse)
+        step, result = _run(platform, work, step, progress)
     outputs = {**after.outputs, **({TRAIN: step.output} if step.output else {})}
     return Trained(
         job=job, result=result, done=StepsDone(steps=(*after.steps, step), outputs=outputs)
     )
 
 
-def _run(
-    platform: Platform, job: Job, step: Step, *, retries: int, progress: Progress
-) -> tuple[Step, JobResult]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A training, how often it may be tried again, and what refuses its result."""
+
+    job: Job
+    retries: int
+    refuse_changed: Callable[[], None]  # raises ChangedMeanwhileError
+
+
+def _run(platform: Platform, work: _Work, step: Step, progress: Progress) -> tuple[Step, JobResult]:
     platform.pipelines.save(step)
-    step, result = _attempted(platform, job, step, retries=retries, progress=progress)
+    step, result = _attempted(platform, work, step, progress)
     now = platform.clock.now()
     number = len(step.attempts) + 1
     began = step.attempts[-1].ended_at if step.attempts else step.started_at
@@ -97,7 +119,7 @@ def _run(
         state=StepState.SUCCEEDED,
         ended_at=now,
         attempts=(*step.attempts, attempt),
-        output=platform.outputs.keep_files(_files(job, result)),
+        output=platform.outputs.keep_files(_files(work.job, result)),
         metrics=result.metrics,
         usage=result.usage,
     )
@@ -106,7 +128,7 @@ def _run(
 
 
 def _attempted(
-    platform: Platform, job: Job, step: Step, *, retries: int, progress: Progress
+    platform: Platform, work: _Work, step: Step, progress: Progress
 ) -> tuple[Step, JobResult]:
     """Train until an attempt succeeds, or no other one is due; return the step with those before.
 
@@ -115,15 +137,18 @@ def _attempted(
     while True:
         began = platform.clock.now()
         try:
-            return step, platform.trainer.run(job, progress)
+            result = platform.trainer.run(work.job, progress)
+            work.refuse_changed()
         except BaseException as error:
             step = tried(platform, step, began, error)
             platform.pipelines.save(step)
             failed = isinstance(error, TrainingFailedError)
-            if not try_again(step, retries=retries, failed=failed):
+            if not try_again(step, retries=work.retries, failed=failed):
                 platform.pipelines.save(given_up(step, error))
                 raise
             progress(f"train: tried again, because {step.attempts[-1].error}")
+        else:
+            return step, result
 
 
 def _files(job: Job, result: JobResult) -> dict[str, Path]:

@@ -75,14 +75,18 @@ def decide_cached(
         )
     if last is None:
         return StepDecision(needed=True, because="it has never succeeded")
-    changed = [about for part, about in PARTS.items() if parts.get(part) != last.parts.get(part)]
+    changed = changed_parts(last.parts, parts)
     if not changed:
         return StepDecision(
             needed=True, because=f"its output in run {last.run[:ID_SHOWN]} is not whole"
         )
-    return StepDecision(
-        needed=True, because=f"{_listed(changed)} changed since run {last.run[:ID_SHOWN]}"
-    )
+    return StepDecision(needed=True, because=f"{changed} changed since run {last.run[:ID_SHOWN]}")
+
+
+def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return in words which parts of a key differ; empty where none does."""
+    changed = [about for part, about in PARTS.items() if before.get(part) != now.get(part)]
+    return _listed(changed) if changed else ""
 
 
 def unknown_yet(steps: tuple[StepForecast, ...]) -> str:

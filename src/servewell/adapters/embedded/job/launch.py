@@ -34,6 +34,7 @@ PREFIXES_KEPT: Final = (
     "MKL_",
     "COVERAGE_PROCESS_",  # so that a measured test measures its jobs too
 )
+UNSEEN: Final = "PYTHONPATH"  # code on it is in no digest, so it could change unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def job_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in surroundings.items()
-        if name in NAMES_KEPT or name.startswith(PREFIXES_KEPT)
+        if (name in NAMES_KEPT or name.startswith(PREFIXES_KEPT)) and name != UNSEEN
     }
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
 
