@@ -87,10 +87,10 @@ def test_a_good_version_passes_with_nothing_declared() -> None:
     rows = decide(GateRules(), MEASURES, FACTS)
     assert {one.verdict for one in rows} == {PASS}
     assert list(groups_of(rows)) == [
-        "quality", "latency", "memory", "equivalence", "size", "security",
+        "quality", "latency", "memory", "equivalence", "signature", "size", "security",
     ]  # fmt: skip
     said = verdict_of(rows)
-    assert said == (PASS, "all 7 gates that are required pass")
+    assert said == (PASS, "all 8 gates that are required pass")
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,8 @@ def test_rows_of_the_data_come_first_and_keep_their_own_word() -> None:
 def test_what_was_not_measured_cannot_be_told() -> None:
     """A job that came to nothing leaves what needs no job, and fails by it where that is bad."""
     said = verdict_of(not_measured(GateRules(), FACTS, "it took too long"))
-    assert said == (CANNOT_TELL, "measuring: it took too long")
+    assert said[0] is CANNOT_TELL
+    assert said[1].startswith("measuring: it took too long; ")
     unsigned = replace(FACTS, signed=False)
     assert verdict_of(not_measured(GateRules(), unsigned, "it took too long"))[0] is FAIL
 
@@ -453,3 +454,13 @@ def test_a_report_is_as_bad_as_its_worst_required_row(rows: list[tuple[GateVerdi
     required = {one for one, must in rows if must}
     worst = next((one for one in (FAIL, CANNOT_TELL) if one in required), PASS)
     assert verdict_of(told)[0] is worst
+
+
+def test_a_version_that_is_called_otherwise_fails_beside_what_serves() -> None:
+    """Each input and output is named; with nothing that serves there is nobody to call it."""
+    facts = replace(FACTS, misfits=("it asks for the input `height`",))
+    verdict, because = verdict_of(decide(GateRules(), MEASURES, facts))
+    assert verdict is FAIL
+    assert "it asks for the input `height`" in because
+    alone = decide(GateRules(), MEASURES, replace(facts, champion=None))
+    assert not [one for one in alone if one.group == "signature"]

@@ -128,3 +128,21 @@ def test_only_stretches_in_which_both_had_traffic_count() -> None:
     assert told(None) == [(1, 1)]
     assert told(8) == [(1, 1), (1, 0)]
     assert told(9) == [(1, 1)]
+
+
+def test_what_only_one_of_two_refuses_is_its_own_doing() -> None:
+    """By its signature alone, and only where both have traffic; to a deployment alone it is none.
+
+    A caller's other mistakes are refused before any signature, and count nowhere.
+    """
+    refused = [
+        outcome(status=400, code=code, deployment="candidate", outputs={})
+        for code in ("SW-313", "SW-327", "SW-312", "SW-329")
+    ]
+    pinned = outcome(status=400, code="SW-313", deployment="candidate", role="pinned")
+    [batch] = batches_of(
+        [outcome(), *refused, pinned], stable="stable", candidate="candidate", shared_since=7
+    )
+    assert (batch.stable.requests, batch.stable.errors) == (1, 0)
+    assert (batch.candidate.requests, batch.candidate.errors) == (2, 2)
+    assert not any(map(counts, refused))

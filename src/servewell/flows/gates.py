@@ -17,6 +17,7 @@ from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_contract import judge_data
 from servewell.core.operations.gate_measures import Facts, Measures
 from servewell.core.operations.gates import decide, not_measured, verdict_of
+from servewell.core.operations.signature_fit import misfits
 from servewell.flows.data_question import data_question
 from servewell.flows.environments import ensure_environment
 from servewell.flows.gate_page import draw
@@ -165,6 +166,7 @@ def _facts(
         equivalence_rows=manifest.equivalence.rows,
         equivalence_difference=manifest.equivalence.largest_difference,
         equivalence_tolerance=manifest.equivalence.tolerance,
+        misfits=misfits(champion.manifest.signature, manifest.signature) if champion else (),
         optimised=optimised.of if optimised else "",
         latency_objective_ms=workload.endpoint.latency_objective_ms,
         memory_bytes_max=manifest.predictor.memory_bytes_max if manifest.predictor else None,

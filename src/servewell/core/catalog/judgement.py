@@ -8,8 +8,8 @@ from enum import StrEnum
 class Arm:
     """What one deployment did within one look at the records, in the order of the records."""
 
-    requests: int = 0  # that reached the model
-    errors: int = 0  # answered with a fault of the model or of ours
+    requests: int = 0  # that reached the model, or that its signature refused
+    errors: int = 0  # answered with a fault of the model or of ours, or refused so
     timeouts: int = 0
     invalid: int = 0  # answered with an output that is no number or not of the signature
     latencies_ms: tuple[float, ...] = ()  # of answered requests, as the caller waited

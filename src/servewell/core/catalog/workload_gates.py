@@ -14,6 +14,7 @@ Advisable = Literal[
     "robustness",
     "behaviour",
     "equivalence",
+    "signature",
     "latency",
     "memory",
     "size",

@@ -156,6 +156,7 @@ class Facts:
     equivalence_rows: int
     equivalence_difference: float
     equivalence_tolerance: float
+    misfits: tuple[str, ...] = ()  # why who calls the champion cannot call the version so
     optimised: str = ""  # of which version it is a variant that was judged by its own gate
     latency_objective_ms: float = 100.0
     memory_bytes_max: int | None = None  # of a predictor

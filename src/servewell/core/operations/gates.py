@@ -58,8 +58,8 @@ def decide(rules: GateRules, measures: Measures, facts: Facts) -> tuple[GateRow,
 
 
 def without_measures(rules: GateRules, facts: Facts) -> tuple[GateRow, ...]:
-    """Return the rows that need no job: equivalence, size and signature."""
-    return (_equivalence(facts), *_size(rules, facts), _signature(facts))
+    """Return the rows that need no job: equivalence, signatures and size."""
+    return (_equivalence(facts), *_fit(facts), *_size(rules, facts), _signature(facts))
 
 
 def not_measured(rules: GateRules, facts: Facts, why: str) -> tuple[GateRow, ...]:
@@ -424,6 +424,17 @@ def _equivalence(facts: Facts) -> GateRow:
         )
     because = f"differs by {difference:.2g}, more than the {tolerance:g} that is allowed"
     return replace(row, verdict=FAIL, because=because)
+
+
+def _fit(facts: Facts) -> Iterator[GateRow]:
+    """Yield whether those who call the champion can call the version without a change of theirs."""
+    if facts.champion is not None:
+        yield GateRow(
+            group="signature",
+            gate="signature beside the one that serves",
+            verdict=FAIL if facts.misfits else PASS,
+            because="; ".join(facts.misfits) or f"it is called as {facts.champion} is",
+        )
 
 
 def _speed(rules: GateRules, found: Speed | None, facts: Facts) -> Iterator[GateRow]:

@@ -3,6 +3,10 @@
 A request counts when the traffic's draw chose who answers it and the model was, or should have
 been, asked. What callers did wrong, what limits or load refused before the model, what a stop
 answered, and what a caller sent to a deployment of its own choice says nothing of a model.
+
+Between two deployments more counts: what the signature of the one that was chosen refused. A
+caller's own mistake falls on both as often as a request does; what only one of them refuses is its
+own doing.
 """
 
 import math
@@ -28,6 +32,12 @@ BEFORE_THE_MODEL: Final = frozenset(
         "SW-325",  # a change was asked for, no prediction
     }
 )
+BY_THE_SIGNATURE: Final = frozenset(
+    {
+        "SW-313",  # the inputs do not fit it
+        "SW-327",  # an output that cannot be answered as was asked
+    }
+)
 
 
 def batches_of(
@@ -45,7 +55,7 @@ def batches_of(
     """
     snapshots: dict[int, tuple[list[Outcome], list[Outcome]]] = {}
     for one in outcomes:
-        if counts(one) and one.deployment in (stable, candidate):
+        if _counts_between(one) and one.deployment in (stable, candidate):
             arms = snapshots.setdefault(one.snapshot, ([], []))
             arms[one.deployment == candidate].append(one)
     return tuple(
@@ -60,6 +70,11 @@ def counts(outcome: Outcome) -> bool:
     if outcome.role or outcome.code in BEFORE_THE_MODEL:
         return False
     return outcome.status < ANSWERED or outcome.status >= OURS
+
+
+def _counts_between(outcome: Outcome) -> bool:
+    """Whether a request says something of one of two deployments that share the traffic."""
+    return counts(outcome) or (not outcome.role and outcome.code in BY_THE_SIGNATURE)
 
 
 def arm_of(outcomes: Sequence[Outcome]) -> Arm:
