@@ -93,6 +93,21 @@ def test_a_good_version_passes_with_nothing_declared() -> None:
     assert said == (PASS, "all 8 gates that are required pass")
 
 
+def test_rows_of_a_rare_class_are_what_is_counted() -> None:
+    """A thousand rows with thirty positive ones tell of an area as much as sixty would."""
+    rare = replace(MEASURES, quality=replace(GOOD, rarer=30))
+    for rules, gate in (
+        (GateRules(), "auc against the champion"),
+        (GateRules(least=0.1), "auc"),
+    ):
+        found = next(one for one in decide(rules, rare, FACTS) if one.gate == gate)
+        assert found.verdict is CANNOT_TELL
+        assert found.because == "30 rows of the rarer class are too few: at least 50 are asked for"
+    assert (
+        row("auc against the champion", rules=GateRules(rows_min=60), measures=rare).verdict is PASS
+    )
+
+
 @pytest.mark.parametrize(
     ("low", "value", "high", "said"),
     [

@@ -16,6 +16,7 @@ from servewell.adapters.embedded.job.gates.scoring import (
     Scoring,
     interval_of,
 )
+from servewell.adapters.embedded.job.gates.slices import _apart, _Shares
 from servewell.core.performance.optimisation import Metric
 
 ROWS = 500
@@ -134,3 +135,33 @@ def test_what_was_not_drawn_has_no_width() -> None:
     """An interval of one value is that value."""
     found = interval_of(np.array([0.5]))
     assert (found.low, found.value, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_rare_class_bounds_what_an_area_knows() -> None:
+    """Of a thousand rows with five positive ones, ten tell."""
+    positive = np.arange(1_000) < 5
+    scores = RankScores(numbers=np.arange(1_000.0), positive=positive)
+    found = Scoring(metric=Metric.AUC, seed=0).contrast(scores, None, np.arange(1_000))
+    assert found is None or found.counted == 10
+    assert scores.rarer(np.arange(1_000)) == 5
+
+
+@pytest.mark.parametrize("tests", [1, 20])
+def test_a_share_that_is_whole_is_not_certain(tests: int) -> None:
+    """All of a hundred rows are right, and some of those to come may be wrong."""
+    scores = MeanScores(of_rows=np.ones(100))
+    found = Scoring(metric=Metric.ACCURACY, seed=0).contrast(
+        scores, None, np.arange(100), tests=tests
+    )
+    assert found is not None
+    assert (found.candidate.value, found.candidate.high) == (1.0, 1.0)
+    assert found.candidate.low == pytest.approx(0.963 if tests == 1 else 0.917, abs=2e-3)
+    assert found.counted == 100
+
+
+def test_a_group_in_which_none_counts_is_not_taken_for_certain() -> None:
+    """Two groups of a hundred without a single hit may well be apart by a few in a hundred."""
+    shares = _Shares(counted=np.zeros(200), of=np.ones(200))
+    found = interval_of(_apart(shares, np.arange(100), np.arange(100, 200), 0))
+    assert found.value == 0.0
+    assert 0.01 < found.high < 0.06

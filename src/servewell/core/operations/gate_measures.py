@@ -24,6 +24,12 @@ class Contrast:
     candidate: Interval
     champion: Interval | None = None
     loss: Interval | None = None  # paired; above 0: worse than the champion; in the metric's unit
+    rarer: int | None = None  # rows of the rarer class, where the metric compares the two classes
+
+    @property
+    def counted(self) -> int:
+        """The rows that tell: a metric of pairs knows no more than its rarer class does."""
+        return self.rows if self.rarer is None else 2 * self.rarer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,8 +156,8 @@ def _level(rules: GateRules, measures: Measures, found: Contrast) -> GateRow:
     row = _of(row, found.candidate)
     if rules.least is None:
         return row
-    if found.rows < rules.rows_min:
-        return replace(row, verdict=CANNOT_TELL, because=_too_few(found.rows, rules))
+    if found.counted < rules.rows_min:
+        return replace(row, verdict=CANNOT_TELL, because=_few(found, rules))
     if measures.higher_is_better:
         return _bounded(row, at_least(found.candidate, rules.least), "at least")
     return _bounded(row, at_most(found.candidate, rules.least), "at most")
@@ -182,8 +182,8 @@ def _against_champion(rules: GateRules, measures: Measures, facts: Facts) -> Gat
             row, verdict=CANNOT_TELL, because=f"{facts.champion} cannot be compared: {why}"
         )
     row = _of(row, found.loss)
-    if found.rows < rules.rows_min:
-        return replace(row, verdict=CANNOT_TELL, because=_too_few(found.rows, rules))
+    if found.counted < rules.rows_min:
+        return replace(row, verdict=CANNOT_TELL, because=_few(found, rules))
     return _loss(row, found.loss, bound)
 
 
@@ -252,6 +252,8 @@ def _slice(rules: GateRules, measures: Measures, one: Slice, margin: float) -> G
         return replace(row, verdict=CANNOT_TELL, because=_too_few(one.rows, rules))
     if one.contrast is None:
         return replace(row, verdict=CANNOT_TELL, because=one.why_none)
+    if one.contrast.counted < rules.rows_min:
+        return replace(row, verdict=CANNOT_TELL, because=_few(one.contrast, rules))
     if one.contrast.loss is None:
         return _of(row, one.contrast.candidate)
     lost = replace(_of(row, one.contrast.loss), bound=margin, unit=_lost(measures))
@@ -540,6 +542,15 @@ def _lost(measures: Measures, *, beside: str = "the champion's") -> str:
     if measures.relative:
         return f"{measures.metric} lost, as a share of {beside}"
     return f"{measures.metric} lost"
+
+
+def _few(found: Contrast, rules: GateRules) -> str:
+    if found.rarer is None or found.rows < rules.rows_min:
+        return _too_few(found.rows, rules)
+    return (
+        f"{found.rarer:,} rows of the rarer class are too few: "
+        f"at least {-(-rules.rows_min // 2):,} are asked for"
+    )
 
 
 def _too_few(rows: int, rules: GateRules) -> str:

@@ -10,7 +10,7 @@ for massive data streams", 2012 (Poisson weights).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from servewell.adapters.embedded.job.study.quality import Answered, AucJudge, Judge, RowsJudge
 from servewell.core.operations.gate_measures import Contrast, Interval
+from servewell.core.operations.wilson import interval
 from servewell.core.performance.optimisation import SCALES, Metric
 
 Numbers = NDArray[np.float64]
@@ -35,6 +36,10 @@ class Scores(Protocol):
 
     def metric(self, rows: Rows, weights: Numbers) -> Numbers:
         """Return the metric of some rows for each set of weights, of the shape (sets, rows)."""
+        ...
+
+    def rarer(self, rows: Rows) -> int | None:
+        """Return how many of some rows are of the rarer class, where that bounds what is known."""
         ...
 
 
@@ -59,6 +64,11 @@ class RankScores:
         areas: Numbers = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
         return areas
 
+    def rarer(self, rows: Rows) -> int | None:
+        """See `Scores.rarer`."""
+        positive = int(self.positive[rows].sum())
+        return min(positive, len(rows) - positive)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanScores:
@@ -73,6 +83,15 @@ class MeanScores:
         totals = weights.sum(axis=1)
         means: Numbers = np.divide(sums, totals, out=np.full(len(sums), np.nan), where=totals > 0)
         return np.sqrt(means) if self.root else means
+
+    def rarer(self, rows: Rows) -> int | None:  # noqa: ARG002 - every row tells as much
+        """See `Scores.rarer`."""
+        return None
+
+    @property
+    def whole(self) -> bool:
+        """Whether each row counts 1 or 0, so that the mean is a share of the rows."""
+        return not self.root and bool(np.isin(self.of_rows, (0.0, 1.0)).all())
 
 
 def scores_of(judge: Judge, metric: Metric, answered: Answered) -> Scores:
@@ -110,12 +129,15 @@ class Scoring:
         )
         if not np.isfinite(found[:, 0]).all():
             return None
-        other = None if champion is None else found[1]
-        return Contrast(
-            rows=len(rows),
-            candidate=interval_of(found[0], tests=tests),
-            champion=None if other is None else interval_of(other, tests=tests),
-            loss=None if other is None else interval_of(self._lost(found[0], other), tests=tests),
+        level = share_interval(candidate, rows, interval_of(found[0], tests=tests), tests=tests)
+        contrast = Contrast(rows=len(rows), candidate=level, rarer=candidate.rarer(rows))
+        if champion is None:
+            return contrast
+        other = interval_of(found[1], tests=tests)
+        return replace(
+            contrast,
+            champion=share_interval(champion, rows, other, tests=tests),
+            loss=interval_of(self._lost(found[0], found[1]), tests=tests),
         )
 
     def _lost(self, own: Numbers, other: Numbers) -> Numbers:
@@ -142,5 +164,22 @@ def interval_of(values: Numbers, *, tests: int = 1) -> Interval:
     if tests == 1:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Interval(value=value, low=float(low), high=float(high))
-    margin = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * tests)) * float(np.std(drawn, ddof=1))
+    margin = _quantile(tests) * float(np.std(drawn, ddof=1))
     return Interval(value=value, low=value - margin, high=value + margin)
+
+
+def share_interval(scores: Scores, rows: Rows, found: Interval, *, tests: int = 1) -> Interval:
+    """Return the interval of a metric, no narrower than Wilson's where it is a share of the rows.
+
+    Where all rows are alike every draw is the same, and says nothing of the rows that are to come.
+    """
+    if not (isinstance(scores, MeanScores) and scores.whole):
+        return found
+    hits = round(float(scores.of_rows[rows].sum()))
+    low, high = interval(hits, len(rows), z=_quantile(tests))
+    return replace(found, low=min(low, found.low), high=max(high, found.high))
+
+
+def _quantile(tests: int) -> float:
+    """Return how many standard errors an interval reaches, of several that hold at once."""
+    return NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * tests))

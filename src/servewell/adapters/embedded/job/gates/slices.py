@@ -130,11 +130,16 @@ def _apart(shares: _Shares, high: Rows, low: Rows, seed: int) -> Numbers:
 def _drawn(shares: _Shares, rows: Rows, draw: np.random.Generator) -> Numbers:
     """Return the rate of a group, then that of each draw.
 
-    To draw rows that count or do not is to draw how many count, which is binomial.
+    To draw rows that count or do not is to draw how many count, which is binomial. The share that
+    is drawn by has one row of either kind added, so that a group in which none counts, or each
+    does, is not taken for one in which no other ever will.
+
+    Source: the rule of succession; P. S. Laplace, "Essai philosophique sur les probabilités", 1814.
     """
     counted = shares.counted[rows][shares.of[rows] > 0]
     if shares.whole:
-        rates = draw.binomial(len(counted), counted.mean(), DRAWS) / len(counted)
+        share = (counted.sum() + 1) / (len(counted) + 2)
+        rates = draw.binomial(len(counted), share, DRAWS) / len(counted)
         return np.append(counted.mean(), rates)
     parts = weights_of(len(counted), int(draw.integers(1 << 32)))
     means = [(one @ counted) / np.maximum(one.sum(axis=1), 1.0) for one in parts]
