@@ -10,7 +10,7 @@ import pytest
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.stops import FileStops
-from servewell.core.catalog.stop import StopMode, StopNote, StopOrder
+from servewell.core.catalog.stop import EVERY, StopMode, StopNote, StopOrder
 from servewell.ports.stops import Stops, StopsCorruptError
 from servewell.ports.storage import StorageError
 
@@ -109,7 +109,10 @@ def test_what_was_done_is_noted_until_it_is_told(stops: Stops) -> None:
 def test_what_is_damaged_is_not_read_and_a_new_order_mends_it(
     stops: Stops, home: Path, damage: str
 ) -> None:
-    """No reader takes a part of it, or what another key has signed; the next order holds."""
+    """No reader takes a part of it, or what another key has signed.
+
+    The next order holds, and so does one that refuses everything else, until it is lifted.
+    """
     stops.put(order())
     place = home / "stops" / "orders"
     data = place.read_bytes()
@@ -123,7 +126,36 @@ def test_what_is_damaged_is_not_read_and_a_new_order_mends_it(
         with pytest.raises(StopsCorruptError):
             read()
     stops.put(order(at=5.0))
-    assert stops.current() == (order(at=5.0),)
+    everything, own = stops.current()
+    assert own == order(at=5.0)
+    assert (everything.endpoint, everything.mode) == (EVERY, StopMode.REFUSE)
+    assert [one.endpoint for one in stops.untold()] == [EVERY, "flights"]
+    stops.put(order("arrivals"))
+    assert lift(stops, EVERY)
+    assert stops.current() == (order("arrivals"), own)
+
+
+def test_what_cannot_be_read_is_left_as_it_is(stops: Stops, home: Path) -> None:
+    """A disk that refuses says nothing of what was stopped: no order begins anew over it."""
+    stops.put(order("arrivals"))
+    place = home / "stops" / "orders"
+    kept = place.rename(home / "kept")
+    place.mkdir()
+    for use in (stops.current, stops.untold, lambda: stops.put(order())):
+        with pytest.raises(StorageError):
+            use()
+    place.rmdir()
+    kept.rename(place)
+    assert stops.current() == (order("arrivals"),)
+
+
+def test_one_at_a_time_tells_the_history(stops: Stops, home: Path) -> None:
+    """Another one is told so at once, and may when the first has done; nobody who orders waits."""
+    with stops.telling() as first, embedded(home).telling() as second:
+        stops.put(order())
+        assert (first, second) == (True, False)
+    with embedded(home).telling() as second:
+        assert second
 
 
 def test_orders_at_once_are_all_kept(stops: Stops, home: Path) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
+from servewell.core.catalog.key import Role
 from serving.home import Home, flight_model, request
 from serving.predictors import asking, predictor
 
@@ -43,9 +44,25 @@ def within(seconds: float, what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def stopped_and_resumed(home: Home, key: str, administrator: str) -> None:
+    """Stop what still loads, and resume it."""
+    stopped = home.send(
+        "POST", "/endpoints/slow/stop", key=administrator, body={"because": "it is known bad"}
+    )
+    assert (stopped.status, stopped.json["in_force_here"]) == (200, True)
+    asked = home.send("POST", "/v2/models/slow/infer", key=key, body=asking())
+    assert (asked.status, asked.json["code"]) == (503, "SW-371")
+    resumed = home.send("POST", "/endpoints/slow/resume", key=administrator, body={})
+    assert resumed.json["carried_out"]
+
+
 def test_a_revoked_key_and_a_rollback_wait_for_no_model(home: Home) -> None:
-    """While a model loads, what needs none takes effect; the snapshot is acknowledged after it."""
-    (key, grant), (other, other_grant) = home.key(), home.key()
+    """While a model loads, what needs none takes effect, also a stop of what it is to serve.
+
+    The snapshot is acknowledged after it.
+    """
+    roles = (Role.OPERATOR, Role.OPERATOR, Role.ADMINISTRATOR)
+    (key, grant), (other, other_grant), (administrator, administering) = map(home.key, roles)
     blue = home.deployment("blue", flight_model(2.0), share_bp=0)
     green = home.deployment("green", flight_model(3.0), version=2)
     flights = Endpoint(name="flights", workload="flights", deployments=(blue, green))
@@ -65,17 +82,25 @@ def test_a_revoked_key_and_a_rollback_wait_for_no_model(home: Home) -> None:
         home.publish_endpoints((flights, slow), (grant,))
         within(1.0, lambda: home.send("POST", INFER, key=other, body=request()).status == 401)
         assert served_by() == "green"
-        back = (replace(blue, share_bp=BP_FULL), replace(green, share_bp=0))
-        home.publish_endpoints((replace(flights, deployments=back), slow), (grant,))
+        home.publish_endpoints(
+            (
+                replace(
+                    flights,
+                    deployments=(replace(blue, share_bp=BP_FULL), replace(green, share_bp=0)),
+                ),
+                slow,
+            ),
+            (grant, administering),
+        )
         within(1.0, lambda: served_by() == "blue")
+        stopped_and_resumed(home, key, administrator)
         report = home.report()
         assert report is not None
         assert (report.snapshot, report.ready, report.fault) == (before, True, "")
         assert home.send("GET", "/v2/health/ready", key=key).status == 200
         assert time.monotonic() - begun < LOAD_S  # or this has shown nothing
         assert home.wait_for_snapshot().ready
-        reply = home.send("POST", "/v2/models/slow/infer", key=key, body=asking())
-        assert reply.status == 200, reply.body
+        assert home.send("POST", "/v2/models/slow/infer", key=key, body=asking()).status == 200
         assert home.send("POST", INFER, key=other, body=request()).status == 401
 
 

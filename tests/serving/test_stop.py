@@ -10,7 +10,10 @@ import tritonclient.grpc as grpc_client
 from servewell.adapters.embedded.signer import HomeSigner
 from servewell.adapters.embedded.stops import FileStops
 from servewell.core.catalog.key import Role
-from servewell.core.catalog.stop import StopMode, StopOrder
+from servewell.core.catalog.stop import EVERY, StopMode, StopOrder
+from servewell.core.operations.stopping import stops_digest
+from servewell.ports.storage import StorageError
+from servewell.serving.stopping import KnownStops
 from serving.home import Home, Reply, flight_model, request
 from serving.test_grpc import inputs
 
@@ -58,6 +61,15 @@ def soon(home: Home, key: str, met: Callable[[Reply], bool]) -> tuple[Reply, flo
     raise AssertionError(reply)
 
 
+def until_obeyed(home: Home) -> None:
+    """Wait until the worker says that it obeys the stops that are in force."""
+    digest = stops_digest(stops(home).current())
+    end = time.monotonic() + WITHIN_S
+    while (report := home.report()) is None or report.stops != digest:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def test_a_stop_refuses_at_once_and_until_it_is_lifted(home: Home) -> None:
     """In less than a second each request gets 503, which tells no caller why."""
     key, _ = serving(home)
@@ -67,6 +79,7 @@ def test_a_stop_refuses_at_once_and_until_it_is_lifted(home: Home) -> None:
         stops(home).put(order())
         reply, took_s = soon(home, key, lambda one: one.status == 503)
         assert took_s < WITHIN_S
+        until_obeyed(home)
         assert reply.json["code"] == "SW-371"
         assert "retry-after" not in reply.headers
         assert b"nonsense" not in reply.body
@@ -153,6 +166,12 @@ def test_a_stop_survives_a_restart_and_damage(home: Home) -> None:
         report = home.wait_for_snapshot(fault=True)
         assert "emergency stops cannot be trusted" in report.fault
         assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
+        stops(home).put(order(endpoint="another"))
+        until_obeyed(home)
+        assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
+        stops(home).lift(EVERY, because="found out", principal="Ada", at=2.0)
+        soon(home, key, lambda one: one.status == 200)
+        place.write_bytes(whole[:-3])
     with home.process():
         home.wait_for_snapshot(fault=True)
         assert home.send("POST", INFER, key=key, body=request()).json["code"] == "SW-371"
@@ -187,7 +206,7 @@ def test_an_administrator_orders_it_of_a_worker(home: Home) -> None:
         assert home.send("POST", INFER, key=key, body=request()).status == 200
         done = post("stop", stop | {"constant": {"late": 1, "echo": ""}})
         assert done.status == 200
-        assert done.json["mode"] == "constant"
+        assert (done.json["mode"], done.json["in_force_here"]) == ("constant", True)
         answer = home.send("POST", INFER, key=key, body=request())
         assert answer.headers["servewell-deployment"] == "(constant)"
         assert post("stop", stop | {"fallback": "green"}).json["deployment"] == "green"
@@ -196,9 +215,39 @@ def test_an_administrator_orders_it_of_a_worker(home: Home) -> None:
         [kept] = stops(home).current()
         assert kept.principal == "administrator-of-*"
         lifted = post("resume", b"")
-        assert lifted.json == {"endpoint": "flights", "stopped": False, "carried_out": True}
+        assert lifted.json == {
+            "endpoint": "flights", "stopped": False, "carried_out": True, "in_force_here": True,
+        }  # fmt: skip
         answer = home.send("POST", INFER, key=key, body=request())
         assert answer.headers["servewell-deployment"] == "blue"
         assert post("resume", {"because": "again"}).json["carried_out"] is False
         assert post("resume", {"why": "again"}).status == 400
     assert [one.order is None for one in stops(home).untold()] == [False, False, True]
+
+
+class FailingStops(FileStops):
+    """The stops of a home, on a disk that fails when told to."""
+
+    fails = True
+
+    def current(self) -> tuple[StopOrder, ...]:
+        """See `Stops.current`."""
+        if self.fails:
+            raise StorageError("The disk fails.", why="it does", fix="wait")
+        return super().current()
+
+
+def test_what_could_not_be_read_is_read_again(home: Home) -> None:
+    """A disk that failed once hides no order for good, though nothing changed since."""
+    stops(home).put(order())
+    failing = FailingStops(home.folder / "stops", signer=HomeSigner(home.secrets))
+    known = KnownStops(failing)
+    known.read()
+    assert (known.orders, known.fault, known.changed) == (None, "The disk fails. it does.", False)
+    failing.fails = False
+    end = time.monotonic() + 3
+    while not known.changed:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    known.read()
+    assert (known.orders, known.fault, known.changed) == ((order(),), "", False)

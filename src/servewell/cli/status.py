@@ -17,6 +17,7 @@ from servewell.ports.fleet import FleetState
 from servewell.ports.snapshots import WorkerReport
 from servewell.ports.state import StateUnavailableError
 from servewell.ports.stops import StopsCorruptError
+from servewell.ports.storage import StorageError
 
 
 @click.command
@@ -100,7 +101,7 @@ def _snapshot(platform: Platform) -> tuple[Snapshot | None, str]:
 def _stops(platform: Platform) -> tuple[tuple[StopOrder, ...], str]:
     try:
         return stops_of(platform), ""
-    except StopsCorruptError as error:
+    except (StopsCorruptError, StorageError) as error:
         return (), f"{error.what} Because: {error.why}. Next: {error.fix}."
 
 

@@ -8,7 +8,7 @@ import msgspec
 from servewell.cli import show
 from servewell.cli.completion import deployment_names, endpoint_names
 from servewell.cli.context import Session, command, dry_run
-from servewell.core.catalog.stop import Constant
+from servewell.core.catalog.stop import EVERY, Constant
 from servewell.core.operations.stopping import describe_stop
 from servewell.flows.stopping import StopDone, resume_endpoint, stop_endpoint
 
@@ -45,7 +45,7 @@ def stop(  # noqa: PLR0913 - the words of the command
     """Stop ENDPOINT in an emergency: refuse its requests, or answer them in another way.
 
     It takes effect at once in every worker, needs neither the database nor the control process,
-    and holds over restarts until `servewell resume`.
+    and holds over restarts until `servewell resume`. It fails where no worker obeys in a second.
 
     Example: servewell stop flight-delays --because "it calls every flight late"
     """
@@ -68,6 +68,8 @@ def stop(  # noqa: PLR0913 - the words of the command
 def resume(session: Session, endpoint: str, *, because: str, dry_run: bool) -> int:
     """Lift the emergency stop of ENDPOINT: its models answer again, by the traffic as it is.
 
+    `*` is the stop of all others that comes into force where the earlier ones were damaged.
+
     Example: servewell resume flight-delays --because "rolled back to v1"
     """
     done = resume_endpoint(session.platform, endpoint, because=because, dry_run=dry_run)
@@ -86,21 +88,32 @@ def _output(word: str) -> tuple[str, Constant]:
         )
     try:
         return name, msgspec.json.decode(text, type=Constant)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError):
         return name, text
 
 
 def _say(session: Session, done: StopDone, *, dry_run: bool) -> int:
     if session.as_json:
         show.as_json(done)
-        return 0
-    what = describe_stop(done.order) if done.order else "resumed: its models answer again"
+        return int(not done.holds)
     would = "would be " if dry_run else ""
-    if not done.carried_out and not dry_run:
-        what = "no emergency stop is in force"
+    what = _what(done) if done.carried_out or dry_run else "it has no emergency stop"
     click.echo(f"{done.endpoint}: {would}{what}")
     if done.order and done.carried_out:
         click.echo(f"lift it with: servewell resume {done.endpoint}")
+    if done.others and done.endpoint != EVERY:
+        told = f"{describe_stop(done.others)}, because {done.others.because}"
+        click.echo(f"each endpoint without a stop of its own is {told}")
+        click.echo("order again those that are to hold, then lift it with: servewell resume '*'")
+    for index in done.behind:
+        click.echo(f"worker {index} does not obey yet; `servewell status` says why", err=True)
     if done.carried_out and not done.in_history:
         click.echo(LATER, err=True)
-    return 0
+    return int(not done.holds)
+
+
+def _what(done: StopDone) -> str:
+    if done.order:
+        return describe_stop(done.order)
+    held = done.others and done.endpoint != EVERY
+    return "its own stop is lifted" if held else "resumed: its models answer again"

@@ -1,22 +1,29 @@
 """Stop an endpoint in an emergency, resume it, and tell the history of both."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.model import manifest_from
 from servewell.core.catalog.signature import Signature
 from servewell.core.catalog.snapshot import SnapshotCorruptError
-from servewell.core.catalog.stop import Constant, StopNote, StopOrder
+from servewell.core.catalog.stop import EVERY, Constant, StopNote, StopOrder
 from servewell.core.operations.stopping import (
     StopWish,
     decide_stop,
     describe_stop,
     main_deployment,
+    order_for,
+    require_text,
+    stops_digest,
 )
 from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 from servewell.ports.endpoints import EndpointMissingError
+
+OBEYED_WITHIN_S: Final = 1.0
+LOOK_AGAIN_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,14 @@ class StopDone:
     order: StopOrder | None  # None where it was lifted
     carried_out: bool  # False for a dry run, or where no stop was in force
     in_history: bool = False  # else the control process adds it, once the database is there
+    others: StopOrder | None = None  # what holds for each endpoint without a stop of its own
+    workers: int = 0  # alive
+    behind: tuple[int, ...] = ()  # those of them that do not obey yet, by index
+
+    @property
+    def holds(self) -> bool:
+        """Whether a worker obeys, or none is there that would not."""
+        return not self.workers or len(self.behind) < self.workers
 
 
 def stop_endpoint(  # noqa: PLR0913  (what may be ordered)
@@ -58,7 +73,7 @@ def stop_endpoint(  # noqa: PLR0913  (what may be ordered)
     if dry_run:
         return StopDone(endpoint=name, order=order, carried_out=False)
     platform.stops.put(order)
-    return StopDone(endpoint=name, order=order, carried_out=True, in_history=_told(platform))
+    return _done(platform, name, order)
 
 
 def resume_endpoint(
@@ -66,46 +81,79 @@ def resume_endpoint(
 ) -> StopDone:
     """Lift the stop of an endpoint, if there is one.
 
-    Raises: StopsCorruptError, StorageError.
+    Raises: StopInvalidError, StopsCorruptError, StorageError.
     """
-    stopped = any(one.endpoint == name for one in platform.stops.current())
+    require_text(because)
+    orders = platform.stops.current()
+    stopped = any(one.endpoint == name for one in orders)
     if dry_run or not stopped:
-        return StopDone(endpoint=name, order=None, carried_out=False)
-    lifted = platform.stops.lift(
+        others = order_for(orders, EVERY)
+        return StopDone(endpoint=name, order=None, carried_out=False, others=others)
+    platform.stops.lift(
         name, because=because, principal=platform.principal, at=platform.clock.now()
     )
-    return StopDone(endpoint=name, order=None, carried_out=lifted, in_history=_told(platform))
+    return _done(platform, name, None)
 
 
 def stops_of(platform: Platform, endpoint: str = "") -> tuple[StopOrder, ...]:
-    """Return the stops that are in force: of one endpoint, or of all.
+    """Return the stops that are in force: the one that holds for an endpoint, or all.
 
-    Raises: StopsCorruptError.
+    Raises: StopsCorruptError, StorageError.
     """
-    return tuple(one for one in platform.stops.current() if endpoint in ("", one.endpoint))
+    orders = platform.stops.current()
+    held = order_for(orders, endpoint)
+    return orders if not endpoint else (held,) if held else ()
 
 
 def tell_stops(platform: Platform) -> None:
-    """Tell the history what was stopped and resumed since it was told last.
+    """Tell the history what was stopped and resumed, unless somebody else is at it.
 
     What was told, and not noted as such before a kill, is found in the history and not told again.
 
     Raises: StopsCorruptError, StateUnavailableError, StorageError.
     """
-    for note in platform.stops.untold():
-        change = _change(note)
-        if not any(_same(one, change) for one in platform.history.changes(note.endpoint)):
-            platform.history.keep(change)
-        platform.stops.told(note)
+    with platform.stops.telling() as alone:
+        for note in platform.stops.untold() if alone else ():
+            change = _change(note)
+            if not any(_same(one, change) for one in platform.history.changes(note.endpoint)):
+                platform.history.keep(change)
+            platform.stops.told(note)
+
+
+def _done(platform: Platform, name: str, order: StopOrder | None) -> StopDone:
+    """Return what became of an order in the workers, and then in the history."""
+    workers, behind = _wait_obeyed(platform)
+    return StopDone(
+        endpoint=name,
+        order=order,
+        carried_out=True,
+        others=order_for(platform.stops.current(), EVERY),
+        workers=workers,
+        behind=behind,
+        in_history=_told(platform),
+    )
+
+
+def _wait_obeyed(platform: Platform) -> tuple[int, tuple[int, ...]]:
+    """Wait until every live worker obeys; return how many there are, and those that do not yet."""
+    end = platform.clock.now() + OBEYED_WITHIN_S
+    while True:
+        digest = stops_digest(platform.stops.current())
+        obeying = {one.pid for one in platform.snapshots.reports() if one.stops == digest}
+        alive = platform.fleet.state().workers
+        behind = tuple(index for index, pid in sorted(alive.items()) if pid not in obeying)
+        if not behind or not 0 < end - platform.clock.now() <= OBEYED_WITHIN_S:
+            return len(alive), behind
+        platform.clock.sleep(LOOK_AGAIN_S)
 
 
 def _told(platform: Platform) -> bool:
     """Whether the history could be told at once; a stop never waits for that."""
     try:
         tell_stops(platform)
+        return not platform.stops.untold()
     except ServewellError:
         return False
-    return True
 
 
 def _served(platform: Platform, name: str) -> Endpoint:

@@ -27,6 +27,7 @@ class WorkerReport:
     at: float  # seconds since the epoch, UTC
     quarantined: tuple[Quarantined, ...] = ()
     memory_bytes: int = 0  # that it holds, with the processes of its predictors
+    stops: str = ""  # `stops_digest` of the emergency stops that it obeys; empty where unknown
 
 
 class Snapshots(Protocol):

@@ -162,6 +162,7 @@ class Loader:
             lacking = lacking or deployment.share_bp > 0
             pending = pending or not (refusal or attempt.tried)
         attempt.pending = attempt.pending or pending
+        before = None if before is not None and before.awaited else before
         if lacking and pending and before is None:
             return
         if lacking and before is not None and (before.ready or pending) and not _ails(before):
@@ -177,7 +178,8 @@ class Loader:
     def _stop(self, endpoint: Endpoint, attempt: _Attempt) -> None:
         """Have an endpoint answer as it was ordered in an emergency, also where no model loads."""
         known = attempt.endpoints.get(endpoint.name)
-        served = self.stopping.applied(endpoint, known or served_endpoint(endpoint, ()))
+        bare = replace(served_endpoint(endpoint, ()), awaited=True)
+        served = self.stopping.applied(endpoint, known or bare)
         if known is not None or served.stopped is not None:
             attempt.endpoints[endpoint.name] = served
         if served.stopped is not None and served.stopped.lacks:

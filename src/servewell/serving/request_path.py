@@ -191,6 +191,9 @@ class RequestPath:
         if not name:
             return
         endpoint = self.table.endpoints.get(name)
+        if endpoint is None and route.kind in STOPS and self._stop_desk.knows(name):
+            exchange.known_endpoint = name  # its models still load
+            return
         if endpoint is None:
             raise _endpoint_unknown()
         exchange.known_endpoint = name

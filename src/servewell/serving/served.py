@@ -89,6 +89,7 @@ class ServedEndpoint:
     loaded: bool = True  # False where somebody unloaded it
     only: Served | None = None  # which gets all the traffic
     stopped: "Stopped | None" = None  # what holds instead of the traffic
+    awaited: bool = False  # nothing of it has been loaded yet: it is here for its stop alone
     sticky: Sticky | None = None  # where several deployments share the requests of sticky callers
 
     def chosen(self, draw: int) -> Served | None:

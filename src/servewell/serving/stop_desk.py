@@ -9,7 +9,12 @@ import msgspec
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.signature import Signature
 from servewell.core.catalog.stop import StopOrder
-from servewell.core.operations.stopping import StopWish, decide_stop, main_deployment
+from servewell.core.operations.stopping import (
+    StopWish,
+    decide_stop,
+    main_deployment,
+    order_for,
+)
 from servewell.errors import ServewellError
 from servewell.ports.clock import Clock
 from servewell.ports.stops import Stops
@@ -56,6 +61,10 @@ class StopDesk:
         self._signature = signature
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def knows(self, endpoint: str) -> bool:
+        """Whether there is such an endpoint, also where nothing of it is loaded yet."""
+        return self._endpoint(endpoint) is not None
+
     def take(self, exchange: Exchange, body: bytes, *, stop: bool, serving: Serving) -> None:
         """Stop or resume the endpoint of a request; the request is answered then."""
         work = self._stop if stop else self._resume
@@ -72,8 +81,9 @@ class StopDesk:
     ) -> None:
         try:
             order, done = await asyncio.to_thread(work, exchange, body)
-            await self._until_served(order, serving)
-            exchange.head, exchange.body = JSON, _answer(exchange.known_endpoint, order, done=done)
+            here = await self._until_served(order, serving)
+            told = _answer(exchange.known_endpoint, order, done=done, here=here)
+            exchange.head, exchange.body = JSON, told
         except RequestError as error:
             exchange.error = error
         except Exception as error:  # noqa: BLE001  (a fault of ours ends the connection concerned)
@@ -113,8 +123,8 @@ class StopDesk:
         signature = self._signature(main) if asked.constant and main else None
         return decide_stop(endpoint, wish, signature)
 
-    def _resume(self, exchange: Exchange, body: bytes) -> tuple[None, bool]:
-        """Lift the stop. In a thread. Raises: RequestError."""
+    def _resume(self, exchange: Exchange, body: bytes) -> tuple[StopOrder | None, bool]:
+        """Lift the stop; return what holds then. In a thread. Raises: RequestError."""
         asked = resume_body(body)
         try:
             done = self._stops.lift(
@@ -123,29 +133,31 @@ class StopDesk:
                 principal=_principal(exchange),
                 at=self._clock.now(),
             )
+            held = order_for(self._stops.current(), exchange.known_endpoint)
         except ServewellError as error:
             raise _not_made(error) from error
-        return None, done
+        return held, done
 
-    async def _until_served(self, order: StopOrder | None, serving: Serving) -> None:
+    async def _until_served(self, order: StopOrder | None, serving: Serving) -> bool:
+        """Wait until this worker does what was ordered; whether it does in time."""
         end = self._loop.time() + WAIT_S
         while self._loop.time() < end:
             endpoint = serving()
             stopped = endpoint.stopped if endpoint else None
             if (stopped.order if stopped else None) == order:
-                return
+                return True
             await asyncio.sleep(LOOK_AGAIN_S)
+        return False
 
 
 def _principal(exchange: Exchange) -> str:
     return exchange.grant.principal if exchange.grant else ""
 
 
-def _answer(endpoint: str, order: StopOrder | None, *, done: bool) -> bytes:
+def _answer(endpoint: str, order: StopOrder | None, *, done: bool, here: bool) -> bytes:
     told: dict[str, object] = {"endpoint": endpoint, "stopped": order is not None}
-    if order is None:
-        told["carried_out"] = done
-    else:
+    told |= {"carried_out": done, "in_force_here": here}
+    if order is not None:
         told |= {"mode": order.mode, "deployment": order.deployment, "outputs": order.outputs}
         told |= {"because": order.because, "principal": order.principal, "at": order.at}
     return msgspec.json.encode(told)

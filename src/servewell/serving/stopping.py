@@ -1,11 +1,12 @@
 """Endpoints that somebody stopped, as a worker serves them."""
 
+import time
 from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.stop import StopMode, StopOrder
-from servewell.core.operations.stopping import describe_stop, main_deployment
+from servewell.core.operations.stopping import describe_stop, main_deployment, order_for
 from servewell.errors import ServewellError
 from servewell.ports.stops import Stops
 from servewell.serving.metrics import WorkerMeter
@@ -16,6 +17,8 @@ from servewell.serving.telemetry.logs import log
 
 CONSTANT: Final = "(constant)"  # no deployment has such a name
 REFUSED: Final = Stopped()
+RETRY_S: Final = 1.0  # after stops that could not be read
+UNREAD: Final = object()  # no token of stops that could be read
 
 
 class KnownStops:
@@ -23,25 +26,36 @@ class KnownStops:
 
     def __init__(self, stops: Stops) -> None:
         self._stops = stops
-        self._token: object = None
+        self._token: object = UNREAD
+        self._failed: object = UNREAD  # the token of those that could not be read,
+        self._retry_at = 0.0  # and when that is tried again, by `time.monotonic`
         self.orders: tuple[StopOrder, ...] | None = None  # None until they could be read
         self.fault = ""  # why they cannot be read
 
     @property
     def changed(self) -> bool:
         """Whether there is something newer to read."""
-        return self._stops.token() != self._token
+        token = self._stops.token()
+        if self._token is UNREAD and token == self._failed:
+            return time.monotonic() >= self._retry_at
+        return token != self._token
 
     def read(self) -> None:
         """Read them. What was known stays where that cannot be done. In a thread."""
         token = self._stops.token()
+        self.fault = self._read()
+        self._token = UNREAD if self.fault else token
+        self._failed, self._retry_at = token, time.monotonic() + RETRY_S
+
+    def _read(self) -> str:
+        """Return why they cannot be read, or nothing."""
         try:
-            self.orders, self.fault = self._stops.current(), ""
+            self.orders = self._stops.current()
         except ServewellError as error:
-            self.fault = f"{error.what} {error.why}."
+            return f"{error.what} {error.why}."
         except Exception as error:  # noqa: BLE001  (a stop that cannot be read ends no worker)
-            self.fault = f"The stops cannot be read: {type(error).__name__} ({error})."
-        self._token = token
+            return f"The stops cannot be read: {type(error).__name__} ({error})."
+        return ""
 
 
 def _tell(orders: tuple[StopOrder, ...] | None) -> None:
@@ -80,7 +94,7 @@ class Stopping:
         """Return an endpoint as it is to be served: as it is, where nobody stopped it."""
         if self._orders is None:
             return replace(served, stopped=REFUSED)
-        order = self._orders.get(endpoint.name)
+        order = order_for(self._orders.values(), endpoint.name)
         stopped = None if order is None else self._stopped(endpoint, served, order)
         return replace(served, stopped=stopped)
 

@@ -20,6 +20,7 @@ from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.snapshot import Snapshot
 from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload import Telemetry
+from servewell.core.operations.stopping import stops_digest
 from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
@@ -194,6 +195,7 @@ class Worker:
         self._snapshot: Snapshot | None = None  # the newest that could be read
         self._unread = ""  # why there is none newer
         self._stops = KnownStops(parts.stops)
+        self._obeyed = ""  # the stops of the table that is served
         self._memory = Memory()
         self._unloaded = ""  # what went wrong with all of it
         self._fault = ""
@@ -306,11 +308,13 @@ class Worker:
     async def _serve(self) -> bool:
         """Serve the newest snapshot as far as it is loaded; return whether something is not yet."""
         pending, faults = False, [self._unread, self._stops.fault]
-        self._loader.stopping.order(self._stops.orders)
+        orders = self._stops.orders
+        self._loader.stopping.order(orders)
         try:
             if self._snapshot is not None:
                 loaded = self._loader.table(self._snapshot, self._path.table)
                 self._swap(loaded.table)
+                self._obeyed = "" if orders is None else stops_digest(orders)
                 pending, faults = loaded.pending, [*loaded.faults, *faults]
                 faults += [self._unloaded] if pending else []
         except Exception as error:  # noqa: BLE001  (it is reported, and tried again)
@@ -395,6 +399,7 @@ class Worker:
                 at=self._parts.clock.now(),
                 quarantined=self._loader.quarantined,
                 memory_bytes=self._memory.told,
+                stops=self._obeyed,
             )
             await asyncio.to_thread(self._parts.snapshots.report, report)
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,15 @@ from servewell.adapters.embedded.atomic_file import (
     unfinished_file,
 )
 from servewell.core.catalog.seal import SealBrokenError, sealed, unsealed
-from servewell.core.catalog.stop import StopNote, StopOrder, Stops
+from servewell.core.catalog.stop import EVERY, StopMode, StopNote, StopOrder, Stops
 from servewell.ports.signer import Signer
 from servewell.ports.stops import StopsCorruptError
 
 MAGIC: Final = b"servewell-stops 1"
 ORDERS: Final = "orders"
 LOCK: Final = "lock"
+TELLING: Final = "telling"
+DAMAGED: Final = "the earlier stops were damaged, so nobody knows which endpoints they were of"
 NOTES_MAX: Final = 1_000  # that nobody could tell the history; the oldest of more are forgotten
 
 
@@ -39,7 +41,7 @@ class FileStops:
 
     def put(self, order: StopOrder) -> None:
         """See `Stops.put`."""
-        with self._changing(anew=True) as change:
+        with self._changing(anew=_everything(order)) as change:
             change(lambda before: _with(before, order))
 
     def lift(self, endpoint: str, *, because: str, principal: str, at: float) -> bool:
@@ -64,6 +66,17 @@ class FileStops:
         """See `Stops.untold`."""
         return self._read().notes
 
+    @contextmanager
+    def telling(self) -> Iterator[bool]:
+        """See `Stops.telling`."""
+        with storage_faults(self._folder):
+            ensure_folder(self._folder)
+            handle = os.open(self._folder / TELLING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield _locked_at_once(handle)
+        finally:
+            os.close(handle)
+
     def told(self, note: StopNote) -> None:
         """See `Stops.told`."""
         with self._changing() as change:
@@ -80,8 +93,7 @@ class FileStops:
         except FileNotFoundError:
             return Stops()
         except OSError as error:
-            fault = storage_error(self._place, error, doing="read")
-            raise StopsCorruptError(fault.what, why=fault.why, fix=fault.fix) from error
+            raise storage_error(self._place, error, doing="read") from error
         except SealBrokenError as error:
             raise self._corrupt(str(error)) from error
         except msgspec.DecodeError as error:
@@ -90,12 +102,12 @@ class FileStops:
 
     @contextmanager
     def _changing(
-        self, *, anew: bool = False
+        self, *, anew: StopOrder | None = None
     ) -> Iterator[Callable[[Callable[[Stops], Stops]], bool]]:
-        """Let one writer at a time change what is kept; `anew` begins again where it is damaged."""
+        """Let one writer at a time change what is kept; where it is damaged, begin with `anew`."""
 
         def change(to: Callable[[Stops], Stops]) -> bool:
-            before = self._whole() if anew else self._read()
+            before = self._read() if anew is None else self._read_or(anew)
             after = to(before)
             if after != before:
                 self._write(after)
@@ -107,11 +119,11 @@ class FileStops:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield change
 
-    def _whole(self) -> Stops:
+    def _read_or(self, anew: StopOrder) -> Stops:
         try:
             return self._read()
         except StopsCorruptError:
-            return Stops()
+            return _with(Stops(), anew)
 
     def _write(self, stops: Stops) -> None:
         kept = replace(stops, notes=stops.notes[-NOTES_MAX:])
@@ -126,9 +138,28 @@ class FileStops:
         return StopsCorruptError(
             "The emergency stops cannot be trusted.",
             why=why,
-            fix="order the stops that are to hold again with `servewell stop`, which writes the "
-            f"file anew; where none is to hold, remove `{self._place}`",
+            fix="order the stops that are to hold again with `servewell stop`; the first writes "
+            "the file anew, and stops every other endpoint until `servewell resume '*'`; "
+            f"where none is to hold, remove `{self._place}`",
         )
+
+
+def _locked_at_once(handle: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _everything(order: StopOrder) -> StopOrder:
+    """Return the order that keeps whatever was stopped before a damage from answering."""
+    return StopOrder(
+        endpoint=EVERY,
+        mode=StopMode.REFUSE,
+        because=DAMAGED,
+        principal=order.principal,
+        at=order.at,
+    )
 
 
 def _with(before: Stops, order: StopOrder) -> Stops:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+EVERY: Final = "*"  # in the place of an endpoint: all that have no stop of their own
 
 
 class StopMode(StrEnum):
@@ -19,7 +22,7 @@ Constant = str | float | int | bool
 class StopOrder:
     """What somebody ordered for one endpoint. It holds without the database and the control."""
 
-    endpoint: str
+    endpoint: str  # or EVERY
     mode: StopMode
     deployment: str = ""  # that answers, for `fallback`
     outputs: dict[str, Constant] = field(default_factory=dict)  # for `constant`

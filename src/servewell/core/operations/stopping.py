@@ -1,14 +1,17 @@
 """Decide whether an emergency stop may be ordered as somebody wishes it."""
 
+import hashlib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
+
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.signature import Datatype, Output, Signature
-from servewell.core.catalog.stop import Constant, StopMode, StopOrder
+from servewell.core.catalog.stop import EVERY, Constant, StopMode, StopOrder
 from servewell.errors import ServewellError
 
 LARGEST: Final = {Datatype.FP16: 65_504.0, Datatype.FP32: 3.4028234663852886e38}
@@ -47,8 +50,7 @@ def decide_stop(endpoint: Endpoint, wish: StopWish, signature: Signature | None)
         raise _invalid(["one deployment answers, or the same outputs do"], "ask for one of the two")
     if not wish.because.strip():
         raise _invalid(["no reason was given"], "say why, for those who find the endpoint stopped")
-    if not _is_text(wish.because):
-        raise _invalid(["the reason holds bytes that are no text"], "write it in UTF-8")
+    require_text(wish.because)
     order = StopOrder(
         endpoint=endpoint.name,
         mode=StopMode.REFUSE,
@@ -68,6 +70,26 @@ def decide_stop(endpoint: Endpoint, wish: StopWish, signature: Signature | None)
 def main_deployment(endpoint: Endpoint) -> Deployment | None:
     """Return the deployment with most traffic: its requests are those that callers send."""
     return max(endpoint.deployments, key=lambda one: one.share_bp, default=None)
+
+
+def require_text(because: str) -> None:
+    """Refuse a reason that cannot be kept: a command line may hold bytes that are no text.
+
+    Raises: StopInvalidError.
+    """
+    if not _is_text(because):
+        raise _invalid(["the reason holds bytes that are no text"], "write it in UTF-8")
+
+
+def order_for(orders: Iterable[StopOrder], endpoint: str) -> StopOrder | None:
+    """Return the stop that holds for an endpoint: its own, or else that of all others."""
+    known = {one.endpoint: one for one in orders}
+    return known.get(endpoint) or known.get(EVERY)
+
+
+def stops_digest(orders: tuple[StopOrder, ...]) -> str:
+    """Return by what these orders, as a whole, are told from all others."""
+    return hashlib.sha256(msgspec.json.encode(orders)).hexdigest()[:16]
 
 
 def describe_stop(order: StopOrder) -> str:
