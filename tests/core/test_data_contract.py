@@ -24,7 +24,7 @@ from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_contract import judge_data, share_interval
 from servewell.core.operations.false_discovery import discoveries
 
-RULES = ContractRules()
+RULES = ContractRules(repeated_max=0.2, shared_max=0.05)
 TEMP = InputFacts(name="temp", datatype=Datatype.FP32, kind=ValueKind.NUMBER, type="float")
 LEAK = Leak(name="temp", by=Power.AUC, value=0.6, missing=0.5, rows=10_000)
 SAME = Shift(
@@ -233,3 +233,13 @@ def test_drift_fails_at_its_bound_and_not_before(psi: float, usual: float) -> No
     """A column may move by five times what it does by itself, and by 0.25 in any case."""
     facts = with_shift(MOVED, psi=psi, usual=usual)
     assert bool(failing(facts)) == (psi >= max(0.25, 5 * usual))
+
+
+def test_copies_are_only_noted_where_no_bound_is_declared() -> None:
+    """A table of few different rows repeats itself, and that is no fault of the data."""
+    copied = replace(GOOD, repeated=9_000, shared=900)
+    rows = [one for one in judge_data(copied, ContractRules()) if one.verdict is GateVerdict.FAIL]
+    assert [(one.gate, one.required) for one in rows] == [
+        ("repeated rows", False),
+        ("rows in both parts", False),
+    ]

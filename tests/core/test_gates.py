@@ -479,3 +479,11 @@ def test_a_version_that_is_called_otherwise_fails_beside_what_serves() -> None:
     assert "it asks for the input `height`" in because
     alone = decide(GateRules(), MEASURES, replace(facts, champion=None))
     assert not [one for one in alone if one.group == "signature"]
+
+
+def test_a_pass_without_rows_says_that_quality_is_unknown() -> None:
+    """It stays a pass where the workload names no rows, and nobody takes it for a good version."""
+    untold = replace(MEASURES, quality=None, no_metric="there is no data")
+    said, because = verdict_of(decide(GateRules(), untold, replace(FACTS, has_rows=False)))
+    assert said is PASS
+    assert because.endswith("; its quality is unknown: no rows")

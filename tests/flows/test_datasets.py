@@ -27,6 +27,7 @@ from servewell.flows.datasets import (
     find_version,
     foresee_addition,
     foresee_removal,
+    list_datasets,
     remove_dataset,
     set_access,
 )
@@ -150,6 +151,35 @@ def test_retention_ends_by_itself(platform: Platform, tmp_path: Path) -> None:
         export_dataset(platform, "flights:1", tmp_path / "out.csv")
     back = add(platform, rows(tmp_path))
     assert (back.new, back.version.number, back.version.removed_at) == (True, 1, None)
+
+
+def test_an_interrupted_removal_is_ended(platform: Platform, tmp_path: Path) -> None:
+    """A kill between the word and the deed leaves bytes, which go with the next look."""
+    kept = add(platform, rows(tmp_path)).version
+    gone = replace(kept, removed_at=1.0, removed_because="asked", statistics=())
+    platform.datasets.remove(gone, platform.history.changes()[-1])
+    assert platform.blobs.has(kept.digest)
+    end_retention(platform)
+    assert not platform.blobs.has(kept.digest)
+    back = add(platform, rows(tmp_path)).version
+    end_retention(platform)
+    assert platform.blobs.has(back.digest)
+
+
+def test_a_column_that_becomes_personal_is_no_longer_told(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """Neither shown nor listed, though its statistics were made before."""
+    add(platform, rows(tmp_path))
+    set_access(platform, "flights", PolicyChange(personal=("distance",)))
+    day, distance = find_version(platform, "flights").statistics
+    assert (day.personal, distance.personal) == (False, True)
+    assert day.quantiles
+    assert (distance.mean, distance.quantiles, distance.histogram) == (None, (), ())
+    assert list_datasets(platform, "flights") == (find_version(platform, "flights"),)
+    assert [one.statistics for one in list_datasets(platform)] == [()]
+    set_access(platform, "flights", PolicyChange(owner="ann", readers=("nobody",)))
+    assert list_datasets(platform) == ()
 
 
 def test_a_removal_is_foreseen(platform: Platform, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -277,3 +278,18 @@ def test_statistics_tell_no_personal_value(sources: DataSources, tmp_path: Path)
     assert (plain["day"].first, plain["day"].last) == ("1970-01-02", "1970-01-03")
     [name, *_] = sources.statistics(tmp_path / "rows.parquet", personal=("name",))
     assert (name.missing, name.distinct, name.top, name.personal) == (1, 2, (), True)
+
+
+@pytest.mark.parametrize("rows", [2, MANY])
+def test_a_column_of_several_kinds_is_told(sources: DataSources, tmp_path: Path, rows: int) -> None:
+    """Within one piece of the answer or across two, without a value of it."""
+    path = tmp_path / "mixed.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.executemany("INSERT INTO t VALUES (?)", [(b"1",)] * (rows - 1) + [("hush",)])
+        database.execute("INSERT INTO t VALUES (7)")
+        database.commit()
+    with pytest.raises(DataSourceError, match="values of several kinds") as refused:
+        fetched(sources, f"sqlite:///{path}", query="t")
+    assert "hush" not in str(refused.value)
+    assert "CAST" in refused.value.fix

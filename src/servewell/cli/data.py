@@ -10,7 +10,7 @@ from servewell.cli.data_page import comparison_page, dataset_page
 from servewell.cli.data_view import comparison_rows, statistics_rows
 from servewell.core.catalog.dataset import DatasetPolicy, DatasetVersion
 from servewell.core.catalog.workload_data import ContractRules
-from servewell.core.operations.dataset_rules import PolicyChange, read_reference
+from servewell.core.operations.dataset_rules import PolicyChange
 from servewell.flows.datasets import (
     add_dataset,
     compare_datasets,
@@ -21,9 +21,9 @@ from servewell.flows.datasets import (
     foresee_addition,
     foresee_removal,
     kept_words,
+    list_datasets,
     readers_words,
     remove_dataset,
-    require,
     set_access,
 )
 from servewell.ports.data_sources import DataSource, DataSourceError
@@ -108,10 +108,11 @@ def list_(session: Session, name: str | None) -> int:
 
     Example: servewell data list
     """
-    if name is not None:
-        require(session.platform, read_reference(name)[0], owning=False)
-    found = session.platform.datasets.list(name)
-    policies = session.platform.datasets.policies()
+    found = list_datasets(session.platform, name)
+    names = {one.name for one in found}
+    policies = {
+        one: policy for one, policy in session.platform.datasets.policies().items() if one in names
+    }
     if session.as_json:
         show.as_json({"versions": found, "policies": policies})
         return 0

@@ -1,6 +1,7 @@
 """What the data contract looks at: the rows of a version, those before, and recent requests."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from servewell.core.catalog.dataset import DatasetVersion
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.signature import Datatype, Input, Value
 from servewell.core.catalog.workload import Workload
+from servewell.flows.datasets import personal_of
 from servewell.flows.platform import Platform
 from servewell.ports.data_measuring import DataQuestion
 from servewell.ports.records import RecordQuery
@@ -46,9 +48,13 @@ def data_question(
     before = champion.manifest.lineage if champion else None
     kept = before is not None and platform.blobs.has(before.dataset_digest or "")
     digest = before.dataset_digest if before and kept else None
+    hidden = personal_of(platform, dataset) | {
+        name for name, rule in workload.inputs.items() if rule.personal
+    }
+    columns = _columns(version.manifest.signature.inputs, dataset, label)
     return DataQuestion(
         data=platform.blobs.path(dataset.digest),
-        inputs=_columns(version.manifest.signature.inputs, dataset, label),
+        inputs=tuple(replace(one, personal=one.personal or one.name in hidden) for one in columns),
         label=label,
         held_out=lineage.held_out if lineage.dataset else data.held_out if data else None,
         before=platform.blobs.path(digest) if digest else None,

@@ -17,10 +17,13 @@ from servewell.core.operations.dataset_rules import (
     dataset_name,
     end_version,
     past_retention,
+    personal_columns,
     read_reference,
     refusal,
     refused,
     removed_error,
+    unfinished,
+    without_values,
 )
 from servewell.flows.platform import Platform
 from servewell.ports.data_sources import DataSource
@@ -131,7 +134,9 @@ def keep_rows(
         if known.digest == new.digest and known.removed_at is None:
             return known
     statistics = platform.data_sources.statistics(path, personal=personal)
-    return platform.datasets.add(replace(new, statistics=statistics))
+    kept = platform.datasets.add(replace(new, statistics=statistics))
+    platform.blobs.put_file(path)  # the end of a removal may have taken it before it was told
+    return kept
 
 
 def find_version(platform: Platform, reference: str) -> DatasetVersion:
@@ -141,7 +146,35 @@ def find_version(platform: Platform, reference: str) -> DatasetVersion:
     """
     name, number = read_reference(reference)
     require(platform, name, owning=False)
-    return platform.datasets.get(name, number)
+    version = platform.datasets.get(name, number)
+    return without_values(version, personal_of(platform, version))
+
+
+def list_datasets(platform: Platform, name: str | None = None) -> tuple[DatasetVersion, ...]:
+    """Return the versions of a dataset; or of all that one may read, without their statistics.
+
+    Raises: DatasetReferenceError, DatasetRefusedError.
+    """
+    if name is not None:
+        require(platform, read_reference(name)[0], owning=False)
+        found = platform.datasets.list(name)
+        return tuple(without_values(one, personal_of(platform, one)) for one in found)
+    policies, principal = platform.datasets.policies(), platform.principal
+    return tuple(
+        replace(one, statistics=())
+        for one in platform.datasets.list()
+        if not refusal(policies.get(one.name), principal, owning=False)
+    )
+
+
+def personal_of(platform: Platform, version: DatasetVersion) -> frozenset[str]:
+    """Return the columns of a version of which no value is told."""
+    return personal_columns(
+        version,
+        policy=platform.datasets.policies().get(version.name),
+        workloads=[one.workload for one in platform.workloads.list()],
+        endpoints=platform.endpoints.list(),
+    )
 
 
 def find_rows(platform: Platform, reference: str) -> DatasetVersion:
@@ -174,8 +207,7 @@ def compare_datasets(
     Raises: as `find_rows`.
     """
     old, new = find_rows(platform, before), find_rows(platform, now)
-    policies = platform.datasets.policies()
-    hidden = {c for one in (old, new) if (p := policies.get(one.name)) for c in p.personal}
+    hidden = personal_of(platform, old) | personal_of(platform, new)
     shifts = platform.data_sources.compare(
         platform.blobs.path(old.digest),
         platform.blobs.path(new.digest),
@@ -244,12 +276,17 @@ def set_access(platform: Platform, name: str, change: PolicyChange) -> DatasetPo
 
 
 def end_retention(platform: Platform) -> None:
-    """Remove the rows that have been kept for as long as their policy says."""
+    """Remove the rows that have been kept for as long as their policy says.
+
+    Where a removal was interrupted after it was told, what it left is removed as well.
+    """
     due = past_retention(
         platform.datasets.list(), platform.datasets.policies(), now=platform.clock.now()
     )
     for version in due:
         _end(platform, _ending(platform, version, because="its retention has ended"))
+    for digest in unfinished(platform.datasets.list()):
+        platform.blobs.remove(digest)
 
 
 def _ending(platform: Platform, version: DatasetVersion, *, because: str) -> Ending:

@@ -6,7 +6,7 @@ may begin with nulls, or with whole numbers.
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib.util import find_spec
@@ -107,23 +107,45 @@ def _spool(found: sa.CursorResult[Any], pieces: Path) -> pa.Schema:
     schemas: list[pa.Schema] = []
     with pieces.open("wb") as file:
         for rows in found.partitions(PIECE_ROWS):
-            columns = zip(*rows, strict=True)
-            arrays = [pa.array([_plain(one) for one in column]) for column in columns]
+            columns = zip(names, zip(*rows, strict=True), strict=True)
+            arrays = [_array(name, column) for name, column in columns]
             table = pa.table(arrays, names=names)
             schemas.append(table.schema)
             with pa.ipc.new_stream(file, table.schema) as writer:
                 writer.write_table(table)
     empty = pa.schema([(name, pa.null()) for name in names])
-    joined = pa.unify_schemas([empty, *schemas], promote_options="permissive")
+    try:
+        joined = pa.unify_schemas([empty, *schemas], promote_options="permissive")
+    except pa.ArrowException:  # its words may hold values
+        raise _mixed("A column") from None
     return pa.schema(
         [(one.name, pa.string() if pa.types.is_null(one.type) else one.type) for one in joined]
+    )
+
+
+def _array(name: str, values: Iterable[object]) -> pa.Array:
+    try:
+        return pa.array([_plain(one) for one in values])
+    except (pa.ArrowException, OverflowError):  # its words hold values
+        raise _mixed(f"The column `{name}`") from None
+
+
+def _mixed(column: str) -> DataSourceError:
+    return DataSourceError(
+        f"{column} of the answer holds values of several kinds.",
+        why="a column is kept with one kind: numbers, texts, times, or true and false",
+        fix="turn it into one in the query, as with `CAST(x AS TEXT) AS x`",
     )
 
 
 def _join(pieces: Path, target: Path, schema: pa.Schema) -> None:
     with pieces.open("rb") as file, pq.ParquetWriter(target, schema) as writer:
         while file.peek(1):
-            writer.write_table(pa.ipc.open_stream(file).read_all().cast(schema))
+            table = pa.ipc.open_stream(file).read_all()
+            try:
+                writer.write_table(table.cast(schema))
+            except pa.ArrowException:  # its words may hold values
+                raise _mixed("A column") from None
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -37,16 +37,21 @@ class ContractRules:
         ),
     ] = 0.05
     repeated_max: Annotated[
-        Share,
-        Meta(description="Largest share of rows that are copies of another.", examples=[0.01]),
-    ] = 0.2
-    shared_max: Annotated[
-        Share,
+        Share | None,
         Meta(
-            description="Largest share of held-out rows that are copies of a training row.",
+            description="Largest share of rows that are copies of another. Without it more than "
+            "0.2 is noted, and fails nothing: a table with few columns repeats itself.",
+            examples=[0.01],
+        ),
+    ] = None
+    shared_max: Annotated[
+        Share | None,
+        Meta(
+            description="Largest share of held-out rows that are copies of a training row. Without "
+            "it more than 0.05 is noted, and fails nothing.",
             examples=[0.0],
         ),
-    ] = 0.05
+    ] = None
     outside_max: Annotated[
         Share,
         Meta(

@@ -29,6 +29,8 @@ FAIL: Final = GateVerdict.FAIL
 CANNOT_TELL: Final = GateVerdict.CANNOT_TELL
 
 NORMAL_95: Final = 1.96  # both ends of a 95 % interval
+REPEATED_NOTE: Final = 0.2  # share of rows that is worth a look where no bound is declared
+SHARED_NOTE: Final = 0.05  # as above, of held-out rows
 BURST_RISE: Final = 0.5  # share of missing values in a part of the rows, above that of all
 
 
@@ -171,6 +173,7 @@ def _copies(facts: DataFacts, rules: ContractRules) -> Iterator[GateRow]:
         count=facts.repeated,
         of=facts.rows,
         bound=rules.repeated_max,
+        noted=REPEATED_NOTE,
     )
     yield _share_row(
         "rows in both parts",
@@ -178,15 +181,23 @@ def _copies(facts: DataFacts, rules: ContractRules) -> Iterator[GateRow]:
         count=facts.shared,
         of=facts.held_out,
         bound=rules.shared_max,
+        noted=SHARED_NOTE,
     )
 
 
-def _share_row(gate: str, what: str, *, count: int, of: int, bound: float) -> GateRow:
-    """Return a row that fails when the share is above its bound beyond what chance would do."""
+def _share_row(  # noqa: PLR0913 - what was counted, of what, and what it is held to
+    gate: str, what: str, *, count: int, of: int, bound: float | None, noted: float
+) -> GateRow:
+    """Return a row that fails when the share is above its bound beyond what chance would do.
+
+    Without a bound it is a note on a share above `noted`.
+    """
     low, high = share_interval(count, of)
+    declared, bound = bound is not None, noted if bound is None else bound
     return Row(
         gate=gate,
         verdict=FAIL if low > bound else PASS,
+        required=declared,
         because=f"{count:,} of {of:,} {what}" if count else f"no {what.partition(':')[0]}",
         value=count / max(1, of),
         low=low,

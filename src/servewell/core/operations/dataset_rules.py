@@ -1,11 +1,14 @@
 """Who may read a dataset, and which versions have had their time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
-from servewell.core.catalog.dataset import DatasetPolicy, DatasetVersion
+from servewell.core.catalog.dataset import ColumnStatistics, DatasetPolicy, DatasetVersion
+from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_values import NAME_PATTERN
 from servewell.errors import ServewellError
 
@@ -160,6 +163,58 @@ def end_version(
     same = [one for one in others if one.digest == version.digest and one.removed_at is None]
     alone = all(one.reference == version.reference for one in same)
     return Ending(version=gone, remove=alone, because=why)
+
+
+def personal_columns(
+    version: DatasetVersion,
+    *,
+    policy: DatasetPolicy | None,
+    workloads: Iterable[Workload],
+    endpoints: Iterable[Endpoint],
+) -> frozenset[str]:
+    """Return the columns of a version of which no value is told, whoever called them personal.
+
+    That are its dataset, its statistics, and the workloads that learn from it with their endpoints.
+    """
+    own = [one for one in workloads if _dataset_of(one) == version.name]
+    names = {one.workload for one in own}
+    return frozenset(
+        (
+            *(policy.personal if policy else ()),
+            *(one.name for one in version.statistics if one.personal),
+            *(name for one in own for name, rule in one.inputs.items() if rule.personal),
+            *(name for one in endpoints if one.workload in names for name in one.policy.personal),
+        )
+    )
+
+
+def _dataset_of(workload: Workload) -> str:
+    named = workload.data.dataset if workload.data else ""
+    return named.partition(":")[0] or workload.workload
+
+
+def without_values(version: DatasetVersion, hidden: AbstractSet[str]) -> DatasetVersion:
+    """Return a version whose statistics tell no value of some columns."""
+    statistics = tuple(
+        ColumnStatistics(
+            name=one.name,
+            kind=one.kind,
+            missing=one.missing,
+            distinct=one.distinct,
+            personal=True,
+        )
+        if one.name in hidden
+        else one
+        for one in version.statistics
+    )
+    return replace(version, statistics=statistics)
+
+
+def unfinished(versions: Sequence[DatasetVersion]) -> tuple[str, ...]:
+    """Return the digests of rows that were removed and that no version has any more."""
+    living = {one.digest for one in versions if one.removed_at is None}
+    gone = dict.fromkeys(one.digest for one in versions if one.removed_at is not None)
+    return tuple(one for one in gone if one not in living)
 
 
 def past_retention(

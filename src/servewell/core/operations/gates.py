@@ -28,6 +28,7 @@ MARGIN: Final = 0.02  # of every other metric
 SLICE_MARGINS: Final = 5.0  # times the margin of all rows
 RATIO_TOLD: Final = 2.0  # of latency, that is worth a look where no bound is declared
 NAMED_MAX: Final = 3  # rows that the verdict names
+QUALITY: Final = "quality"
 CONTENTS: Final = "contents of the package"
 
 PASS, FAIL, CANNOT_TELL = GateVerdict.PASS, GateVerdict.FAIL, GateVerdict.CANNOT_TELL
@@ -84,7 +85,9 @@ def verdict_of(rows: Sequence[GateRow]) -> tuple[GateVerdict, str]:
     required = sum(one.required for one in rows)
     told = [one for one in rows if not one.required and one.verdict is FAIL]
     advice = f"; of those that only advise, {_gates(len(told))} would fail" if told else ""
-    return PASS, f"all {_gates(required)} that are required pass{advice}"
+    unknown = any(one.gate == QUALITY and one.verdict is CANNOT_TELL for one in rows)
+    quality = "; its quality is unknown: no rows" if unknown else ""
+    return PASS, f"all {_gates(required)} that are required pass{advice}{quality}"
 
 
 def at_most(found: Interval, bound: float) -> GateVerdict:
@@ -132,7 +135,7 @@ def _quality(rules: GateRules, measures: Measures, facts: Facts) -> Iterator[Gat
         # A workload that names no rows has nothing to be judged by, and says so by that.
         yield GateRow(
             group="quality",
-            gate="quality",
+            gate=QUALITY,
             verdict=CANNOT_TELL,
             because=why,
             rows=measures.rows if not measures.made_up else 0,

@@ -53,6 +53,9 @@ def judged_rows(job: EvaluateJob) -> JudgedRows:
     label = job.label if job.label in held else None
     draw = np.random.default_rng(job.seed)
     rows = some(np.flatnonzero(mask & labelled(table, label)), ROWS_MAX, draw)
+    if not len(rows):
+        lacks = f"has a label in the column `{label}`" if label else "is there"
+        return _made_up(signature, job, f"no held-out row {lacks}")
     try:
         candidate = feed_of(table, signature.inputs, rows)
     except StudyDataError as error:
