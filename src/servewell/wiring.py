@@ -454,12 +454,13 @@ def load(_: list[str]) -> int:
 
 
 def retraining(arguments: list[str]) -> int:
-    """Run a retraining: `HOME NUMBER`."""
+    """Run a retraining: `HOME NUMBER ATTEMPT`."""
     from servewell.adapters.embedded.job.bounds import end_before_who_serves
     from servewell.flows.retraining import train_again
 
     end_before_who_serves()
-    return train_again(open_platform(Path(arguments[0])), int(arguments[1]), pid=os.getpid())
+    number, attempt = (int(one) for one in arguments[1:])
+    return train_again(open_platform(Path(arguments[0])), number, attempt=attempt, pid=os.getpid())
 
 
 def tracking(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servewell.core.catalog.retraining import MOVES, Retraining, RetrainState, Trigger
+from servewell.core.catalog.retraining import MOVES, OPEN, Retraining, RetrainState, Trigger
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
@@ -14,6 +14,7 @@ from servewell.core.operations.retraining import (
     DataFiles,
     Facts,
     Step,
+    again_at,
     decide,
     ending,
     next_due,
@@ -158,29 +159,67 @@ def test_a_model_that_appeared_is_imported_by_itself() -> None:
     assert (said.begins, said.answers) == (model, ())
 
 
-def test_an_interrupted_training_is_begun_again_at_once() -> None:
-    """It counts as the one that began, and answers what was asked meanwhile."""
-    last = row(1, state=RetrainState.INTERRUPTED, started_at=NOW - 1, attempt=1)
-    said = decide(facts(interrupted=last, last=last, asked=(row(2),)))
+def test_an_interrupted_training_is_begun_again_after_a_pause() -> None:
+    """It counts as the one that began, and answers what was asked meanwhile; pauses grow."""
+    last = row(1, state=RetrainState.INTERRUPTED, started_at=NOW - 1, ended_at=NOW, attempt=1)
+    waits = facts(interrupted=last, last=last, asked=(row(2),))
+    said = decide(waits)
+    assert (said.step, said.next_at) == (Step.WAIT, NOW + 5)
+    said = decide(replace(waits, now=NOW + 5))
     assert (said.step, said.begins, said.answers) == (Step.START, last, (row(2),))
+    pauses = [again_at(replace(last, attempt=one)) - NOW for one in (1, 2, 3, 4, 99)]
+    assert pauses == [5, 20, 80, 300, 300]
+
+
+def test_an_import_that_pauses_holds_nothing_else_up() -> None:
+    """It waits by itself, and says for what."""
+    away = row(
+        1, Trigger.NEW_MODEL, source="a.onnx 1", state=RetrainState.INTERRUPTED,
+        ended_at=NOW, attempt=2, outcome="the server is away",
+    )  # fmt: skip
+    said = decide(facts(interrupted=away))
+    assert (said.step, said.next_at) == (Step.WAIT, NOW + 20)
+    assert "the server is away" in said.because
+    assert decide(facts(interrupted=away, asked=(row(2),))).begins == row(2)
+    assert decide(facts(now=NOW + 20, interrupted=away, asked=(row(2),))).begins == away
+
+
+def test_what_was_given_up_answers_nothing() -> None:
+    """The data still calls, but only after an hour; a person need not wait for that."""
+    gone = row(1, state=RetrainState.ABANDONED, started_at=NOW - 9, ended_at=NOW, data="new")
+    data = DataFiles(stamp="new", changed_at=NOW - DAY)
+    left = facts(BY_DATA, abandoned=gone, data=data, learned="old")
+    said = decide(left)
+    assert (said.step, said.next_at) == (Step.WAIT, NOW + 3_600)
+    assert decide(replace(left, now=NOW + 3_600)).trigger is Trigger.NEW_DATA
+    assert decide(replace(left, asked=(row(2),))).step is Step.START
+    last = row(2, state=RetrainState.SUCCEEDED, started_at=NOW - 8)
+    rules = replace(BY_DATA, at_most_every_s=0)
+    assert decide(replace(left, last=last, rules=rules)).step is Step.START
 
 
 def test_a_process_that_died_or_hangs_is_told_apart() -> None:
-    """Dead: interrupted. Too long: killed, dead or alive. Interrupted too often: given up."""
+    """Dead: interrupted, with its last words. Too long: killed. Too often: given up."""
     rules = RetrainRules(timeout_s=100, attempts=2)
     running = row(state=RetrainState.RUNNING, started_at=NOW, attempt=1)
 
-    def state(one: Retraining, *, now: float, alive: bool) -> RetrainState:
-        return ending(one, now=now, alive=alive, rules=rules)[0]
+    def state(one: Retraining, age_s: float | None) -> RetrainState:
+        return ending(one, age_s=age_s, rules=rules)[0]
 
-    assert state(running, now=NOW + 99, alive=True) is RetrainState.RUNNING
-    assert state(running, now=NOW + 99, alive=False) is RetrainState.INTERRUPTED
-    assert state(running, now=NOW + 101, alive=True) is RetrainState.TIMED_OUT
-    again = replace(running, attempt=2)
-    assert state(again, now=NOW, alive=False) is RetrainState.ABANDONED
-    stopped = replace(running, state=RetrainState.INTERRUPTED)
-    assert state(stopped, now=NOW, alive=False) is RetrainState.INTERRUPTED
-    assert state(replace(stopped, attempt=2), now=NOW, alive=False) is RetrainState.ABANDONED
+    assert state(running, 99) is RetrainState.RUNNING
+    assert state(running, None) is RetrainState.INTERRUPTED
+    assert state(running, 101) is RetrainState.TIMED_OUT
+    assert state(replace(running, attempt=2), None) is RetrainState.ABANDONED
+    stopped = replace(running, state=RetrainState.INTERRUPTED, outcome="the server is away")
+    assert state(stopped, None) is RetrainState.INTERRUPTED
+    given_up = ending(replace(stopped, attempt=2), age_s=None, rules=rules)
+    assert given_up == (
+        RetrainState.ABANDONED,
+        "it was interrupted 2 times, at last so: the server is away",
+    )
+    words = ending(running, age_s=None, rules=rules, last_words="; it last wrote: oh")[1]
+    assert "oh" in words
+    assert "`servewell logs retraining-1`" in words
 
 
 @pytest.mark.parametrize(
@@ -196,15 +235,13 @@ def test_a_person_consents_where_the_workload_asks_for_it(declared: str, by_hand
     assert rollout_of(asked) == replace(rollout, approval=by_hand)  # type: ignore[arg-type]
 
 
-def test_what_has_ended_never_moves_again() -> None:
-    """The table of moves names every state, and what an end is."""
+def test_what_has_ended_moves_only_by_a_person() -> None:
+    """The table of moves names every state, and what an end is; what failed is asked once more."""
     assert set(MOVES) == set(RetrainState)
-    ends = {state for state, moves in MOVES.items() if not moves}
-    assert all(move in MOVES for moves in MOVES.values() for move in moves)
-    assert ends == {
+    assert {state for state, moves in MOVES.items() if not moves} == {
         RetrainState.SUCCEEDED,
-        RetrainState.FAILED,
-        RetrainState.TIMED_OUT,
-        RetrainState.ABANDONED,
         RetrainState.MERGED,
     }
+    failed = {state for state, moves in MOVES.items() if moves == (RetrainState.ASKED,)}
+    assert failed == {RetrainState.FAILED, RetrainState.TIMED_OUT, RetrainState.ABANDONED}
+    assert OPEN.isdisjoint(failed)

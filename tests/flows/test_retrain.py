@@ -19,6 +19,7 @@ from servewell.flows.platform import Platform
 from servewell.flows.retrain import (
     SignalUnknownError,
     ask,
+    ask_again,
     foresee,
     look,
     pause,
@@ -27,6 +28,9 @@ from servewell.flows.retrain import (
     retrain_due,
     send_signal,
 )
+from servewell.flows.retraining import train_again
+from servewell.ports.retrainings import RetrainingMissingError
+from servewell.ports.state import StateConflictError
 
 HANGS = """
 import subprocess, sys, time
@@ -185,11 +189,13 @@ def test_a_killed_training_is_begun_again_as_often_as_declared(
     ask(platform, "small", because="try")
     for attempt in (1, 2):
         until(platform, lambda wanted=attempt: rows(platform)[0].attempt == wanted)  # type: ignore[misc]
-        pid = platform.side_processes.find("retraining", "1")
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: rows(platform)[0].pid is not None, within_s=60)
+        os.kill(rows(platform)[0].pid or 0, signal.SIGKILL)
+        until(platform, lambda: rows(platform)[0].state is not RetrainState.RUNNING)
     until(platform, lambda: states(platform) == [RetrainState.ABANDONED])
     assert "2 times" in rows(platform)[0].outcome
+    assert "`servewell logs retraining-1`" in rows(platform)[0].outcome
+    assert look(platform)[0].facts.last is None, "it answered nothing"
 
 
 def test_a_training_that_hangs_is_killed_with_its_children(
@@ -266,3 +272,91 @@ def test_the_schedule_begins_a_training(platform: Platform, folder: Path) -> Non
     (begun,) = rows(platform)
     assert (begun.trigger, begun.attempt) == (Trigger.SCHEDULE, 1)
     assert "the schedule `* * * * * *`" in begun.because
+
+
+def begun(platform: Platform, **changed: object) -> Retraining:
+    """Keep a retraining whose first attempt began just now, in this home, and has no process."""
+    row = Retraining(
+        workload="small",
+        trigger=Trigger.NEW_MODEL,
+        because="it appeared",
+        principal="me",
+        state=RetrainState.RUNNING,
+        asked_at=platform.clock.now(),
+        started_at=platform.clock.now(),
+        source="gone.onnx 1",
+        location="/nowhere/gone.onnx",
+        attempt=1,
+        place=platform.side_processes.place,
+    )
+    return platform.retrainings.save(replace(row, **changed))[0]  # type: ignore[arg-type]
+
+
+def test_an_import_whose_source_is_away_is_tried_again(platform: Platform, folder: Path) -> None:
+    """As often as declared, after a pause; a person may bring back what was given up."""
+    assert folder.is_dir()
+    row = begun(platform)
+    assert train_again(platform, row.id, attempt=1, pid=os.getpid()) == 1
+    away = platform.retrainings.get(row.id)
+    assert away.state is RetrainState.INTERRUPTED
+    assert "gone.onnx" in away.outcome
+    retrain_due(platform)
+    assert "begun again" in look(platform)[0].decision.because
+    limit(platform, attempts=1)
+    retrain_due(platform)
+    assert states(platform) == [RetrainState.ABANDONED]
+    assert "gone.onnx" in rows(platform)[0].outcome
+    again = ask_again(platform, "small", row.id, because="it is back")
+    assert (again.id, again.state, again.attempt) == (row.id, RetrainState.ASKED, 0)
+    assert (again.source, again.trigger) == (row.source, Trigger.HAND)
+    with pytest.raises(RetrainingMissingError):
+        ask_again(platform, "small", 99, because="")
+
+
+def test_an_attempt_is_done_by_one_process(platform: Platform, folder: Path) -> None:
+    """Not by that of an earlier attempt, nor by a second one, nor what has ended."""
+    assert folder.is_dir()
+    row = begun(platform, attempt=2, pid=4_194_304)
+    assert train_again(platform, row.id, attempt=1, pid=os.getpid()) == 1
+    assert train_again(platform, row.id, attempt=2, pid=os.getpid()) == 1
+    assert platform.retrainings.get(row.id) == row
+    done = platform.retrainings.save(replace(row, state=RetrainState.SUCCEEDED))[0]
+    assert train_again(platform, row.id, attempt=2, pid=4_194_304) == 1
+    with pytest.raises(StateConflictError):
+        ask_again(platform, "small", done.id, because="")
+    assert platform.retrainings.get(row.id) == done
+
+
+def test_a_training_that_just_began_or_is_elsewhere_is_left(
+    platform: Platform, folder: Path
+) -> None:
+    """Its process may not have come up yet, and that of another home cannot be seen."""
+    assert folder.is_dir()
+    row = begun(platform)
+    retrain_due(platform)
+    assert platform.retrainings.get(row.id) == row
+    long_ago = platform.clock.now() - 60
+    elsewhere = replace(row, place="another:/home", pid=4_194_304, started_at=long_ago)
+    (elsewhere,) = platform.retrainings.save(elsewhere)
+    retrain_due(platform)
+    assert platform.retrainings.get(row.id) == elsewhere
+    platform.retrainings.save(replace(elsewhere, place=row.place))
+    retrain_due(platform)
+    assert states(platform) == [RetrainState.INTERRUPTED]
+
+
+def test_a_workload_keeps_its_overrides_and_what_its_schedule_has_answered(
+    platform: Platform, folder: Path
+) -> None:
+    """When its file is read again; another schedule counts from then on."""
+    described, place = platform.workload_files.read(folder, ("serving.port=9",))
+    known = remember_workload(platform, described, place, overrides=("serving.port=9",))
+    add(folder, "model: {tolerance: 0.01}")
+    retrain_due(platform)
+    read = platform.workloads.get("small")
+    assert (read.workload.model.tolerance, read.workload.serving.port) == (0.01, 9)
+    assert read.scheduled_from == known.scheduled_from
+    text = (folder / FILE_NAME).read_text()
+    (folder / FILE_NAME).write_text(text.replace("settle_s", 'schedule: "0 3 1 * *", settle_s'))
+    retrain_due(platform)
+    assert platform.workloads.get("small").scheduled_from > known.scheduled_from

@@ -73,4 +73,7 @@ def test_a_copy_is_kept_anew(arrivals: Arrivals, tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"1")
     again = arrivals.keep(tmp_path / "a.onnx", "7")
     assert again.read_bytes() == b"1"
+    arrivals.discard("7")
+    arrivals.discard("7")
+    assert not again.parent.exists()
     assert not kept.exists()

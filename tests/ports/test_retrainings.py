@@ -88,8 +88,10 @@ def test_the_last_training_and_the_models_taken_are_told(retrainings: Retraining
     assert retrainings.last("flights") is None
     found = replace(ASKED, source="a.onnx 1", started_at=13.0, state=RetrainState.FAILED)
     begun = replace(ASKED, started_at=12.0, state=RetrainState.FAILED)
-    kept = retrainings.save(begun, found, ASKED, replace(begun, workload="other"))
+    gone = replace(begun, state=RetrainState.ABANDONED)
+    kept = retrainings.save(begun, found, ASKED, replace(begun, workload="other"), gone)
     assert retrainings.last("flights") == kept[0]
+    assert retrainings.last("flights", abandoned=True) == kept[4]
     assert retrainings.sources("flights") == {"a.onnx 1"}
     assert retrainings.sources("other") == frozenset()
 

@@ -27,10 +27,15 @@ def processes(request: pytest.FixtureRequest, home: Path) -> SideProcesses:
 
 def test_a_process_is_found_by_its_name_and_ended(processes: SideProcesses, home: Path) -> None:
     """By whoever looks, in a session of its own; another name is another process."""
-    pid = processes.start("control")
+    assert processes.age_s("control") is None
+    pid = processes.start("control", words=("whatever",))
     assert os.getsid(pid) == pid
     assert processes.find("control") == pid
     assert LocalSideProcesses(home).find("control") == pid
+    age_s = processes.age_s("control")
+    assert age_s is not None
+    assert 0 <= age_s < 60
+    assert str(home) in processes.place
     assert processes.find("control", "7") is None
     processes.end("control")
     eventually(lambda: processes.find("control") is None, within_s=10)
@@ -43,10 +48,11 @@ def test_a_process_that_ends_leaves_its_words(processes: SideProcesses) -> None:
         log = processes.log("retraining", str(number))
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
-    processes.start("retraining", "999")  # there is no such retraining
+    processes.start("retraining", "999", words=("1",))  # there is no such retraining
     eventually(lambda: processes.find("retraining", "999") is None, within_s=20)
     log = processes.log("retraining", "999")
     assert "SW-251" in log.read_text()
+    assert "SW-251" in processes.last_words("retraining", "999")
     assert len(list(log.parent.glob("retraining-*.log"))) == LOGS_KEPT
 
 

@@ -9,6 +9,7 @@ from servewell.core.operations.retraining import Step
 from servewell.flows.retrain import (
     Attention,
     ask,
+    ask_again,
     foresee,
     look,
     send_signal,
@@ -31,9 +32,17 @@ def retrain() -> None:
 @retrain.command
 @click.argument("workload")
 @because
+@click.option(
+    "--again",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Do once more what this retraining was to do: a model that appeared is imported again.",
+)
 @dry_run
 @command
-def start(session: Session, workload: str, *, because: str, dry_run: bool) -> int:
+def start(
+    session: Session, workload: str, *, because: str, again: int | None, dry_run: bool
+) -> int:
     """Ask for a training of WORKLOAD; the control process begins it.
 
     Example: servewell retrain start flight-delays --because "new features"
@@ -41,6 +50,8 @@ def start(session: Session, workload: str, *, because: str, dry_run: bool) -> in
     if dry_run:
         said = foresee(session.platform, workload, because=because)
         return _tell(session, workload, f"would {said.step}: {said.because}")
+    if again is not None:
+        return _say(session, (ask_again(session.platform, workload, again, because=because),))
     return _say(session, (ask(session.platform, workload, because=because),))
 
 

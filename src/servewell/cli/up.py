@@ -59,7 +59,7 @@ def up(
     with _stopped_with(platform, described) if stays else nullcontext():
         with Steps(quiet=session.as_json) as steps:
             steps.report("workload", f"{described.workload}: no faults")
-            done = bring_up(platform, described, folder, report=steps.report)
+            done = bring_up(platform, described, folder, report=steps.report, overrides=overrides)
         _show(session, done, detach=detach)
     if done.clearance.clearance is Clearance.KEEP_OUT:
         refusal = GatesNotPassedError.of(done.judged)

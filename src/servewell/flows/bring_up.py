@@ -19,7 +19,6 @@ from servewell.core.operations.clearance import Clearance, ClearanceDecision, de
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
-from servewell.errors import ServewellError
 from servewell.flows.deliver import endpoint_of, ensure_judged, free_name, roll_out
 from servewell.flows.keys import IssuedKey, create_key, operator_key
 from servewell.flows.make_model import (
@@ -36,13 +35,6 @@ from servewell.ports.certificates import Shown
 from servewell.ports.door import Answer
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
 from servewell.ports.gates import GatesNotPassedError
-
-
-class EndpointTakenError(ServewellError):
-    """The endpoint belongs to another workload."""
-
-    code = "SW-211"
-
 
 READY_WITHIN_S: Final = 60.0
 LOOK_AGAIN_S: Final = 0.05
@@ -72,14 +64,25 @@ class BroughtUp:
     answer: Answer
 
 
-def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Report) -> BroughtUp:
+def bring_up(
+    platform: Platform,
+    workload: Workload,
+    folder: Path,
+    *,
+    report: Report,
+    overrides: tuple[str, ...] = (),
+) -> BroughtUp:
     """Do what is not done yet, step by step; each step survives a kill and is not done twice.
 
-    Raises: whatever a step raises; what was done before it stays done.
+    The `overrides` of the workload's file are remembered with it.
+
+    Raises: EndpointTakenError, before anything is done; whatever a step raises: what was done
+    before it stays done.
     """
+    endpoint_of(platform, workload)
     plan = plan_for(platform, workload, folder)
     _protect(platform, plan)
-    remember_workload(platform, workload, folder)
+    remember_workload(platform, workload, folder, overrides=overrides)
     report("data", "reading")
     dataset = keep_dataset(platform, workload, folder)
     report("data", _about(workload, dataset))
@@ -131,15 +134,15 @@ def bring_up(platform: Platform, workload: Workload, folder: Path, *, report: Re
 def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[str, str]]:
     """Return what `bring_up` would do, step by step; change nothing that is served.
 
-    Raises: CertificateFaultsError, TableFaultsError, TrainingFailedError, StateUnavailableError,
-    StorageError.
+    Raises: EndpointTakenError, CertificateFaultsError, TableFaultsError, TrainingFailedError,
+    StateUnavailableError, StorageError.
     """
     plan, state = plan_for(platform, workload, folder), platform.fleet.state()
     if plan.tls is not None:
         platform.certificates.examine(plan.tls)
     dataset = foresee_dataset(platform, workload, folder)
     model = foresee_model(platform, workload, folder)
-    endpoint = _endpoint_of(platform, workload)
+    endpoint = endpoint_of(platform, workload)
     start = f"start {plan.workers} on {plan.origin}"
     return [
         ("data", _about(workload, dataset)),
@@ -315,7 +318,7 @@ def _ensure_rollout(
 
 def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
     policy = policy_for(workload)
-    endpoint = _endpoint_of(platform, workload)
+    endpoint = endpoint_of(platform, workload)
     if endpoint is None:
         new = Endpoint(name=workload.endpoint_name, workload=workload.workload, policy=policy)
         return platform.endpoints.save(new, _change(platform, new, ChangeKind.ENDPOINT_CREATED))
@@ -323,18 +326,6 @@ def _ensure_endpoint(platform: Platform, workload: Workload) -> Endpoint:
         return endpoint
     changed = replace(endpoint, policy=policy)
     return platform.endpoints.save(changed, _change(platform, changed, ChangeKind.POLICY_SET))
-
-
-def _endpoint_of(platform: Platform, workload: Workload) -> Endpoint | None:
-    """Return the endpoint of this workload, or None. Raises: EndpointTakenError."""
-    endpoint = endpoint_of(platform, workload)
-    if endpoint is not None and endpoint.workload != workload.workload:
-        raise EndpointTakenError(
-            f"The endpoint `{endpoint.name}` belongs to the workload `{endpoint.workload}`.",
-            why="two workloads under one name would take turns at each other's traffic",
-            fix="give this one another name with `endpoint.name` in its file",
-        )
-    return endpoint
 
 
 def _change(platform: Platform, endpoint: Endpoint, kind: ChangeKind) -> Change:

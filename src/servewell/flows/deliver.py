@@ -94,10 +94,12 @@ def deliver(
 def _put_off(endpoint: Endpoint, version: ModelVersion, error: ServewellError) -> str:
     """Return why no rollout of a version began, and how a person begins it."""
     begin = f"`servewell rollouts start {endpoint.name} {version.name}`"
-    return (
-        f"; no rollout of it began: {error.what} Because {error.why}. Next: {error.fix}; "
-        f"then {begin}"
-    )
+    return f"; no rollout of it began: {told(error)}; then {begin}"
+
+
+def told(error: ServewellError) -> str:
+    """Return an error as one line of the history."""
+    return f"{error.what} Because {error.why}. Next: {error.fix}"
 
 
 def roll_out(  # noqa: PLR0913 - who rolls out what, where and why

@@ -10,6 +10,7 @@ from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
 from servewell.core.catalog.run import RunState
+from servewell.core.catalog.run_query import RunQuery
 from servewell.core.catalog.workload import FILE_NAME, Workload
 from servewell.core.operations.retraining import (
     DataFiles,
@@ -23,12 +24,15 @@ from servewell.core.operations.retraining import (
 from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 from servewell.flows.retrain_watch import discover
+from servewell.ports.retrainings import RetrainingMissingError
 from servewell.ports.state import StateConflictError
 from servewell.ports.workloads import WorkloadMissingError
 
+RUNS_AT_ONCE: Final = 100  # that are looked through for one that is under way
 TRIES: Final = 5  # to save what another one is changing
 BY_HAND: Final = "asked by hand"
 ROLE: Final = "retraining"  # of the process
+TAKEN_WITHIN_S: Final = 10.0  # by its process, from the start of an attempt
 
 
 class SignalUnknownError(ServewellError):
@@ -48,10 +52,13 @@ class Attention:
     last: Retraining | None  # that has ended
 
 
-def remember_workload(platform: Platform, workload: Workload, folder: Path) -> KnownWorkload:
+def remember_workload(
+    platform: Platform, workload: Workload, folder: Path, *, overrides: tuple[str, ...] = ()
+) -> KnownWorkload:
     """Keep a workload, so that the control process may act on it by itself.
 
-    Its data counts as learned from as it is now: call it before the data is read.
+    Its data counts as learned from as it is now: call it before the data is read. The `overrides`
+    of its file stay with it, also when the file is read again.
 
     Raises: StateConflictError, StateUnavailableError, StorageError.
     """
@@ -63,6 +70,7 @@ def remember_workload(platform: Platform, workload: Workload, folder: Path) -> K
         workload=workload,
         at=now,
         principal=platform.principal,
+        overrides=overrides,
         data=_data(platform, workload, folder).stamp,
         scheduled_from=now,
     )
@@ -74,8 +82,22 @@ def remember_workload(platform: Platform, workload: Workload, folder: Path) -> K
 
 def _save_over(platform: Platform, new: KnownWorkload) -> KnownWorkload:
     before = _known(platform, new.name)
-    kept = replace(new, paused=before.paused, revision=before.revision) if before else new
+    if before is None:
+        return platform.workloads.save(new)
+    kept = replace(
+        new,
+        scheduled_from=_scheduled_from(before, new),
+        paused=before.paused,
+        revision=before.revision,
+    )
     return platform.workloads.save(kept)
+
+
+def _scheduled_from(before: KnownWorkload, new: KnownWorkload) -> float:
+    """Return from when on the schedule counts: another one begins when it is read."""
+    old, rules = before.workload.retrain, new.workload.retrain
+    same = (old.schedule, old.time_zone) == (rules.schedule, rules.time_zone)
+    return before.scheduled_from if same else new.scheduled_from
 
 
 def retrain_due(platform: Platform) -> None:
@@ -97,6 +119,29 @@ def ask(platform: Platform, name: str, *, because: str) -> Retraining:
     known = platform.workloads.get(name)
     row = _asked(platform, known, Trigger.HAND, because=because or BY_HAND)
     return platform.retrainings.save(row)[0]
+
+
+def ask_again(platform: Platform, name: str, number: int, *, because: str) -> Retraining:
+    """Ask by hand for what an ended retraining was to do: a model that appeared is taken again.
+
+    Raises: WorkloadMissingError, RetrainingMissingError, StateConflictError where there is nothing
+    to do again, StateUnavailableError.
+    """
+    known, row = platform.workloads.get(name), platform.retrainings.get(number)
+    if row.workload != known.name:
+        raise RetrainingMissingError(
+            f"`{name}` has no retraining {number}.",
+            why=f"that is one of `{row.workload}`",
+            fix=f"`servewell retrain history {name}` shows them",
+        )
+    words = f"retraining {number} once more: {because or BY_HAND}"
+    if not row.source:
+        return ask(platform, name, because=words)
+    asked = _asked(platform, known, Trigger.HAND, because=f"{words}; {row.because}")
+    again = replace(
+        asked, id=row.id, source=row.source, location=row.location, revision=row.revision
+    )
+    return platform.retrainings.save(again, change=change_of(platform, again))[0]
 
 
 def foresee(platform: Platform, name: str, *, because: str) -> Decision:
@@ -219,6 +264,7 @@ def _begin(platform: Platform, known: KnownWorkload, facts: Facts, decision: Dec
         attempt=row.attempt + 1,
         started_at=now,
         ended_at=None,
+        place=platform.side_processes.place,
         pid=None,
         outcome="",
         data=facts.data.stamp if not row.source else "",
@@ -228,7 +274,8 @@ def _begin(platform: Platform, known: KnownWorkload, facts: Facts, decision: Dec
         for one in decision.answers
     )
     kept = platform.retrainings.save(begun, *answered, change=change_of(platform, begun))
-    platform.side_processes.start(ROLE, str(kept[0].id))
+    number, attempt = str(kept[0].id), str(begun.attempt)
+    platform.side_processes.start(ROLE, number, words=(attempt,))
 
 
 def change_of(platform: Platform, retraining: Retraining) -> Change:
@@ -247,17 +294,33 @@ def _settled(platform: Platform, known: KnownWorkload, row: Retraining) -> Retra
     """Return a retraining as it stands by its process; a changed one is kept, and said."""
     if row.state not in (RetrainState.RUNNING, RetrainState.INTERRUPTED):
         return row
-    processes, now = platform.side_processes, platform.clock.now()
-    alive = row.state is RetrainState.RUNNING and processes.find(ROLE, str(row.id)) is not None
-    rules = known.workload.retrain
-    state, outcome = ending(row, now=now, alive=alive, rules=rules)
+    processes, number = platform.side_processes, str(row.id)
+    age_s = _age_s(platform, row) if row.state is RetrainState.RUNNING else None
+    said = processes.last_words(ROLE, number) if age_s is None else ""
+    state, outcome = ending(row, age_s=age_s, rules=known.workload.retrain, last_words=said)
     if state is row.state:
         return row
     if state is RetrainState.TIMED_OUT:
-        processes.end(ROLE, str(row.id))
-    ended = replace(row, state=state, outcome=outcome, ended_at=now)
+        processes.end(ROLE, number)
+    ended = replace(row, state=state, outcome=outcome, ended_at=platform.clock.now())
     _say(f"{known.name}: retraining {row.id}: {state}: {outcome}")
     return platform.retrainings.save(ended, change=change_of(platform, ended))[0]
+
+
+def _age_s(platform: Platform, row: Retraining) -> float | None:
+    """Return for how long the process of a retraining has lived; None where it does not.
+
+    That of another home cannot be seen: only its time limit counts here. One that was started just
+    now may not have said yet which process it is.
+    """
+    processes = platform.side_processes
+    begun_s = platform.clock.now() - (row.started_at or 0.0)
+    if row.place != processes.place:
+        return max(0.0, begun_s)
+    age_s = processes.age_s(ROLE, str(row.id))
+    if age_s is None and row.pid is None and 0.0 <= begun_s < TAKEN_WITHIN_S:
+        return 0.0
+    return age_s
 
 
 def _facts(platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...]) -> Facts:
@@ -275,6 +338,7 @@ def _facts(platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...
         asked=tuple(one for one in rows if one.state is RetrainState.ASKED),
         interrupted=next((one for one in rows if one.state is RetrainState.INTERRUPTED), None),
         last=last,
+        abandoned=platform.retrainings.last(known.name, abandoned=True),
         running=next((one.id for one in rows if one.state is RetrainState.RUNNING), 0),
         data=data,
         learned=known.data if last is None or read_later else last.data,
@@ -286,14 +350,18 @@ def _facts(platform: Platform, known: KnownWorkload, rows: tuple[Retraining, ...
 
 def _with_others(platform: Platform, known: KnownWorkload, facts: Facts) -> Facts:
     """Add what else is under way with the workload."""
-    runs = platform.runs.list(known.name)
-    running = [one.id for one in runs if one.state is RunState.RUNNING]
+    query = RunQuery(workload=known.name, states=(RunState.RUNNING,), limit=RUNS_AT_ONCE)
+    running = [one.id for one in platform.runs.find(query)]
     rollouts = platform.rollouts.list(known.workload.endpoint_name, open_only=True)
     return replace(
         facts,
-        run=next((one for one in running if platform.trainer.alive(one)), ""),
+        run=next((one for one in running if _is_alive(platform, one)), ""),
         rollout=rollouts[0].id if rollouts else "",
     )
+
+
+def _is_alive(platform: Platform, run: str) -> bool:
+    return platform.steps.alive(run) or platform.trainer.alive(run)
 
 
 def _newer(platform: Platform, known: KnownWorkload, last: Retraining | None) -> str:
@@ -333,13 +401,13 @@ def _read_again(platform: Platform, known: KnownWorkload) -> tuple[str, KnownWor
         digest = _file_digest(platform, folder)
         if digest == known.digest:
             return "", None
-        workload, _ = platform.workload_files.read(folder)
+        workload, _ = platform.workload_files.read(folder, known.overrides)
     except ServewellError as error:
         return f"its file cannot be used: {error}", None
     if workload.workload != known.name:
         return f"its file describes `{workload.workload}` now", None
-    now = platform.clock.now()
-    return "", replace(known, digest=digest, workload=workload, scheduled_from=now)
+    read = replace(known, digest=digest, workload=workload, scheduled_from=platform.clock.now())
+    return "", replace(read, scheduled_from=_scheduled_from(known, read))
 
 
 def _asked(

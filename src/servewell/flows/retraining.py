@@ -11,9 +11,12 @@ from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.operations.clearance import Clearance
 from servewell.core.operations.retraining import rollout_of
 from servewell.errors import ServewellError
-from servewell.flows.deliver import Delivered, deliver
+from servewell.flows.deliver import Delivered, deliver, told
 from servewell.flows.platform import Platform
 from servewell.flows.retrain import change_of
+from servewell.ports.state import StateConflictError, StateUnavailableError
+from servewell.ports.storage import StorageError
+from servewell.ports.tracking import TrackingFailedError
 
 ArtifactFormat = Literal["onnx", "sklearn", "xgboost", "lightgbm", "torch", "mlflow", "pyfunc"]
 BY_ENDING: Final[dict[str, ArtifactFormat]] = {
@@ -35,20 +38,45 @@ class FormatUnknownError(ServewellError):
 
 
 REGISTRY: Final = "models:/"  # begins the location of a version in a registry
+PASSING: Final = (  # what is away or busy now, and may be there the next time
+    TrackingFailedError,
+    StorageError,
+    StateUnavailableError,
+    StateConflictError,
+)
 
 
-def train_again(platform: Platform, number: int, *, pid: int) -> int:
-    """Do a retraining that has begun; return the exit code of the process: 0 where it succeeded.
+def train_again(platform: Platform, number: int, *, attempt: int, pid: int) -> int:
+    """Do an attempt that has begun; return the exit code of the process: 0 where it succeeded.
 
-    Whatever goes wrong is its outcome, and changes nothing that serves.
+    Whatever goes wrong is its outcome, and changes nothing that serves. What cannot be kept is
+    said in the log; then the attempt counts as interrupted.
     """
-    row = platform.retrainings.get(number)
-    if row.state is not RetrainState.RUNNING:
+    try:
+        row = platform.retrainings.get(number)
+        refusal = _refusal(row, attempt=attempt, pid=pid)
+        if refusal:
+            _say(f"this process does nothing: {refusal}")
+            return 1
+        row = platform.retrainings.save(replace(row, pid=pid))[0]
+        ended = replace(_attempt(platform, row), ended_at=platform.clock.now())
+        platform.retrainings.save(ended, change=change_of(platform, ended))
+    except ServewellError as error:
+        _say(str(error))
         return 1
-    row = platform.retrainings.save(replace(row, pid=pid))[0]
-    ended = replace(_attempt(platform, row), ended_at=platform.clock.now())
-    platform.retrainings.save(ended, change=change_of(platform, ended))
+    platform.arrivals.discard(f"{number}")
     return 0 if ended.state is RetrainState.SUCCEEDED else 1
+
+
+def _refusal(row: Retraining, *, attempt: int, pid: int) -> str:
+    """Return why an attempt is not this process's to do, or nothing where it is."""
+    if row.state is not RetrainState.RUNNING:
+        return f"retraining {row.id} is {row.state}"
+    if row.attempt != attempt:
+        return f"retraining {row.id} is at attempt {row.attempt}, and this is {attempt}"
+    if row.pid not in (None, pid):
+        return f"process {row.pid} does attempt {attempt} of retraining {row.id}"
+    return ""
 
 
 def _attempt(platform: Platform, row: Retraining) -> Retraining:
@@ -58,7 +86,8 @@ def _attempt(platform: Platform, row: Retraining) -> Retraining:
         done = deliver(platform, workload, Path(known.folder), because=_because(row), progress=_say)
     except ServewellError as error:
         _say(str(error))
-        return replace(row, state=RetrainState.FAILED, outcome=f"{error.what} {error.why}")
+        state = RetrainState.INTERRUPTED if isinstance(error, PASSING) else RetrainState.FAILED
+        return replace(row, state=state, outcome=told(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the history says it
         traceback.print_exc()
         words = f"{type(error).__name__}: {error}; its log has the traceback"

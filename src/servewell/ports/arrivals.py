@@ -43,3 +43,7 @@ class Arrivals(Protocol):
         Raises: StorageError.
         """
         ...
+
+    def discard(self, name: str) -> None:
+        """Remove what was brought under this name; nothing where nothing was."""
+        ...

@@ -49,8 +49,11 @@ class Retrainings(Protocol):
         """
         ...
 
-    def last(self, workload: str) -> Retraining | None:
-        """Return the training that was begun last, or None; to import a model is none."""
+    def last(self, workload: str, *, abandoned: bool = False) -> Retraining | None:
+        """Return the training that was begun last and not abandoned, or None.
+
+        With `abandoned` it is the last that was. To import a model is no training.
+        """
         ...
 
     def sources(self, workload: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Final
 from servewell.adapters.embedded.atomic_file import UNFINISHED, ensure_folder, storage_faults
 from servewell.core.operations.retraining import DataFiles
 from servewell.ports.arrivals import Arrival
+from servewell.ports.storage import StorageError
 
 BEING_WRITTEN: Final = (UNFINISHED, ".tmp", ".part", ".partial", ".crdownload")
 
@@ -47,11 +48,21 @@ class FileArrivals:
     def keep(self, path: Path, name: str) -> Path:
         """See `Arrivals.keep`."""
         place = self.place(name)
-        with storage_faults(place):
-            copied = place / path.name
-            copy = shutil.copytree if path.is_dir() else shutil.copyfile
+        copied = place / path.name
+        copy = shutil.copytree if path.is_dir() else shutil.copyfile
+        try:
             copy(path, copied)
+        except OSError as error:
+            raise StorageError(
+                f"`{path}` cannot be copied to `{place}`.",
+                why=f"the operating system says: {error.strerror or error}",
+                fix="see that it is there, that it may be read, and that the disk has room",
+            ) from error
         return copied
+
+    def discard(self, name: str) -> None:
+        """See `Arrivals.discard`."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
 
 
 def _arrival(path: Path) -> Arrival:

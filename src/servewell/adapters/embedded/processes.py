@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,19 @@ def find_ours(role: str, home: Path, *arguments: str) -> int | None:
         ),
         None,
     )
+
+
+def lived_s(pid: int) -> float | None:
+    """Return for how many seconds a process has lived, or None where it does not.
+
+    Source: proc_pid_stat(5), field 22: the start in ticks of the clock since the machine's.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    started = int(told.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
 def _home_process(pid: int, home: Path) -> HomeProcess | None:

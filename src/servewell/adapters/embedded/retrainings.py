@@ -43,9 +43,15 @@ class SqlRetrainings:
             )
         return found[0]
 
-    def last(self, workload: str) -> Retraining | None:
+    def last(self, workload: str, *, abandoned: bool = False) -> Retraining | None:
         """See `Retrainings.last`."""
-        trained = (ROWS.workload == workload, ROWS.source == "", ROWS.started_at.is_not(None))
+        given_up = ROWS.state == RetrainState.ABANDONED
+        trained = (
+            ROWS.workload == workload,
+            ROWS.source == "",
+            ROWS.started_at.is_not(None),
+            given_up if abandoned else ~given_up,
+        )
         query = sa.select(RETRAINING).where(*trained).order_by(ROWS.id.desc()).limit(1)
         return next(iter(self._found(query)), None)
 

@@ -5,10 +5,12 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 from typing import Final
 
 from servewell.adapters.embedded.atomic_file import ensure_folder
-from servewell.adapters.embedded.processes import command_line, find_ours, spawn_session
+from servewell.adapters.embedded.processes import command_line, find_ours, lived_s, spawn_session
+from servewell.adapters.embedded.trainer import last_words
 from servewell.ports.side_processes import ProcessNotStartedError
 
 LOGS_KEPT: Final = 20  # of each role
@@ -22,14 +24,19 @@ class LocalSideProcesses:
         self._home = home
         self._children: set[int] = set()
 
-    def start(self, role: str, *name: str) -> int:
+    @property
+    def place(self) -> str:
+        """See `SideProcesses.place`."""
+        return f"{gethostname()}:{self._home.absolute()}"
+
+    def start(self, role: str, *name: str, words: tuple[str, ...] = ()) -> int:
         """See `SideProcesses.start`."""
         log = self.log(role, *name)
         try:
             ensure_folder(log.parent)
             self._forget_logs(role)
             with log.open("ab") as output:
-                pid = spawn_session(command_line(role, self._home, *name), output.fileno())
+                pid = spawn_session(command_line(role, self._home, *name, *words), output.fileno())
         except OSError as error:
             raise ProcessNotStartedError(
                 f"The process `{' '.join((role, *name))}` cannot be started.",
@@ -46,6 +53,11 @@ class LocalSideProcesses:
         self._let_go()
         return find_ours(role, self._home, *name)
 
+    def age_s(self, role: str, *name: str) -> float | None:
+        """See `SideProcesses.age_s`."""
+        pid = self.find(role, *name)
+        return None if pid is None else lived_s(pid)
+
     def end(self, role: str, *name: str) -> None:
         """See `SideProcesses.end`."""
         pid = find_ours(role, self._home, *name)
@@ -57,11 +69,16 @@ class LocalSideProcesses:
         """See `SideProcesses.log`."""
         return self._home / "logs" / f"{'-'.join((role, *name))}.log"
 
+    def last_words(self, role: str, *name: str) -> str:
+        """See `SideProcesses.last_words`."""
+        return last_words(self.log(role, *name))
+
     def _forget_logs(self, role: str) -> None:
         """Remove the oldest logs of a role, to make room for one more."""
         found = sorted(self.log(role).parent.glob(f"{role}-*.log"), key=os.path.getmtime)
         for log in found[: 1 - LOGS_KEPT]:
             log.unlink(missing_ok=True)
+            log.with_name(f"{log.name}.1").unlink(missing_ok=True)  # where it had grown large
 
     def _let_go(self) -> None:
         """Take note of children that have ended; else their numbers stay taken."""

@@ -15,6 +15,7 @@ class KnownWorkload:
     workload: Workload
     at: float  # seconds since the epoch, UTC, when it was read
     principal: str
+    overrides: tuple[str, ...] = ()  # `KEY=VALUE`: what it was brought up with beside its file
     data: str = ""  # the stamp of the data's files when it was read
     scheduled_from: float  # seconds since the epoch, UTC: what was due before is dealt with
     paused: str = ""  # why a person halted it; empty where nobody did

@@ -39,12 +39,12 @@ MOVES: Final[dict[RetrainState, tuple[RetrainState, ...]]] = {
     ),
     RetrainState.INTERRUPTED: (RetrainState.RUNNING, RetrainState.ABANDONED),
     RetrainState.SUCCEEDED: (),
-    RetrainState.FAILED: (),
-    RetrainState.TIMED_OUT: (),
-    RetrainState.ABANDONED: (),
+    RetrainState.FAILED: (RetrainState.ASKED,),  # a person may ask once more
+    RetrainState.TIMED_OUT: (RetrainState.ASKED,),
+    RetrainState.ABANDONED: (RetrainState.ASKED,),
     RetrainState.MERGED: (),
 }
-OPEN: Final = frozenset(state for state, moves in MOVES.items() if moves)
+OPEN: Final = frozenset((RetrainState.ASKED, RetrainState.RUNNING, RetrainState.INTERRUPTED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +61,11 @@ class Retraining:
     signal: str = ""  # its name, of a signal
     source: str = ""  # which model appeared, of a new model: named the same whenever it is seen
     location: str = ""  # where that model is
-    attempt: int = 0  # how often it was begun
+    attempt: int = 0  # how often it was begun since it was asked for
     started_at: float | None = None  # of the last attempt
     ended_at: float | None = None
-    pid: int | None = None
+    place: str = ""  # the machine and the home whose process it is
+    pid: int | None = None  # None until the process has taken it
     data: str = ""  # the stamp of the data's files when it began
     outcome: str = ""  # what came of it, for a person
     run: str | None = None

@@ -17,9 +17,14 @@ from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
 
+AGAIN: Final = "begun again after an interruption: "
 LATE_S: Final = 60.0  # after which a scheduled time counts as missed, and is caught up
 CLOCK_S: Final = 60.0  # by which the clock may be set back without a word
 COUNTED_MAX: Final = 1_000  # missed times
+AGAIN_FIRST_S: Final = 5.0  # from an interruption to the next attempt; longer each time
+AGAIN_GROWS: Final = 4.0
+AGAIN_MAX_S: Final = 300.0
+GIVEN_UP_S: Final = 3_600.0  # in which nothing begins by itself after one that was given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,8 @@ class Facts:
     scheduled_from: float  # what was due before is dealt with
     asked: tuple[Retraining, ...] = ()  # oldest first
     interrupted: Retraining | None = None  # that may be begun again
-    last: Retraining | None = None  # training that was begun last; an import is none
+    last: Retraining | None = None  # training that was begun last and not given up; no import
+    abandoned: Retraining | None = None  # training that was given up last
     running: int = 0  # retraining that runs; 0 for none
     run: str = ""  # training of somebody else, like `servewell up`, that is under way
     rollout: str = ""  # of the endpoint, that has not ended
@@ -86,6 +92,8 @@ def decide(facts: Facts) -> Decision:
     Raises: nothing; rules are checked when they are read.
     """
     calls = tuple(_calls(facts))
+    if not calls and facts.interrupted is not None:
+        calls = (_again(facts.interrupted),)
     if not calls:
         return Decision(step=Step.SKIP, because=_quiet(facts), next_at=next_due(facts))
     hindrance, until = _hindrance(facts, calls)
@@ -104,21 +112,36 @@ def decide(facts: Facts) -> Decision:
 
 
 def ending(
-    retraining: Retraining, *, now: float, alive: bool, rules: RetrainRules
+    retraining: Retraining, *, age_s: float | None, rules: RetrainRules, last_words: str = ""
 ) -> tuple[RetrainState, str]:
     """Return where a begun retraining stands by what is seen of its process, and why.
 
-    Its own word, if it had one, stands in the state already.
+    The process has lived for `age_s`; None where it does not live. Its own word, if it had one,
+    stands in the state already; `last_words` are those of its log.
     """
-    state, late = retraining.state, now - (retraining.started_at or now) > rules.timeout_s
-    if state is RetrainState.RUNNING and late:
+    state, outcome = retraining.state, retraining.outcome
+    if state is RetrainState.RUNNING and age_s is not None:
+        if age_s <= rules.timeout_s:
+            return state, outcome
         return RetrainState.TIMED_OUT, f"it was killed after {rules.timeout_s:,} s, its limit"
-    dead = state is RetrainState.RUNNING and not alive
-    if not dead and state is not RetrainState.INTERRUPTED:
-        return state, retraining.outcome
+    if state is RetrainState.RUNNING:
+        log = f"`servewell logs retraining-{retraining.id}` has all that it said"
+        outcome = f"its process ended without a word of what came of it{last_words}; {log}"
+    elif state is not RetrainState.INTERRUPTED:
+        return state, outcome
     if retraining.attempt >= rules.attempts:
-        return RetrainState.ABANDONED, f"it was interrupted {retraining.attempt} times"
-    return RetrainState.INTERRUPTED, "its process ended without a word"
+        times = "once" if retraining.attempt == 1 else f"{retraining.attempt} times"
+        return RetrainState.ABANDONED, f"it was interrupted {times}, at last so: {outcome}"
+    return RetrainState.INTERRUPTED, outcome
+
+
+def again_at(interrupted: Retraining) -> float:
+    """Return when an interrupted retraining may be begun again, in seconds since the epoch.
+
+    What was away, like a server, is given more time each time.
+    """
+    pause_s = AGAIN_FIRST_S * AGAIN_GROWS ** min(interrupted.attempt - 1, 10)
+    return (interrupted.ended_at or 0.0) + min(AGAIN_MAX_S, pause_s)
 
 
 def rollout_of(workload: Workload) -> RolloutRules:
@@ -142,11 +165,13 @@ def next_due(facts: Facts) -> float | None:
 
 
 def _calls(facts: Facts) -> Iterator[_Call]:
-    """Yield what calls for the next training, or the one model that is to be imported."""
-    if facts.interrupted is not None:
-        one = facts.interrupted
-        again = f"begun again after an interruption: {one.because}"
-        yield _Call(trigger=one.trigger, because=again, row=one)
+    """Yield what calls for the next training, or the one model that is to be imported.
+
+    An import that pauses, because a server is away, holds nothing else up.
+    """
+    one = facts.interrupted
+    if one is not None and not (one.source and _pauses(one, facts.now)):
+        yield _again(one)
         if one.source:
             return
     elif facts.asked and facts.asked[0].source:
@@ -158,6 +183,15 @@ def _calls(facts: Facts) -> Iterator[_Call]:
             yield _Call(trigger=one.trigger, because=one.because, row=one)
     yield from _by_schedule(facts)
     yield from _by_data(facts)
+
+
+def _again(interrupted: Retraining) -> _Call:
+    because = interrupted.because.removeprefix(AGAIN)
+    return _Call(trigger=interrupted.trigger, because=AGAIN + because, row=interrupted)
+
+
+def _pauses(interrupted: Retraining, now: float) -> bool:
+    return (interrupted.ended_at or 0.0) <= now < again_at(interrupted)
 
 
 def _by_schedule(facts: Facts) -> Iterator[_Call]:
@@ -211,9 +245,25 @@ def _hindrance(facts: Facts, calls: tuple[_Call, ...]) -> tuple[str, float | Non
 
 
 def _too_early(facts: Facts, calls: tuple[_Call, ...]) -> tuple[str, float | None]:
+    first = calls[0].row
+    if first is not None and first is facts.interrupted:  # it counts as begun already
+        return _pausing(first, facts.now)
+    if first is not None and first.source:
+        return "", None  # it trains nothing
+    if (due := _given_up(facts)) and all(one.trigger is not Trigger.HAND for one in calls):
+        return f"the last one was given up; the next may begin at {_moment(due)}", due
+    return _too_often(facts, calls)
+
+
+def _pausing(interrupted: Retraining, now: float) -> tuple[str, float | None]:
+    if not _pauses(interrupted, now):
+        return "", None
+    due = again_at(interrupted)
+    return f"it is begun again at {_moment(due)}: {interrupted.outcome}", due
+
+
+def _too_often(facts: Facts, calls: tuple[_Call, ...]) -> tuple[str, float | None]:
     rules, began = facts.rules, facts.last.started_at if facts.last else None
-    if facts.interrupted is not None or (calls[0].row is not None and calls[0].row.source):
-        return "", None  # it counts as begun already, or trains nothing
     if began is not None and began <= facts.now < began + rules.at_most_every_s:
         due = began + rules.at_most_every_s
         return f"the last one began at {_moment(began)}, the next may at {_moment(due)}", due
@@ -221,6 +271,13 @@ def _too_early(facts: Facts, calls: tuple[_Call, ...]) -> tuple[str, float | Non
     if unsettled and all(one.trigger is Trigger.NEW_DATA for one in calls):
         return "the files may still be written", facts.data.changed_at + rules.settle_s
     return "", None
+
+
+def _given_up(facts: Facts) -> float:
+    """Return until when nothing begins by itself, because the last training was given up; or 0."""
+    gone, began = facts.abandoned, facts.last.started_at if facts.last else None
+    ended = gone.ended_at if gone and (gone.started_at or 0.0) > (began or 0.0) else None
+    return ended + GIVEN_UP_S if ended and ended <= facts.now < ended + GIVEN_UP_S else 0.0
 
 
 def _dealt_with(facts: Facts) -> float:
