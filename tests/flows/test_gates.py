@@ -77,7 +77,7 @@ def registered(platform: Platform, name: str, **changes: object) -> ModelVersion
 
 
 def judged(
-    platform: Platform, name: str, *, workload: Workload = WORKLOAD, beside: str | None = "blind"
+    platform: Platform, name: str, *, workload: Workload = WORKLOAD, beside: str | None = "flipped"
 ) -> GateReport:
     """Judge a version of a small model against that of another."""
     (folder_of_data() / "behaviour.yaml").write_text(TESTS)
