@@ -11,6 +11,7 @@ import pytest
 
 from flows.conftest import version
 from journeys.house import write_ready_made
+from ports.tiny_package import lock_of, wheel
 from servewell.core.catalog.run import Run, RunState
 from servewell.core.catalog.step import Step, StepState
 from servewell.core.catalog.workload import Workload
@@ -246,6 +247,50 @@ def test_training_is_tried_again(platform: Platform, tmp_path: Path) -> None:
     (trained,) = platform.pipelines.of(made.run.id)
     assert [str(one.error).partition(" ")[0] for one in trained.attempts] == ["MemoryError", "None"]
     assert made.run.metrics == {"tries": 2.0}
+
+
+OWN = """
+import importlib.util
+from pathlib import Path
+import tinyword
+assert importlib.util.find_spec("servewell") is None
+class Model:
+    def SerializeToString(self):
+        return Path("first.onnx").read_bytes()
+def train(data):
+    return Model(), {"letters": len(tinyword.WORD)}
+def step(inputs, output):
+    (output / "rows.csv").write_text("x,y,colour\\n1,2,red\\n3,4,green\\n" * 10)
+    return {"letters": len(tinyword.WORD)}
+"""
+
+
+def test_steps_and_training_run_in_environments_of_their_own(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """They import what their lock names, and Servewell is not there; the lock is in the package."""
+    folder = tmp_path / "own"
+    write_ready_made(folder, port=1)
+    wheel(tmp_path / "wheels")
+    lock = lock_of(tmp_path / "wheels")
+    (folder / "lock.txt").write_bytes(lock)
+    (folder / "own.py").write_text(OWN)
+    (folder / "servewell.yaml").write_text(
+        "workload: own\ntrain:\n  script: own.py\n  requirements: lock.txt\n"
+        "steps:\n  rows:\n    script: own.py\n    function: step\n    requirements: lock.txt\n"
+        "data:\n  step: rows\n  path: rows.csv\n"
+    )
+    workload, _ = platform.workload_files.read(folder)
+    made = make_model(platform, workload, folder, dataset=None, progress=lambda _: None)
+    assert made.run.metrics == {"letters": 5.0, "rows.letters": 5.0}
+    files = made.version.manifest.files
+    assert platform.blobs.read(files["training-requirements.txt"]) == lock
+    (folder / "lock.txt").write_bytes(lock + b"# another\n")
+    foreseen = foresee_pipeline(platform, workload, folder)
+    assert [one.because[:23] for one in foreseen if one.needed] == [
+        "its environment changed",
+        "the step `rows` has to ",
+    ]
 
 
 def test_an_edit_during_a_step_keeps_nothing_of_it(home: Home) -> None:

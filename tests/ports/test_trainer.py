@@ -45,6 +45,7 @@ from servewell.ports.trainer import (
     JobResult,
     LibraryMissingError,
     NotEquivalentError,
+    PickleRefusedError,
     Trainer,
     TrainingFailedError,
 )
@@ -199,6 +200,49 @@ def test_a_script_becomes_a_proved_model(trainer: Trainer, data: Path, tmp_path:
     assert result.signature.outputs[1].classes == ("0", "1")
     session = onnxruntime.InferenceSession(result.artifact)
     assert [one.name for one in session.get_inputs()] == list(inputs)
+
+
+def test_a_script_may_have_an_environment_of_its_own(
+    trainer: Trainer, data: Path, tmp_path: Path
+) -> None:
+    """Its model comes over as a file, and is converted and proved as any other."""
+    script = write_script(tmp_path, f"{MODEL}\n    print('there')\n")
+    job = job_of(script, data, python=Path(sys.executable), parameters={"c": 0.5})
+    result, said = run(trainer, job)
+    assert said[:2] == ["training", "inferring the signature"]
+    assert result.metrics == {"accuracy": 0.5, "c": 0.5}
+    assert result.equivalence.rows > 0
+    assert result.log.read_text(encoding="utf-8") == "there\n"
+
+
+OF_AN_OLD_RELEASE = """
+import sklearn.base
+from sklearn.linear_model import LinearRegression
+sklearn.base.__version__ = "0.1"
+def train(data):
+    return LinearRegression().fit([[1]], [1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "why"),
+    [
+        ("def train(data): import lost", TrainingFailedError, "No module named 'lost' (make.py"),
+        ("def train(data): bytearray(1 << 32)", TrainingFailedError, "train.memory_bytes_max"),
+        ("def train(data): return 1, 2, 3", TrainingFailedError, "a tuple of 3 things"),
+        ("def train(rows, more): pass", TrainingFailedError, "missing a required argument"),
+        ("class A: pass\ndef train(data): return A()", PickleRefusedError, "it names `make.A`"),
+        (OF_AN_OLD_RELEASE, PickleRefusedError, "from version 0.1"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_in_another_environment_is_told(
+    data: Path, tmp_path: Path, text: str, kind: type[ServewellError], why: str
+) -> None:
+    """In the script, and of a model that nobody should load here."""
+    script = write_script(tmp_path, text)
+    trainer = ProcessTrainer(tmp_path / "home" / "runs")
+    job = job_of(script, data, python=Path(sys.executable), memory_bytes_max=1 << 30)
+    assert why in failure(trainer, job, kind)
 
 
 def test_the_same_job_gives_the_same_model(trainer: Trainer, data: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from servewell.core.catalog.workload import Workload
 from servewell.flows.platform import Platform
 
 LOCK: Final = "requirements.txt"  # name of the lock among the files of a package
+TRAINING_LOCK: Final = "training-requirements.txt"  # and of that of the training script
 
 Progress = Callable[[str], None]
 
@@ -28,6 +29,15 @@ def lock_of(platform: Platform, workload: Workload, folder: Path, progress: Prog
         if wanted.is_file():
             return platform.environments.resolve(wanted.read_bytes(), progress)
     return b""
+
+
+def training_lock(workload: Workload, folder: Path) -> bytes:
+    """Return the lock that a training script runs in; empty for the platform's own environment.
+
+    Raises: OSError.
+    """
+    train = workload.train
+    return (folder / train.requirements).read_bytes() if train and train.requirements else b""
 
 
 def ensure_environment(platform: Platform, version: ModelVersion, progress: Progress) -> None:

@@ -17,7 +17,7 @@ from servewell.core.catalog.workload_steps import TRAIN
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.pipeline import StepForecast, flat_parameters, told_metrics
 from servewell.errors import ServewellError
-from servewell.flows.environments import ensure_environment
+from servewell.flows.environments import TRAINING_LOCK, ensure_environment, training_lock
 from servewell.flows.forecast import foresee_run, foresee_training, row_file, version_of
 from servewell.flows.pipeline import (
     STOPPED,
@@ -175,7 +175,7 @@ def _begun(platform: Platform, workload: Workload, folder: Path, *, because: str
     environment = platform.trainer.environment()
     code = _kept_code(platform, workload, folder)
     changes = platform.sources.changes(folder) if version.dirty else b""
-    lock = environment.lock.encode()
+    lock, trained_in = environment.lock.encode(), training_lock(workload, folder)
     described = msgspec.json.format(msgspec.json.encode(asdict(workload)), indent=2)
     return Run(
         id=platform.ids.new(),
@@ -196,6 +196,7 @@ def _begun(platform: Platform, workload: Workload, folder: Path, *, because: str
             "code": code,
             "environment.lock": platform.blobs.put(lock),
             "workload.json": platform.blobs.put(described),
+            **({TRAINING_LOCK: platform.blobs.put(trained_in)} if trained_in else {}),
             **({"changes.diff": platform.blobs.put(changes)} if changes else {}),
         },
     )

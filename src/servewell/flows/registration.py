@@ -14,7 +14,7 @@ from servewell.core.catalog.model import (
 )
 from servewell.core.catalog.run import Run
 from servewell.core.catalog.workload import Workload
-from servewell.flows.environments import LOCK
+from servewell.flows.environments import LOCK, TRAINING_LOCK
 from servewell.flows.platform import Platform
 from servewell.ports.trainer import Job, JobResult
 
@@ -48,6 +48,7 @@ def register(  # noqa: PLR0913 - what was made of what, by which job of which ru
             "environment.lock": blobs.put_file(result.environment),
             "log.txt": blobs.put_file(result.log),
             **({LOCK: blobs.put(job.predictor.lock)} if job.predictor else {}),
+            **({TRAINING_LOCK: blobs.put(job.lock)} if job.lock else {}),
         },
         runtime="python" if result.predictor else "onnx",
         predictor=result.predictor,

@@ -8,6 +8,7 @@ from servewell.core.catalog.step_graph import steps_after_training
 from servewell.core.catalog.workload import Workload
 from servewell.core.operations.freshness import inputs_digest
 from servewell.core.operations.pipeline import digest_of_value
+from servewell.flows.environments import training_lock
 from servewell.flows.platform import Platform
 
 
@@ -16,19 +17,27 @@ def training_parts(
 ) -> dict[str, str]:
     """Return a digest for each part of what a model depends on.
 
-    Raises: TrainingFailedError where a file cannot be read.
+    Raises: TrainingFailedError where a file cannot be read, LockInvalidError.
     """
     trainer = platform.trainer
     return {
         "dataset": dataset.digest if dataset else "",
         "code": trainer.code_digest(folder, source_of(workload, folder)),
-        "environment": trainer.environment().digest,
+        "environment": _environment(platform, workload, folder),
         "files": digest_of_value(
             [trainer.code_digest(folder, path) for path in beside(workload, folder)]
         ),
         "parameters": digest_of_value(workload.train.parameters if workload.train else {}),
         "workload": digest_of_value(_what_makes_the_model(workload)),
     }
+
+
+def _environment(platform: Platform, workload: Workload, folder: Path) -> str:
+    """Return the digest of what the model is converted in, and of what it is trained in."""
+    lock, converted_in = training_lock(workload, folder), platform.trainer.environment().digest
+    if not lock:
+        return converted_in
+    return digest_of_value([converted_in, platform.environments.digest(lock)])
 
 
 def run_digest(workload: Workload, folder: Path, platform: Platform, parts: dict[str, str]) -> str:

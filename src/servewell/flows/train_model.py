@@ -12,7 +12,7 @@ from servewell.core.catalog.step import Attempt, Step, StepState
 from servewell.core.catalog.workload import PredictorCode, Workload
 from servewell.core.catalog.workload_steps import TRAIN
 from servewell.core.operations.pipeline import decide_cached, step_key, try_again
-from servewell.flows.environments import lock_of
+from servewell.flows.environments import lock_of, training_lock
 from servewell.flows.pipeline import (
     StepsDone,
     given_up,
@@ -62,6 +62,7 @@ def train_model(  # noqa: PLR0913 - what to train on what, after which steps, fo
         platform.environments.ensure(lock, progress)
     code = _predictor(platform, workload, folder, lock=lock)
     job = replace(_job(platform, workload, folder, run=run, dataset=dataset), predictor=code)
+    job = _in_its_environment(platform, job, training_lock(workload, folder), progress)
 
     def refuse() -> None:
         now = training_parts(platform, workload, folder, dataset=dataset)
@@ -183,6 +184,13 @@ def _job(
         timeout_s=float(train.timeout_s) if train else 3_600.0,
         memory_bytes_max=train.memory_bytes_max if train else None,
     )
+
+
+def _in_its_environment(platform: Platform, job: Job, lock: bytes, progress: Progress) -> Job:
+    if not lock:
+        return job
+    environment = platform.environments.ensure(lock, progress)
+    return replace(job, python=platform.environments.python(environment), lock=lock)
 
 
 def _predictor(

@@ -76,6 +76,8 @@ class Job:
     folder: Path  # where the script or the artifact was written; also the working folder
     script: Path | None = None
     function: str = "train"
+    python: Path | None = None  # of the script's own environment; None for the platform's
+    lock: bytes = b""  # of that environment
     artifact: Path | None = None
     format: str = "sklearn"  # of the artifact; a script may return any model that can be told apart
     allow_pickle: bool = False

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import distributions
 from os import environ
 from pathlib import Path
 from typing import Final
 
 from servewell.adapters.embedded.atomic_file import ensure_folder, storage_faults
+from servewell.adapters.embedded.job.elsewhere import fit_elsewhere
 from servewell.adapters.embedded.job.exchange import (
     ERRORS,
     Order,
@@ -25,7 +27,7 @@ from servewell.adapters.embedded.job.launch import Ending, Work, follow
 from servewell.adapters.embedded.processes import is_ours
 from servewell.adapters.embedded.source_files import source_files
 from servewell.core.catalog.model import digest_of
-from servewell.core.catalog.step import NO_USAGE, Usage
+from servewell.core.catalog.step import NO_USAGE, Usage, both
 from servewell.errors import ServewellError
 from servewell.ports.trainer import (
     CodeVersion,
@@ -53,7 +55,7 @@ class ProcessTrainer:
             ensure_folder(files.folder)
             files.clear()
             files.environment.write_text(self.environment().lock, encoding="utf-8")
-            ending = follow(_work(job), files, progress)
+            ending = _followed(job, files, progress)
             result = read_result(files.result, Result) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
@@ -109,11 +111,23 @@ class ProcessTrainer:
         return RunFiles(self._runs / run)
 
 
+def _followed(job: Job, files: RunFiles, progress: Callable[[str], None]) -> Ending:
+    """Run a job to its end; a script with an environment of its own runs there before."""
+    if job.python is None:
+        return follow(_work(job), files, progress)
+    fit = fit_elsewhere(job, files, progress)
+    if fit.exit_code != 0:
+        return fit
+    ending = follow(_work(job), files, progress)
+    return replace(ending, usage=both(fit.usage, ending.usage))
+
+
 def _work(job: Job) -> Work:
     def order(progress_pipe: int, parent_pipe: int) -> Order:
         return Order(job=job, progress_pipe=progress_pipe, parent_pipe=parent_pipe)
 
-    return Work(order=order, folder=job.folder, timeout_s=job.timeout_s)
+    appends = job.python is not None  # to what the script wrote in its own environment
+    return Work(order=order, folder=job.folder, timeout_s=job.timeout_s, appends=appends)
 
 
 def _job_result(files: RunFiles, result: Result, usage: Usage = NO_USAGE) -> JobResult:

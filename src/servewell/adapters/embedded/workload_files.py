@@ -22,6 +22,7 @@ TOP: Final = Place(line=1, column=1)
 PATH_KEYS: Final = (
     ("data", "path"),
     ("train", "script"),
+    ("train", "requirements"),
     ("artifact", "path"),
     ("predictor", "script"),
     ("predictor", "requirements"),

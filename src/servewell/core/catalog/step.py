@@ -35,6 +35,14 @@ class Usage:
 NO_USAGE: Final = Usage()
 
 
+def both(first: Usage, second: Usage) -> Usage:
+    """Return what two processes took, one after the other: of memory the most counts."""
+    return Usage(
+        cpu_s=first.cpu_s + second.cpu_s,
+        memory_bytes=max(first.memory_bytes, second.memory_bytes),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a step."""

@@ -130,6 +130,15 @@ class Train:
             examples=[{"learning_rate": 0.1, "max_iter": 200}],
         ),
     ] = field(default_factory=dict)
+    requirements: Annotated[
+        InnerPath | None,
+        Meta(
+            description="Lock of the script's own environment: every package as `name==version`. "
+            "The model is handed over as a file, and converted in the environment that Servewell "
+            "runs in. Without it the script runs there too.",
+            examples=["requirements.txt"],
+        ),
+    ] = None
     timeout_s: Annotated[
         int,
         Meta(

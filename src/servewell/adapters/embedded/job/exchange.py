@@ -106,6 +106,7 @@ class RunFiles:
         self.artifact = folder / "model.onnx"
         self.archive = folder / "predictor.zip"
         self.variants = folder / "variants"
+        self.fitted = folder / "fitted"  # what training in its own environment hands over
         self.result = folder / "result.json"
         self.failure = folder / "failure.json"
 

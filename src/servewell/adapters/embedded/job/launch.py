@@ -67,6 +67,7 @@ class Work:
     order: Callable[[int, int], Order]  # takes the pipes for progress and of the parent
     folder: Path  # in which it works
     timeout_s: float
+    appends: bool = False  # to a log that is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class Start:
     log: Path
     pid: Path
     timeout_s: float
+    appends: bool = False  # to a log that is there
     look: Callable[[], None] = lambda: None  # called about every `LOOK_AGAIN_S`, and at the end
 
 
@@ -98,6 +100,7 @@ def follow(work: Work, files: RunFiles, progress: Callable[[str], None]) -> Endi
             log=files.log,
             pid=files.pid,
             timeout_s=work.timeout_s,
+            appends=work.appends,
         ),
         progress,
     )
@@ -130,7 +133,7 @@ def _pipe() -> Iterator[tuple[FileIO, FileIO]]:
 def _process(
     start: Start, command: list[str], *, pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with start.log.open("wb") as log:
+    with start.log.open("ab" if start.appends else "wb") as log:
         process = subprocess.Popen(
             command,
             cwd=start.folder,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from servewell.adapters.embedded.job.bounds import bound_memory, end_before_who_serves
+from servewell.adapters.embedded.job.elsewhere import fitted
 from servewell.adapters.embedded.job.exchange import (
     Failure,
     Order,
@@ -125,8 +126,9 @@ def _work(job: Job, files: RunFiles, say: Say) -> Result:
     if job.script is not None:
         if job.memory_bytes_max is not None:
             bound_memory(job.memory_bytes_max)
-        say("training")
-        model, metrics = fit(job)
+        if job.python is None:
+            say("training")
+        model, metrics = fit(job) if job.python is None else fitted(files)
         # These load libraries that may not be installed, which `_outcome` turns into words.
         from servewell.adapters.embedded.job.packaging import Loaded, package  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import os
+import pickle
 import resource
 import runpy
 import signal
@@ -69,7 +70,26 @@ def _work(order: dict[str, Any]) -> object:
             f"it has {', '.join(f'`{name}`' for name in names) or 'none'}",
             "correct `function` in the workload file",
         )
+    if "data" in order:
+        return _handed_over(_call(function, order), Path(order["output"]))
     return _call(function, order)
+
+
+def _handed_over(returned: object, output: Path) -> object:
+    """Write the fitted model for the process that converts it; return its metrics."""
+    both = returned if isinstance(returned, tuple) else (returned, None)
+    if len(both) != 2:  # noqa: PLR2004 - model, metrics
+        raise UnfitError(
+            f"it returned a tuple of {len(both)} things", "return `model`, or `(model, metrics)`"
+        )
+    model, metrics = both
+    if hasattr(model, "SerializeToString"):  # of ONNX
+        (output / "model.onnx").write_bytes(model.SerializeToString())
+    elif type(model).__name__ == "ExportedProgram":
+        sys.modules["torch"].export.save(model, output / "model.pt2")
+    else:
+        (output / "model.pkl").write_bytes(pickle.dumps(model))
+    return metrics
 
 
 def _load(script: Path) -> object:
@@ -83,23 +103,29 @@ def _load(script: Path) -> object:
 
 
 def _call(function: Callable[..., object], order: dict[str, Any]) -> object:
+    if "data" in order:  # a training
+        return _called(function, order["parameters"], Path(order["data"]))
     given: dict[str, object] = {
         "inputs": {name: Path(folder) for name, folder in order["inputs"].items()},
         "output": Path(order["output"]),
         **order["parameters"],
     }
+    return _called(function, given)
+
+
+def _called(function: Callable[..., object], given: dict[str, object], *first: object) -> object:
     signature = inspect.signature(function)
     if "progress" in signature.parameters and "progress" not in given:
         given["progress"] = progress
     try:
-        signature.bind(**given)
+        signature.bind(*first, **given)
     except TypeError as error:
         raise UnfitError(
             f"{error}; it is given {', '.join(f'`{name}`' for name in given)}, and is written as "
-            f"{order['function']}{signature}",
+            f"{function.__name__}{signature}",
             "make `parameters` in the workload file and the function agree",
         ) from error
-    return function(**given)
+    return function(*first, **given)
 
 
 def progress(share: float, words: str = "") -> None:

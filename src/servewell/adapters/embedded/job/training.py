@@ -23,13 +23,7 @@ def fit(job: Job) -> tuple[object, dict[str, float]]:
 
     Raises: TrainingFailedError.
     """
-    script, data = job.script, job.data
-    if script is None or data is None:
-        raise TrainingFailedError(
-            "There is nothing to train on.",
-            why="a training script needs data",
-            fix="name a Parquet file under `data` in the workload file",
-        )
+    script, data = script_and_data(job)
     me = os.getpid()
     try:
         function = _function(_load(script), job)
@@ -39,6 +33,17 @@ def fit(job: Job) -> tuple[object, dict[str, float]]:
         if os.getpid() != me:  # a fork of the script came back too: the job is not its to finish
             os._exit(0)
     return _model_and_metrics(returned, job)
+
+
+def script_and_data(job: Job) -> tuple[Path, Path]:
+    """Return what a training needs. Raises: TrainingFailedError where it lacks one."""
+    if job.script is None or job.data is None:
+        raise TrainingFailedError(
+            "There is nothing to train on.",
+            why="a training script needs data",
+            fix="name a Parquet file under `data` in the workload file",
+        )
+    return job.script, job.data
 
 
 def _load(script: Path) -> ModuleType:
