@@ -1,6 +1,7 @@
 """Experiments, from their start to their end, with a real state."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from servewell.cli.app import run
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.experiment import Goal, Metric, Standing
+from servewell.core.catalog.gate import GateVerdict
 from servewell.core.catalog.rollout import RolloutPlan
 from servewell.core.operations.experiment import ExperimentUndecidedError
 from servewell.core.operations.rollout_start import RolloutImpossibleError
@@ -115,6 +117,17 @@ def test_what_the_gates_refuse_gets_no_share(world: World) -> None:
     deploy(world, "flights", model="flights", number=3, share_bp=0)
     with pytest.raises(GatesNotPassedError):
         start_experiment(world, "flights", ("v1", "v3"), share_bp=5_000, goal=GOAL)
+
+
+def test_what_the_gates_refuse_since_gets_no_more(world: World) -> None:
+    """Nothing is applied of a version whose newest report fails; the experiment can be ended."""
+    _start(world)
+    world.records.each_look = 2_000
+    report = passed(world.registry.get("flights", 1))
+    world.gates.keep(replace(report, id="later", verdict=GateVerdict.FAIL, because="it is biased"))
+    with pytest.raises(GatesNotPassedError):
+        stop_experiment(world, "flights", apply=True)
+    assert stop_experiment(world, "flights", apply=False).carried_out
 
 
 def test_the_commands_say_it(world: World, capsys: pytest.CaptureFixture[str]) -> None:

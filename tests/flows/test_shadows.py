@@ -11,13 +11,18 @@ from flows.rollout_world import passed
 from ports.written_log import Log, answered
 from servewell.cli.app import run
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint, Shadow
+from servewell.core.catalog.evidence_cursor import CursorUnreadableError
 from servewell.core.catalog.prediction_record import SHADOW
+from servewell.core.catalog.rollout import RolloutPlan
+from servewell.core.operations.rollout_start import RolloutImpossibleError
 from servewell.core.operations.shadowing import ShadowImpossibleError
 from servewell.core.operations.traffic import TrafficInvalidError
 from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
+from servewell.flows.rollouts import start_rollout
 from servewell.flows.shadows import observe_shadows, show_shadow, start_shadow, stop_shadow
 from servewell.ports.gates import GatesNotPassedError
+from servewell.ports.rollouts import RolloutBusyError
 from servewell.ports.shadows import ShadowMissingError
 from servewell.wiring import open_platform
 
@@ -95,6 +100,42 @@ def test_what_is_impossible_is_refused_with_its_reason(platform: Platform, log: 
     begin(platform)
     with pytest.raises(ShadowImpossibleError, match="has a shadow already"):
         begin(platform)
+
+
+def test_a_shadow_and_a_rollout_do_not_run_at_once(platform: Platform, log: Log) -> None:
+    """Neither takes the copies of the other, from its start to its end."""
+    assert log.ids() == []
+    begin(platform)
+    second = platform.registry.get("flights", 2)
+    with pytest.raises(RolloutImpossibleError, match="has a shadow"):
+        start_rollout(platform, "flights", second, plan=RolloutPlan(), because="")
+    stop_shadow(platform, "flights")
+    start_rollout(platform, "flights", second, plan=RolloutPlan(), because="")
+    with pytest.raises(RolloutBusyError):
+        begin(platform)
+    with pytest.raises(RolloutBusyError):
+        stop_shadow(platform, "flights")
+
+
+def test_one_that_cannot_be_observed_holds_up_no_other_and_can_be_ended(
+    platform: Platform, log: Log
+) -> None:
+    """Its fault is told when the others were looked at; its end says what was not seen."""
+    begin(platform)
+    run = platform.shadows.list("flights")[0]
+    change = platform.history.changes("flights")[-1]
+    other = replace(platform.endpoints.get("flights"), name="arrivals", revision=0)
+    other = platform.endpoints.save(other, replace(change, subject="arrivals"))
+    broken = replace(run, endpoint="arrivals", cursor="no cursor", revision=0)
+    platform.shadows.save(broken, endpoint=other, change=replace(change, subject="arrivals"))
+    record(log, "w0", range(8))
+    with pytest.raises(CursorUnreadableError):
+        observe_shadows(platform)
+    assert platform.shadows.list("flights")[0].comparison.requests == 8
+    stop_shadow(platform, "arrivals")
+    ended = platform.shadows.list("arrivals")[0]
+    assert ended.ended_at is not None
+    assert len(ended.comparison.gaps) == 1
 
 
 def test_the_commands_show_it_in_words_as_a_page_and_as_json(

@@ -60,10 +60,11 @@ def run_control(
         publish_unpublished: PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
     }
-    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S, observe_shadows: SHADOWS_EVERY_S}
+    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}  # nothing else may hold them up
     slow: Duties = {
         retrain_due: RETRAIN_EVERY_S,  # what it starts is as unhurried as this thread
         keep_tracking: TRACKING_EVERY_S,
+        observe_shadows: SHADOWS_EVERY_S,
         follow_experiments: EXPERIMENTS_EVERY_S,
         _compact: COMPACT_EVERY_S,
         _sweep: SWEEP_EVERY_S,

@@ -7,6 +7,7 @@ from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.evidence_cursor import EvidenceCursor, cursor_of, written
 from servewell.core.catalog.experiment import Experiment, Goal
+from servewell.core.catalog.model import ModelVersion
 from servewell.core.operations.experiment import (
     decide_experiment,
     ended,
@@ -15,6 +16,7 @@ from servewell.core.operations.experiment import (
     with_outcomes,
 )
 from servewell.core.operations.traffic import decide_traffic
+from servewell.errors import ServewellError
 from servewell.flows.clearance import require_let_through, require_no_rollout
 from servewell.flows.evidence import LABELS_AT_ONCE
 from servewell.flows.platform import Platform
@@ -22,7 +24,7 @@ from servewell.flows.publish import publish_snapshot, wait_acknowledged
 from servewell.ports.experiments import ExperimentMissingError, busy
 from servewell.ports.state import StateConflictError
 
-LOOKS_MAX: Final = 200  # at one time, each bounded; the next time goes on from there
+LOOKS_MAX: Final = 200  # at one time for a person, each bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,8 @@ def start_experiment(  # noqa: PLR0913 - the words of the command
         principal=platform.principal,
         now=platform.clock.now(),
     )
-    for version in (experiment.first_version, experiment.second_version):
-        model, _, number = version.rpartition(":")
-        require_let_through(platform, platform.registry.get(model, int(number)), beside=before)
+    for name in pair:
+        require_let_through(platform, _version(platform, experiment, name), beside=before)
     shares = {experiment.first: BP_FULL - share_bp, experiment.second: share_bp}
     after = decide_traffic(before, shares).endpoint
     return _keep(platform, experiment, before, after, words=experiment.because, dry_run=dry_run)
@@ -82,7 +83,7 @@ def find_experiment(platform: Platform, name: str) -> Experiment:
     return found[-1] if found else platform.experiments.get(name)
 
 
-def look_at(platform: Platform, experiment: Experiment) -> Experiment:
+def look_at(platform: Platform, experiment: Experiment, *, looks: int = LOOKS_MAX) -> Experiment:
     """Return an experiment with all that was recorded since the last look, and what it shows.
 
     One that has ended stays as it was at its end.
@@ -90,7 +91,7 @@ def look_at(platform: Platform, experiment: Experiment) -> Experiment:
     Raises: CursorUnreadableError, StateConflictError, StateUnavailableError, StorageError.
     """
     seen, more = experiment, experiment.ended_at is None
-    for _ in range(LOOKS_MAX):
+    for _ in range(looks):
         if not more:
             break
         seen, more = _observed(platform, seen)
@@ -100,15 +101,20 @@ def look_at(platform: Platform, experiment: Experiment) -> Experiment:
 
 
 def follow_experiments(platform: Platform) -> None:
-    """Look at every experiment that has not ended.
+    """Take one bounded look at every experiment that has not ended; the next time goes on.
 
-    Raises: CursorUnreadableError, StateUnavailableError, StorageError.
+    Raises: what the first raised that could not be looked at, after all others were.
     """
+    faults: list[ServewellError] = []
     for experiment in platform.experiments.list(open_only=True):
         try:
-            look_at(platform, experiment)
+            look_at(platform, experiment, looks=1)
         except StateConflictError:
             continue  # somebody else looked at the same time, and kept what was seen
+        except ServewellError as fault:
+            faults.append(fault)
+    for first in faults:
+        raise first
 
 
 def stop_experiment(
@@ -122,7 +128,8 @@ def stop_experiment(
     """End the experiment of an endpoint; give all requests to what it recommends, or leave them.
 
     Raises: EndpointMissingError, ExperimentMissingError, ExperimentUndecidedError,
-    RolloutBusyError, QuarantinedError, StateConflictError, StateUnavailableError, StorageError.
+    RolloutBusyError, QuarantinedError, GatesNotPassedError, StateConflictError,
+    StateUnavailableError, StorageError.
     """
     before = platform.endpoints.get(endpoint)
     experiment = ended(
@@ -132,9 +139,19 @@ def stop_experiment(
     after = before
     if apply:
         require_no_rollout(platform, endpoint)
+        require_let_through(platform, _version(platform, experiment, result.recommends))
         after = decide_traffic(before, {result.recommends: BP_FULL}).endpoint
     words = ": ".join(one for one in (because, result.standing.value, result.because) if one)
     return _keep(platform, experiment, before, after, words=words, dry_run=dry_run)
+
+
+def _version(platform: Platform, experiment: Experiment, deployment: str) -> ModelVersion:
+    versions = {
+        experiment.first: experiment.first_version,
+        experiment.second: experiment.second_version,
+    }
+    model, _, number = versions[deployment].rpartition(":")
+    return platform.registry.get(model, int(number))
 
 
 def _running(platform: Platform, endpoint: str) -> Experiment:

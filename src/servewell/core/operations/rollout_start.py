@@ -49,6 +49,7 @@ def decide_start(  # noqa: PLR0913 - what a rollout is made of
                 f"`servewell deploy {endpoint.name} {version.name} --share 1%` and "
                 f"`servewell rollback {endpoint.name}` end the quarantine",
             )
+    _refuse_shadow(endpoint)
     decide_deploy(endpoint, version, share_bp=0, name=name)  # refuses a name that is taken
     words = f"{version.name} is to take the requests from {stable.model}:{stable.version}"
     return Rollout(
@@ -66,6 +67,15 @@ def decide_start(  # noqa: PLR0913 - what a rollout is made of
         because=": ".join(one for one in (because, words) if one),
         principal=principal,
     )
+
+
+def _refuse_shadow(endpoint: Endpoint) -> None:
+    if endpoint.shadow is not None:
+        raise RolloutImpossibleError(
+            f"`{endpoint.name}` has a shadow: `{endpoint.shadow.deployment}`.",
+            why="an endpoint has one shadow at a time, and a rollout may need it for its candidate",
+            fix=f"`servewell shadow stop {endpoint.name}` ends it, and keeps what it compared",
+        )
 
 
 def _stable(endpoint: Endpoint) -> Deployment:
