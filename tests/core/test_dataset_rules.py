@@ -1,5 +1,7 @@
 """Who may read a dataset, which versions have had their time, and what stays of them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from servewell.core.catalog.data_facts import ValueKind
 from servewell.core.catalog.data_rules import row_breaches
 from servewell.core.catalog.dataset import ColumnStatistics, DatasetPolicy, DatasetVersion
+from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.workload import Artifact, Data, InputRule, Workload
 from servewell.core.operations.dataset_rules import (
     DAY_S,
     DatasetReferenceError,
@@ -14,8 +18,10 @@ from servewell.core.operations.dataset_rules import (
     changed,
     end_version,
     past_retention,
+    personal_columns,
     read_reference,
     refusal,
+    unfinished,
 )
 
 OWNED = DatasetPolicy(name="flights", owner="ann", readers=("bob",), retention_days=10)
@@ -129,3 +135,34 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
 def test_rows_come_from_one_place(data: object, faults: int) -> None:
     """A workload names a file or a dataset, and not both."""
     assert len(list(row_breaches(data))) == faults
+
+
+def test_a_column_is_personal_whoever_calls_it_so() -> None:
+    """The dataset, its statistics, a workload that learns from it, or that one's endpoint."""
+    told = replace(version(), statistics=(replace(STATISTICS[0], personal=True),))
+    learning = Workload(
+        workload="late",
+        artifact=Artifact(path="model.onnx"),
+        data=Data(dataset="flights:1", label="late"),
+        inputs={"name": InputRule(personal=True), "wind": InputRule()},
+    )
+    other = replace(learning, workload="trains", data=Data(path="trains.csv"))
+    endpoints = [
+        Endpoint(name=one, workload=one, policy=EndpointPolicy(personal=(f"seat-{one}",)))
+        for one in ("late", "trains")
+    ]
+    found = personal_columns(
+        told,
+        policy=replace(OWNED, personal=("mail",)),
+        workloads=[learning, other],
+        endpoints=endpoints,
+    )
+    assert found == {"temp", "name", "mail", "seat-late"}
+
+
+def test_a_removal_is_unfinished_only_where_nobody_has_the_rows() -> None:
+    """Rows that another version has, or the same one again, stay."""
+    gone = replace(version(1), removed_at=1.0)
+    assert unfinished([gone]) == ("a",)
+    assert unfinished([gone, version(2)]) == ()
+    assert unfinished([gone, version(2, digest="b")]) == ("a",)
