@@ -131,10 +131,11 @@ def exercise(documented: Documented, cases: SearchStrategy[Case]) -> None:
 
 @pytest.mark.parametrize("endpoint", ["flights", "a%20vector", "matrix"])
 def test_shows_requests_that_are_answered(documented: Documented, endpoint: str) -> None:
-    """Each example of a body keeps to its schema, and is answered with predictions."""
+    """Each example of a prediction keeps to its schema, and is answered."""
     document = documented.document(f"/endpoints/{endpoint}/openapi.json")
     sent = 0
-    for path, item in document["paths"].items():
+    predicting = {p: one for p, one in document["paths"].items() if not p.endswith("/stop")}
+    for path, item in predicting.items():
         for method, operation in item.items():
             content = operation.get("requestBody", {"content": {}})["content"]
             schema = content.get("application/json", {}).get("schema", {})
