@@ -1,5 +1,7 @@
 """What the gates compute of answers, against other implementations and against chance."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,12 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
+from ports.judged_models import HELD_OUT, judging
+from ports.judged_models import ROWS as ALL_ROWS
+from ports.judged_models import rows as all_rows
 from servewell.adapters.embedded.job.gates.calibration import bins_of, errors_of, places_of
 from servewell.adapters.embedded.job.gates.groups import groups_of
+from servewell.adapters.embedded.job.gates.rows import judged_rows
 from servewell.adapters.embedded.job.gates.scoring import (
     MeanScores,
     RankScores,
@@ -165,3 +171,15 @@ def test_a_group_in_which_none_counts_is_not_taken_for_certain() -> None:
     found = interval_of(_apart(shares, np.arange(100), np.arange(100, 200), 0))
     assert found.value == 0.0
     assert 0.01 < found.high < 0.06
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries, about each other
+def test_rows_are_made_up_where_none_that_is_held_out_has_a_label(tmp_path: Path) -> None:
+    """The reason is told, and quality cannot be."""
+    frame = all_rows()
+    frame["late"] = frame["late"].astype("float64")
+    frame.loc[frame.index >= ALL_ROWS - HELD_OUT, "late"] = float("nan")
+    frame.to_parquet(tmp_path / "rows.parquet")
+    found = judged_rows(judging("good", data=tmp_path / "rows.parquet"))
+    assert found.made_up == "no held-out row has a label in the column `late`"
+    assert found.labels is None
