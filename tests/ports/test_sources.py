@@ -84,4 +84,26 @@ def test_changes_are_those_since_the_last_commit(sources: Sources, folder: Path)
     assert "+y = 2\n" in changes
     assert "-    import deep\n" in changes
     (folder / "part.py").write_text("x" * (5 << 20), encoding="utf-8")
-    assert sources.changes(folder) == b""
+    assert sources.changes(folder).startswith(b"# Left out: the changes are more than ")
+    assert len(sources.changes(folder).splitlines()) == 1
+
+
+def test_changes_tell_no_secret(sources: Sources, folder: Path) -> None:
+    """Files that hold them and values that look like them are left out, and it is said."""
+    for name in (".env", "pack/My-Credentials.json", "deploy.PEM", "part.py"):
+        (folder / name).write_text("x = 1\n", encoding="utf-8")
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *command], check=True)
+    for name in (".env", "pack/My-Credentials.json", "deploy.PEM"):
+        (folder / name).write_text("hunter22\n", encoding="utf-8")
+    assert b"hunter22" not in sources.changes(folder)
+    (folder / "part.py").write_text('y = 2\npassword = "hunter22"\n', encoding="utf-8")
+    changes = sources.changes(folder).decode()
+    assert "hunter22" not in changes
+    assert "+y = 2\n+password = [left out]\n" in changes
+    names = ".env, deploy.PEM, pack/My-Credentials.json"
+    assert changes.splitlines()[:2] == [
+        f"# Left out: files that may hold secrets, among them {names}.",
+        "# Left out: values that look like keys or passwords, 1 in all.",
+    ]

@@ -21,6 +21,8 @@ class Sources(Protocol):
     def changes(self, folder: Path) -> bytes:
         """Return what differs in a folder from its last commit, as git writes it.
 
-        Empty where nothing differs, where there is no repository, or where it is too much to keep.
+        Files that are there to hold secrets are left out, and so is what looks like a key or a
+        password. Where something was left out, or all of it because it is too much to keep, the
+        first lines say so. Empty where nothing differs, or where there is no repository.
         """
         ...

@@ -5,8 +5,13 @@ from typing import Final
 
 from servewell.adapters.embedded.source_files import source_files
 from servewell.adapters.embedded.trainer import git, unreadable
+from servewell.core.security.plain_secrets import FILES, without_secrets
 
-CHANGES_BYTES_MAX: Final = 4 << 20
+CHANGES_CHARACTERS_MAX: Final = 4_000_000
+FILES_NAMED: Final = 10
+DIFF: Final = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--relative")
+BUT: Final = ":(exclude,icase)"  # before a pattern of names
+ANY: Final = ":(icase)"
 
 
 class FolderSources:
@@ -24,8 +29,19 @@ class FolderSources:
 
     def changes(self, folder: Path) -> bytes:
         """See `Sources.changes`."""
-        told = git(
-            folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", "."
-        )
-        written = f"{told}\n".encode("utf-8", "replace") if told else b""
-        return written if len(written) <= CHANGES_BYTES_MAX else b""
+        told = git(folder, *DIFF, "HEAD", "--", ".", *(f"{BUT}{one}" for one in FILES))
+        hidden = git(folder, *DIFF, "--name-only", "HEAD", "--", *(f"{ANY}{one}" for one in FILES))
+        whole = told or ""
+        if len(whole) > CHANGES_CHARACTERS_MAX:
+            kept, count = "", 0
+            notes = [f"the changes are more than {CHANGES_CHARACTERS_MAX:,} characters"]
+        else:
+            kept, count = without_secrets(whole)
+            notes = []
+        if hidden:
+            named = ", ".join(hidden.splitlines()[:FILES_NAMED])
+            notes.append(f"files that may hold secrets, among them {named}")
+        if count:
+            notes.append(f"values that look like keys or passwords, {count} in all")
+        lines = [f"# Left out: {note}." for note in notes]
+        return "".join(f"{line}\n" for line in (*lines, kept) if line).encode("utf-8", "replace")
