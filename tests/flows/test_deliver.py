@@ -1,11 +1,12 @@
 """What is delivered takes over nothing but by the gates and a rollout, and of its own endpoint."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from journeys.house import write_ready_made
+from journeys.house import eventually, write_ready_made
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.workload import Artifact, Workload
@@ -13,6 +14,7 @@ from servewell.core.operations.clearance import Clearance
 from servewell.core.operations.traffic import decide_deploy
 from servewell.flows.bring_up import bring_up
 from servewell.flows.deliver import Delivered, EndpointTakenError, deliver
+from servewell.flows.make_model import make_model
 from servewell.flows.platform import Platform
 from servewell.flows.release import change_of
 from servewell.flows.retrain import remember_workload
@@ -68,3 +70,21 @@ def test_a_version_that_cannot_be_rolled_out_now_is_kept_and_named(
     assert (again.rollout, again.version.name) == (None, "small:2")
     assert "has a rollout that has not ended" in again.because
     assert "servewell rollouts start small small:2" in again.because
+
+
+def test_a_model_is_made_once_by_two_who_want_it_at_once(platform: Platform, folder: Path) -> None:
+    """The second waits, says so, and finds it made."""
+    described, _ = platform.workload_files.read(folder)
+    said: list[str] = []
+
+    def make() -> str:
+        made = make_model(platform, described, folder, dataset=None, progress=said.append)
+        return made.version.name
+
+    with ThreadPoolExecutor(2) as two:
+        with platform.steps.held("making-small"):
+            both = [two.submit(make) for _ in range(2)]
+            eventually(lambda: sum("waiting: " in one for one in said) == 2, within_s=10)
+            assert platform.runs.list() == ()
+        assert [one.result() for one in both] == ["small:1", "small:1"]
+    assert len(platform.runs.list()) == 1

@@ -12,6 +12,7 @@ import pytest
 from journeys.house import eventually, ready_made, stop_everything, write_ready_made
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
+from servewell.core.catalog.run import Run, RunState
 from servewell.core.catalog.workload import FILE_NAME, Workload
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.operations.retraining import Step
@@ -343,6 +344,17 @@ def test_a_training_that_just_began_or_is_elsewhere_is_left(
     platform.retrainings.save(replace(elsewhere, place=row.place))
     retrain_due(platform)
     assert states(platform) == [RetrainState.INTERRUPTED]
+
+
+def test_a_training_by_up_is_waited_for(platform: Platform, folder: Path) -> None:
+    """Also while a step of it runs, in which no job of the trainer does."""
+    assert folder.is_dir()
+    run = Run(id="r1", workload="small", state=RunState.RUNNING, inputs_digest="d", started_at=1.0)
+    platform.runs.save(run)
+    ask(platform, "small", because="try")
+    with platform.steps.held("r1"):
+        assert "the run r1 is under way" in look(platform)[0].decision.because
+    assert look(platform)[0].decision.step is Step.START
 
 
 def test_a_workload_keeps_its_overrides_and_what_its_schedule_has_answered(

@@ -1,6 +1,7 @@
 """Make a model version from a workload: steps, a dataset version, a run, a signed package."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -105,12 +106,36 @@ def make_model(
 ) -> Made:
     """Return the model version of this workload, made only where something it depends on changed.
 
+    Where another process makes it just now, it waits for that, and mostly finds it made then.
+
     A `dataset` that a step makes is kept here: what is given for it does not count.
 
     Raises: TrainingFailedError, ConversionFailedError, NotEquivalentError, PickleRefusedError,
     StepFailedError, ChangedMeanwhileError, OutputInvalidError, StepOutputMissingError,
     StateUnavailableError, StorageError.
     """
+    with _alone(platform, workload, progress):
+        return _made(platform, workload, folder, dataset=dataset, progress=progress)
+
+
+@contextmanager
+def _alone(platform: Platform, workload: Workload, progress: Progress) -> Iterator[None]:
+    """Hold the making of a workload's model: two at once would make the same twice."""
+    making = f"making-{workload.workload}"
+    if platform.steps.alive(making):
+        progress("waiting: another process makes a model of this workload")
+    with platform.steps.held(making):
+        yield
+
+
+def _made(
+    platform: Platform,
+    workload: Workload,
+    folder: Path,
+    *,
+    dataset: DatasetVersion | None,
+    progress: Progress,
+) -> Made:
     close_interrupted(platform, workload.workload)
     foreseen = foresee_run(platform, workload, folder, dataset=dataset)
     if foreseen.last is not None and foreseen.kept is not None:  # then no run is needed

@@ -93,6 +93,8 @@ class Steps(Protocol):
     def held(self, run: str) -> AbstractContextManager[None]:
         """Hold a run for the time of the block: as long as this process lives, it is alive.
 
+        Waits for whoever holds it already. Other work than a run is held under a name of its own.
+
         Raises: StorageError.
         """
         ...
