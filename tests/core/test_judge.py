@@ -22,7 +22,7 @@ from servewell.core.catalog.judgement import (
 )
 from servewell.core.catalog.rollout import Margins, RolloutPlan
 from servewell.core.operations.findings import PARTS
-from servewell.core.operations.judge import hard_guard, judge, observe
+from servewell.core.operations.judge import crowded, hard_guard, judge, observe
 
 PLAN = RolloutPlan()
 ODD = st.floats(allow_nan=True, allow_infinity=True)
@@ -289,18 +289,28 @@ def test_the_parts_of_the_chance_of_a_wrong_rollback_are_one() -> None:
     assert math.fsum(PARTS.values()) == pytest.approx(1.0)
 
 
+def memory(now: int, *, before: int) -> GuardFacts:
+    """Return what a worker takes and took, in MB, where 10 are allowed."""
+    return GuardFacts(
+        memory_bytes=now * 10**6, memory_bytes_before=before * 10**6, memory_bytes_max=10**7
+    )
+
+
 @pytest.mark.parametrize(
     ("facts", "word"),
     [
         (GuardFacts(), ""),
-        (GuardFacts(quarantined="it kept ending its process"), "run it no more"),
-        (GuardFacts(crashes=1), ""),
-        (GuardFacts(crashes=2), "2 times"),
-        (GuardFacts(memory_bytes=10, memory_bytes_max=10), ""),
-        (GuardFacts(memory_bytes=11_000_000, memory_bytes_max=10_000_000), "11 MB"),
         (GuardFacts(memory_bytes=10**12), ""),
+        (memory(10, before=1), ""),
+        (memory(11, before=1), "taken back"),
+        (memory(11, before=10), "taken back"),
+        (memory(20, before=14), "taken back"),
+        (memory(20, before=16), "held"),
+        (memory(20, before=30), "held"),
+        (memory(20, before=0), "held"),
     ],
 )
-def test_hard_guards_act_at_their_bounds(facts: GuardFacts, word: str) -> None:
-    """Crashes, quarantine and memory need no statistics; without a limit memory has none."""
-    assert (word in hard_guard(facts)) if word else hard_guard(facts) == ""
+def test_only_who_took_most_of_the_excess_is_blamed_for_it(facts: GuardFacts, word: str) -> None:
+    """Of 10 MB that are allowed; where it is not known what was taken before, nobody is."""
+    assert bool(hard_guard(facts)) is (word == "taken back")
+    assert bool(crowded(facts)) is (word == "held")

@@ -140,7 +140,7 @@ def test_a_shadow_that_disagrees_leaves() -> None:
         ({"quiet_s": QUIET_S + 1}, "requests: no record came for 31 s"),
         ({"requests": STEP_REQUESTS - 1}, "1 requests more at this share"),
         ({"closed": "Fri 16:00-24:00 UTC"}, "the end of `Fri 16:00-24:00 UTC`"),
-        ({"blind": "the disk is gone"}, "records that can be read"),
+        ({"blind": "the disk is gone"}, "all records: the disk is gone"),
     ],
 )
 def test_a_share_grows_only_on_evidence(facts: dict[str, object], waits_for: str) -> None:
@@ -193,12 +193,126 @@ def test_all_requests_are_watched() -> None:
     assert walk.endpoint.traffic == {"v1": BP_FULL}
 
 
-def test_held_is_no_shelter() -> None:
+@pytest.mark.parametrize(
+    ("stage", "facts"),
+    [
+        (Stage.SHIFTING, {"judgement": SAYS[Verdict.ROLL_BACK]}),
+        (Stage.SHIFTING, {"refused": "it failed by now", "failed": True}),
+        (Stage.WATCHING, {"worse_alone": "it failed on 40 of 300"}),
+    ],
+)
+def test_held_is_no_shelter(stage: Stage, facts: dict[str, object]) -> None:
     """A candidate that is held with a share is judged on."""
-    walk = Walk().until(Stage.SHIFTING)
+    walk = Walk().until(stage)
     walk.go(order=Order.HOLD)
-    assert walk.share == 500
-    assert walk.go(judgement=SAYS[Verdict.ROLL_BACK]).stage is Stage.ROLLED_BACK
+    assert walk.share == (500 if stage is Stage.SHIFTING else BP_FULL)
+    assert walk.go(**facts).stage is Stage.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("strategy", "least"), [(Strategy.CANARY, STEP_REQUESTS), (Strategy.BLUE_GREEN, 200)]
+)
+def test_nothing_is_promoted_that_nobody_asked(strategy: Strategy, least: int) -> None:
+    """With all requests it must have had some; without them the rollout ends inconclusive."""
+    walk = Walk(replace(PLAN, strategy=strategy)).until(Stage.WATCHING)
+    begun_with = walk.rollout.stage_requests
+    few = {**ALL_WELL, "requests": begun_with + least - 1}
+    assert walk.go(**few, watched_s=130.0).waits_for == ("1 requests more at this share",)
+    quiet = {**ALL_WELL, "requests": begun_with + least, "quiet_s": QUIET_S + 1}
+    assert "no record came" in walk.go(**quiet).waits_for[0]
+    assert "inconclusive" in walk.go(**few, watched_s=9_999.0).because
+    assert walk.rollout.stage is Stage.HELD
+    walk.go(order=Order.PROMOTE)
+    assert walk.go(watched_s=121.0).stage is Stage.PROMOTED
+
+
+def test_where_nothing_is_watched_nothing_is_waited_for() -> None:
+    """With `watch_s: 0` a person's word ends a rollout at the next look."""
+    walk = Walk(replace(PLAN, watch_s=0.0)).until(Stage.WARMING)
+    walk.go(order=Order.PROMOTE)
+    assert walk.go().stage is Stage.PROMOTED
+
+
+@pytest.mark.parametrize("stage", [Stage.WAITING, Stage.SHIFTING, Stage.WATCHING])
+def test_an_emergency_stop_holds_the_clock_and_the_share(stage: Stage) -> None:
+    """Whatever was shown before; then it goes on."""
+    walk = Walk().until(stage)
+    share = walk.share
+    decision = walk.go(**ALL_WELL, stopped="the endpoint is stopped by ada")
+    assert (decision.move, walk.share) == (Move.STAY, share)
+    assert "the endpoint is stopped by ada" in decision.waits_for[0]
+
+
+def test_a_gap_is_noted_and_the_share_begins_anew() -> None:
+    """What was lost may have been against it."""
+    walk = Walk().until(Stage.SHIFTING, requests=0, judgement=None)
+    walk.go(watched_s=50.0)
+    decision = walk.go(**ALL_WELL, watched_s=50.0, gap="12 records are missing")
+    assert (decision.move, decision.noted) == (Move.STAY, True)
+    assert "12 records are missing" in walk.rollout.because
+    assert walk.rollout.stage_s == 0.0
+    assert "10 s more" in walk.go(**ALL_WELL, watched_s=50.0).waits_for[0]
+
+
+def test_records_that_stay_unread_are_inconclusive() -> None:
+    """At the end of the longest time, as everything else that is missing."""
+    walk = Walk().until(Stage.SHIFTING)
+    decision = walk.go(**ALL_WELL, blind="the disk is gone", watched_s=9_999.0)
+    assert decision.stage is Stage.HELD
+    assert "inconclusive" in decision.because
+    assert "the disk is gone" in decision.because
+
+
+@pytest.mark.parametrize("fact", ["unsure_alone", "crowded"])
+def test_who_is_not_shown_to_blame_is_held(fact: str) -> None:
+    """And not in quarantine for it; a person's word goes on."""
+    walk = Walk().until(Stage.WATCHING)
+    assert walk.go(**{fact: "who knows"}).stage is Stage.HELD
+    assert not walk.endpoint.deployments[-1].quarantined
+    walk.go(order=Order.PROMOTE)
+    assert walk.go(**{fact: "who knows"}).move is Move.STAY
+
+
+@pytest.mark.parametrize("stage", [Stage.PROPOSED, Stage.WAITING, Stage.SHIFTING])
+@pytest.mark.parametrize("order", [Order.ROLL_BACK, Order.QUARANTINE, Order.CANCEL])
+def test_it_is_remembered_why_a_candidate_has_no_share(stage: Stage, order: Order) -> None:
+    """Who took it back, and the quarantine, also where it never came to the endpoint."""
+    walk = Walk(replace(PLAN, approval="start"))
+    if stage is not Stage.PROPOSED:
+        walk.go(order=Order.APPROVE)
+        walk.until(stage)
+    walk.go(order=order)
+    last = walk.endpoint.deployments[-1]
+    assert (last.name, last.share_bp) == ("v2", 0)
+    assert bool(last.quarantined) is (order is Order.QUARANTINE)
+    assert "its rollout ended: a person" in last.withdrawn
+    assert walk.endpoint.traffic == {"v1": BP_FULL}
+    if order is not Order.QUARANTINE:
+        assert not decide_deploy(walk.endpoint, SECOND).endpoint.deployments[-1].withdrawn
+
+
+@pytest.mark.parametrize("stage", [Stage.PROPOSED, Stage.WAITING, Stage.WARMING])
+def test_an_ill_stable_one_never_gives_way_to_what_was_not_tried(stage: Stage) -> None:
+    """The rollout holds, also as the only thing that could take the requests."""
+    walk = Walk().until(stage)
+    first, *others = walk.endpoint.deployments
+    ill = replace(first, quarantined="it crashed")
+    walk.endpoint = replace(walk.endpoint, deployments=(ill, *others))
+    assert "`v1` is in quarantine: it crashed" in walk.go(**ALL_WELL).because
+    assert (walk.rollout.stage, walk.share) == (Stage.HELD, 0)
+    decision = walk.go(order=Order.ROLL_BACK)
+    assert "`v1` is in quarantine: it crashed: the requests stay with" in decision.because
+
+
+def test_a_quarantine_with_an_ill_stable_one_says_where_the_requests_go() -> None:
+    """To whatever is well; here there is nothing."""
+    walk = Walk().until(Stage.WATCHING)
+    first, second = walk.endpoint.deployments
+    ill = replace(first, quarantined="it crashed")
+    other = replace(first, name="v0", package="package-0")
+    walk.endpoint = replace(walk.endpoint, deployments=(other, ill, second))
+    assert "the requests go to `v0` 100 %" in walk.go(order=Order.QUARANTINE).because
+    assert walk.endpoint.traffic == {"v0": BP_FULL}
 
 
 def test_rolling_asks_no_judge_but_heeds_a_guard() -> None:
@@ -275,6 +389,8 @@ def test_consent_that_nobody_asked_for_is_refused() -> None:
     walk = Walk().until(Stage.SHIFTING)
     with pytest.raises(OrderRefusedError, match="approve"):
         walk.go(order=Order.APPROVE)
+    with pytest.raises(OrderRefusedError, match="approve"):
+        Walk(replace(PLAN, approval="promotion")).go(order=Order.APPROVE)
 
 
 def test_a_person_promotes_past_the_judge_and_not_past_the_gates() -> None:
@@ -318,8 +434,13 @@ def test_resumed_it_goes_on_where_it_was(stage: Stage, back: Stage) -> None:
 def test_a_report_that_turned_holds() -> None:
     """A version of which the gates say no by now gets no more."""
     walk = Walk().until(Stage.SHIFTING)
-    assert walk.go(refused="a newer report failed", **ALL_WELL).stage is Stage.HELD
+    assert walk.go(refused="a newer report cannot tell", **ALL_WELL).stage is Stage.HELD
     assert walk.share == 500
+    failed = {"refused": "a newer report failed", "failed": True}
+    assert Walk().until(Stage.WARMING).go(**failed).stage is Stage.HELD
+    walk = Walk().until(Stage.SHIFTING)
+    assert walk.go(**failed, **ALL_WELL).stage is Stage.ROLLED_BACK
+    assert not walk.endpoint.deployments[-1].quarantined
 
 
 @pytest.mark.parametrize(
@@ -341,6 +462,10 @@ def test_a_jump_of_the_clock_is_said_and_holds(jumped_s: float) -> None:
     decision = walk.go(**ALL_WELL, jumped_s=jumped_s)
     assert (decision.move, decision.noted) == (Move.STAY, True)
     assert "does not count" in decision.because
+    walk.go(order=Order.HOLD)
+    held = walk.rollout.because
+    assert not walk.go(jumped_s=jumped_s).noted
+    assert walk.rollout.because == held
 
 
 def test_a_rollout_begins_from_one_that_is_well() -> None:
@@ -359,6 +484,7 @@ def test_a_rollout_begins_from_one_that_is_well() -> None:
 
 
 TEXTS = st.sampled_from(["", "", "", "told so"])
+UNSAFE = ("guard", "blind", "jumped_s", "closed", "gap", "stopped", "crowded")
 WAITS = st.sampled_from([(), (), ("something",)])
 PLANS = st.builds(
     RolloutPlan,
@@ -398,6 +524,10 @@ class AnyRollout(RuleBasedStateMachine):
         unready=WAITS,
         guard=TEXTS,
         blind=TEXTS,
+        gap=TEXTS,
+        stopped=TEXTS,
+        crowded=TEXTS,
+        unsure_alone=TEXTS,
         closed=TEXTS,
         refused=TEXTS,
         order=st.sampled_from([None] * 8 + list(Order)),
@@ -420,7 +550,7 @@ class AnyRollout(RuleBasedStateMachine):
             assert not facts["refused"], "it did not pass the gates"
             assert before.stage is not Stage.WARMING or not facts["unready"]
             ordered = facts["order"] in (Order.PROMOTE, Order.RESUME)
-            unsafe = (facts["guard"], facts["blind"], facts["jumped_s"], facts["closed"])
+            unsafe = (*(facts[one] for one in UNSAFE),)
             assert ordered or not any(unsafe)
             judged = before.plan.strategy is not Strategy.ROLLING and not before.unjudged
             worse = facts["judgement"] is SAYS[Verdict.ROLL_BACK]

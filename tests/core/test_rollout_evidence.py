@@ -1,5 +1,6 @@
 """What the evidence of a rollout means to its next move."""
 
+import numpy as np
 import pytest
 
 from servewell.core.catalog.comparison import Comparison
@@ -8,7 +9,8 @@ from servewell.core.catalog.judgement import Arm
 from servewell.core.catalog.rollout import RolloutPlan
 from servewell.core.operations.judge import all_failing
 from servewell.core.operations.observing import alone
-from servewell.core.operations.rollout_evidence import failing_alone, shadow_word
+from servewell.core.operations.observing import before as before_all
+from servewell.core.operations.rollout_evidence import alone_word, shadow_word
 
 PLAN = RolloutPlan(shadow_requests=500, disagreement_max=0.1)
 
@@ -36,19 +38,41 @@ def test_a_shadow_is_judged_once(comparison: Comparison, worse: str, missing: st
 
 
 @pytest.mark.parametrize(
-    ("evidence", "told"),
+    ("before", "alone", "word"),
     [
-        (Evidence(), False),
-        (Evidence(alone=(10_000, 40)), False),  # 0.4 %, of which 0.5 % is allowed
-        (Evidence(alone=(1_000, 200)), True),
-        (Evidence(alone=(10, 1)), False),  # too few to tell
-        (Evidence(alone=(1_000, 200), requests=(5_000, 50), failed=(1_000, 10)), False),
-        (Evidence(alone=(1_000, 400), requests=(5_000, 50), failed=(1_000, 10)), True),
+        ((0, 0), (0, 0), ""),
+        ((0, 0), (10_000, 40), ""),  # 0.4 %, of which 0.5 % is allowed
+        ((0, 0), (1_000, 200), "unsure"),  # of the other nothing is known
+        ((50, 1), (1_000, 200), "unsure"),  # 2 % of 50: next to nothing
+        ((0, 0), (10, 1), ""),  # too few to tell
+        ((1_000, 20), (1_000, 20), ""),  # alike, though 2 % fail
+        ((1_000, 20), (1_000, 200), "worse"),
+        ((5_000, 1_000), (1_000, 200), ""),
+        ((5_000, 1_000), (1_000, 400), "worse"),
     ],
 )
-def test_alone_it_is_held_to_what_the_other_did(evidence: Evidence, *, told: bool) -> None:
-    """Within the margins, and only on what is shown."""
-    assert bool(failing_alone(PLAN, evidence)) is told
+def test_alone_it_is_held_to_what_the_other_did(
+    before: tuple[int, int], alone: tuple[int, int], word: str
+) -> None:
+    """Within the margins, and only on what is shown of both."""
+    found = alone_word(PLAN, Evidence(before=before, alone=alone))
+    assert (bool(found.worse), bool(found.unsure)) == (word == "worse", word == "unsure")
+
+
+def test_alone_an_equal_candidate_is_seldom_taken_back() -> None:
+    """Of 40 that fail 2 % as the other did, looked at 40 times each, none is."""
+    rng = np.random.default_rng(3)
+
+    def some() -> Arm:
+        return Arm(requests=50, errors=int(rng.binomial(50, 0.02)))
+
+    for _ in range(40):
+        evidence = Evidence()
+        for _ in range(10):
+            evidence = before_all(evidence, some())
+        for _ in range(40):
+            evidence = alone(evidence, some())
+            assert not alone_word(PLAN, evidence).worse
 
 
 def test_a_candidate_that_fails_alone_is_seen() -> None:

@@ -68,6 +68,8 @@ class Requests:
     each_look: int = 0
     candidate_fails: bool = False
     unreadable: bool = False
+    more: bool = False  # than one look takes up
+    missing: int = 0  # at each look
 
     def start_cursor(self, since: float) -> str:
         """See `Records.start_cursor`."""
@@ -83,7 +85,13 @@ class Requests:
         last = first + self.each_look
         serving = self.platform.endpoints.get(endpoint)
         outcomes = [one for at in range(first, last) for one in self._outcomes(serving, at)]
-        return Followed(cursor=str(last), outcomes=tuple(outcomes))
+        return Followed(
+            cursor=str(last),
+            outcomes=tuple(outcomes),
+            more=self.more,
+            missing=self.missing,
+            gaps=("a test",) if self.missing else (),
+        )
 
     def _outcomes(self, serving: Endpoint, at: int) -> Iterator[Outcome]:
         name = choose(tuple(serving.traffic.items()), drawn(f"who {at}", BP_FULL)) or ""
@@ -157,7 +165,7 @@ class World:
         advance_rollouts(self)
         return self.rollout
 
-    def acknowledge(self, *, memory_bytes: int = 0) -> None:
+    def acknowledge(self, *, memory_bytes: int = 10**8) -> None:
         """Let the worker say what it serves."""
         current = self.snapshots.current()
         report = WorkerReport(

@@ -1,6 +1,7 @@
 """Rollouts, from their start to their end, with a real state."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from flows.rollout_world import PLAN, World, passed
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.rollout import Stage, Strategy
+from servewell.core.catalog.stop import EVERY, StopMode, StopOrder
 from servewell.core.operations.rollout_moves import Move, Order
 from servewell.flows import by_hand
 from servewell.flows.platform import Platform
@@ -114,6 +116,61 @@ def test_a_worker_that_fills_the_machine_ends_it(world: World) -> None:
     assert "MB of memory" in world.rollout.because
 
 
+def test_memory_that_was_taken_before_is_not_the_candidates(world: World) -> None:
+    """It holds, and says so; nobody is put in quarantine for it."""
+    world.begin(replace(PLAN, strategy=Strategy.ROLLING))
+    world.acknowledge(memory_bytes=1 << 60)
+    while world.rollout.stage is not Stage.WARMING:
+        world.clock.at += 1.0
+        advance(world, world.rollout)
+    world.acknowledge(memory_bytes=1 << 60)
+    advance(world, world.rollout)
+    assert world.rollout.stage is Stage.HELD
+    assert "before the candidate was loaded" in world.rollout.because
+    assert not any(one.quarantined for one in world.endpoint.deployments)
+
+
+def test_an_emergency_stop_lets_no_time_pass(world: World, tmp_path: Path) -> None:
+    """Nor does a file of the stops that nobody can read; when it is lifted, the step goes on."""
+    world.begin(replace(PLAN, strategy=Strategy.ROLLING))
+    world.until(Stage.SHIFTING)
+    order = StopOrder(
+        endpoint="flights", mode=StopMode.REFUSE, because="fire", principal="ada", at=1.0
+    )
+    world.stops.put(order)
+    for _ in range(9):
+        world.look(20.0)
+    assert (world.rollout.step, world.rollout.stage_s) == (0, 0.0)
+    assert "the endpoint is stopped" in world.rollout.waits_for[0]
+    file = next(one for one in (tmp_path / "home").rglob("orders") if one.is_file())
+    file.write_bytes(b"broken")
+    world.look(20.0)
+    assert "cannot be told whether the endpoint is stopped" in world.rollout.waits_for[0]
+    world.stops.put(order)
+    for stopped in ("flights", EVERY):
+        world.stops.lift(stopped, because="", principal="ada", at=2.0)
+    for _ in range(4):
+        world.look(20.0)
+    assert world.rollout.step == 1, world.rollout.waits_for
+
+
+def test_records_that_are_lost_or_not_read_yet_hold_it(world: World) -> None:
+    """A part of the evidence moves nothing; what is lost is noted, and the step begins anew."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    world.observed()
+    world.records.more = True
+    for _ in range(5):
+        world.look(20.0)
+    assert world.rollout.step == 0
+    assert world.rollout.waits_for == ("all records: records are still being read",)
+    world.records.more = False
+    world.records.missing = 12
+    world.look(20.0)
+    assert "12 records are missing (a test)" in world.history.changes("flights")[-1].because
+    assert (world.rollout.step, world.rollout.stage_s) == (0, 0.0)
+
+
 def test_a_gap_in_the_records_holds_and_says_so(world: World) -> None:
     """While they cannot be read nothing moves, whatever the evidence was; then it goes on."""
     world.begin()
@@ -123,7 +180,7 @@ def test_a_gap_in_the_records_holds_and_says_so(world: World) -> None:
     for _ in range(5):
         world.look(25.0)
     assert world.endpoint.traffic["v2"] == 500
-    assert world.rollout.waits_for == ("records that can be read",)
+    assert "the disk is gone" in world.rollout.waits_for[0]
     world.records.unreadable = False
     world.records.each_look = 3_000
     world.look(25.0)

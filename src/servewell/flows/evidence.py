@@ -32,4 +32,6 @@ def observe(platform: Platform, rollout: Rollout) -> Rollout:
     )
     behind = labels[-1].number if labels else known
     cursor = EvidenceCursor(records=followed.cursor, labels=behind)
-    return replace(observed(rollout, seen, endpoint=endpoint), cursor=written(cursor))
+    after = observed(rollout, seen, endpoint=endpoint)
+    unread = followed.more or len(labels) == LABELS_AT_ONCE
+    return replace(after, cursor=written(cursor), unread=unread)

@@ -10,6 +10,7 @@ from servewell.core.operations.traffic import (
     decide_deploy,
     decide_rollback,
     decide_traffic,
+    taken_back,
 )
 from servewell.flows.environments import Progress, ensure_environment
 from servewell.flows.platform import Platform
@@ -65,6 +66,7 @@ def set_traffic(
     """
     before = platform.endpoints.get(endpoint)
     decision = decide_traffic(before, shares)
+    decision = taken_back(decision, before, by=platform.principal, because=because)
     return carry_out(platform, before, decision, because=because, dry_run=dry_run)
 
 
@@ -78,6 +80,7 @@ def roll_back(
     """
     before = platform.endpoints.get(endpoint)
     decision = decide_rollback(before, to=to)
+    decision = taken_back(decision, before, by=platform.principal, because=because)
     return carry_out(platform, before, decision, because=because, dry_run=dry_run)
 
 

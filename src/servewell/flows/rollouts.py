@@ -177,12 +177,13 @@ def advance(
     now = platform.clock.now()
     version = _version(platform, rollout)
     seen, blind = observed(platform, rollout)
-    facts = facts_of(platform, rollout, seen, version=version, order=order, now=now)
-    decision = decide(seen, replace(facts, blind=blind))
+    facts = facts_of(platform, (rollout, seen), blind=blind, version=version, order=order, now=now)
+    decision = decide(seen, facts)
     told = replace(decision, because=_words(because, decision.because))
     principal = platform.principal if order else rollout.principal
     after = rollout_after(seen, told, facts, now=now, principal=principal)
-    endpoint = endpoint_after(facts.endpoint, rollout, told, version=version)
+    by = platform.principal if order else ""
+    endpoint = endpoint_after(facts.endpoint, rollout, told, version=version, by=by)
     if not dry_run:
         after = _keep(platform, (rollout, after), told, facts.endpoint, endpoint, principal)
     return Advanced(rollout=after, decision=told, endpoint=endpoint, carried_out=not dry_run)

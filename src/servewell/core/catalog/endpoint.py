@@ -20,6 +20,7 @@ class Deployment:
     share_bp: int = 0  # its share of the endpoint's requests, 0..10 000
     quarantined: str = ""  # why no worker runs it any more; an explicit deploy ends that
     trial: int = 0  # how often it was deployed again after a quarantine
+    withdrawn: str = ""  # who took its requests back, and why; empty where a newer one took them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,4 +106,5 @@ class Evidence:
     window: tuple[Share, Share] = (Share(), Share())
     labelled: tuple[Moments, Moments] = (Moments(), Moments())  # losses of the open window
     run: FailingRun = FailingRun()
-    alone: tuple[int, int] = (0, 0)  # requests and failures since the candidate got all of them
+    before: tuple[int, int] = (0, 0)  # requests and failures of the stable one, until it got none
+    alone: tuple[int, int] = (0, 0)  # of the candidate, since it got all of them

@@ -73,8 +73,6 @@ class Judgement:
 class GuardFacts:
     """What the machine tells of a candidate, which needs no statistics."""
 
-    quarantined: str = ""  # why the workers run it no more
-    crashes: int = 0  # of worker processes that were blamed on it, since it got requests
-    crashes_max: int = 2  # from which on it is taken back
     memory_bytes: int = 0  # of the largest worker
+    memory_bytes_before: int = 0  # the same before the candidate was loaded; 0 for unknown
     memory_bytes_max: int = 0  # 0 for no limit

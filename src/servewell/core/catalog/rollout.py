@@ -104,6 +104,8 @@ class Rollout:
     running_s: float = 0.0  # since the candidate was loaded or a person resumed, likewise
     looked_at: float  # when the facts were last looked at
     quiet_s: float = 0.0  # that no record came
+    unread: bool = False  # more was recorded than the last look could take up
+    memory_bytes: int = 0  # of the largest worker before the candidate was loaded; 0 for unknown
     unjudged: bool = False  # a person promoted it: only hard guards count from then on
     waits_for: tuple[str, ...] = ()  # what the next move needs
     evidence: Evidence = field(default_factory=Evidence)

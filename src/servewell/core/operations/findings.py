@@ -34,7 +34,7 @@ from servewell.core.operations.observing import SLOW_SHARE
 from servewell.core.operations.still_missing import foreseen_times
 
 PARTS: Final = {
-    "errors": 0.50,
+    "errors": 0.45,
     "timeouts": 0.08,
     "invalid outputs": 0.08,
     "slow answers": 0.07,
@@ -42,6 +42,7 @@ PARTS: Final = {
     "score": 0.07,
     "loss": 0.07,
     "guard": 0.03,
+    "alone": 0.05,  # its failures when it has all requests, beside the stable one's before
 }
 
 

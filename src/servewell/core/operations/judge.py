@@ -87,14 +87,30 @@ def all_failing(plan: RolloutPlan, evidence: Evidence) -> str:
 
 
 def hard_guard(facts: GuardFacts) -> str:
-    """Return why the candidate is taken back whatever the statistics say, or nothing."""
-    if facts.quarantined:
-        return f"the workers run it no more: {facts.quarantined}"
-    if facts.crashes >= facts.crashes_max:
-        return f"it ended its process {facts.crashes} times"
-    if facts.memory_bytes > facts.memory_bytes_max > 0:
-        return (
-            f"it takes {facts.memory_bytes / 1e6:,.0f} MB of memory, "
-            f"and {facts.memory_bytes_max / 1e6:,.0f} MB is allowed"
-        )
-    return ""
+    """Return why the candidate is taken back whatever the statistics say, or nothing.
+
+    A worker holds all that it serves. The candidate is blamed for too much of it where most of
+    the excess came since it was loaded.
+    """
+    return _too_much(facts) if facts.memory_bytes_before and _is_its_own(facts) else ""
+
+
+def crowded(facts: GuardFacts) -> str:
+    """Return why no share may grow though the candidate is not to blame, or nothing."""
+    return "" if hard_guard(facts) else _too_much(facts)
+
+
+def _is_its_own(facts: GuardFacts) -> bool:
+    excess = facts.memory_bytes - facts.memory_bytes_max
+    return facts.memory_bytes - facts.memory_bytes_before > excess / 2
+
+
+def _too_much(facts: GuardFacts) -> str:
+    if not facts.memory_bytes > facts.memory_bytes_max > 0:
+        return ""
+    before = facts.memory_bytes_before
+    known = f", {before / 1e6:,.0f} MB before the candidate was loaded" if before else ""
+    return (
+        f"a worker takes {facts.memory_bytes / 1e6:,.0f} MB of memory{known}; "
+        f"{facts.memory_bytes_max / 1e6:,.0f} MB is allowed"
+    )

@@ -13,8 +13,9 @@ from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.rollout import Rollout, Stage
 from servewell.core.operations import judge
 from servewell.core.operations.comparison import Copied, compare
-from servewell.core.operations.observing import alone
+from servewell.core.operations.observing import alone, before
 from servewell.core.operations.outcome_batch import arm_of, batches_of, counts
+from servewell.core.operations.rollout_moves import has_all
 
 GAPS_KEPT: Final = 5
 
@@ -45,18 +46,20 @@ def observed(rollout: Rollout, seen: Seen, *, endpoint: Endpoint) -> Rollout:
         (*batches, *_labelled(rollout, seen.labels)),
         rollout.evidence,
     )
-    if rollout.stage is Stage.WATCHING:
-        evidence = alone(evidence, _alone(rollout, seen, since=endpoint.revision))
+    evidence = before(evidence, _own(rollout.stable, seen))
+    if has_all(rollout, endpoint):
+        own = _own(rollout.candidate, seen, since=endpoint.revision)
+        evidence = alone(evidence, own)
     return replace(rollout, evidence=evidence, comparison=_compared(rollout, seen))
 
 
-def _alone(rollout: Rollout, seen: Seen, *, since: int) -> Arm:
-    """Return what the candidate did of late, while it got all requests."""
+def _own(deployment: str, seen: Seen, *, since: int = 0) -> Arm:
+    """Return what one deployment did, from a version of the snapshot on."""
     return arm_of(
         [
             one
             for one in seen.outcomes
-            if counts(one) and one.deployment == rollout.candidate and one.snapshot >= since
+            if counts(one) and one.deployment == deployment and one.snapshot >= since
         ]
     )
 

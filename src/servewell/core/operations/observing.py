@@ -52,6 +52,12 @@ def alone(evidence: Evidence, candidate: Arm) -> Evidence:
     return replace(evidence, alone=seen, run=run)
 
 
+def before(evidence: Evidence, stable: Arm) -> Evidence:
+    """Return the evidence with what the stable one did, whether or not the other had a share."""
+    seen = _plus(evidence.before, (stable.requests, failures(stable)))
+    return replace(evidence, before=seen)
+
+
 def failures(arm: Arm) -> int:
     """Return how many requests of a batch went wrong, whatever way."""
     return min(arm.errors + arm.timeouts + arm.invalid, arm.requests)

@@ -13,13 +13,14 @@ from servewell.core.catalog.rollout import Rollout, Stage
 from servewell.core.operations.rollout_moves import (
     NOT_BEGUN,
     RUNNING,
-    TIMED,
     Facts,
     Move,
     RolloutDecision,
     back,
     deployment_in,
+    has_all,
     move,
+    stable_ill,
     stay,
     traffic_of,
     unjudged,
@@ -84,7 +85,9 @@ def _shadow_worse(rollout: Rollout, facts: Facts) -> Answer:
 
 
 def _worse_alone(rollout: Rollout, facts: Facts) -> Answer:
-    if rollout.stage is not Stage.WATCHING or not facts.worse_alone or rollout.unjudged:
+    held = rollout.stage is Stage.HELD and has_all(rollout, facts.endpoint)
+    watched = rollout.stage is Stage.WATCHING or held
+    if not watched or not facts.worse_alone or rollout.unjudged:
         return None
     return back(rollout, facts, because=facts.worse_alone, quarantine=facts.worse_alone)
 
@@ -93,6 +96,29 @@ def _guarded(rollout: Rollout, facts: Facts) -> Answer:
     if not facts.guard or rollout.stage in NOT_BEGUN:
         return None
     return back(rollout, facts, because=facts.guard, quarantine=facts.guard)
+
+
+def _gates_failed(rollout: Rollout, facts: Facts) -> Answer:
+    if not facts.failed or not facts.endpoint.traffic.get(rollout.candidate):
+        return None
+    return back(rollout, facts, because=facts.refused)
+
+
+def _unsure(rollout: Rollout, facts: Facts) -> Answer:
+    """Hold where something is amiss, and it is not shown that the candidate is to blame."""
+    unsure = facts.unsure_alone if rollout.stage is Stage.WATCHING else ""
+    because = unsure or facts.crowded
+    if not because or rollout.stage not in RUNNING or rollout.unjudged:
+        return None
+    return move(rollout, Move.HOLD, because=because, leave=True)
+
+
+def _stable_lost(rollout: Rollout, facts: Facts) -> Answer:
+    ill = stable_ill(rollout, facts)
+    if not ill or rollout.stage in (Stage.HELD, Stage.WATCHING):
+        return None
+    because = f"{ill}: nothing could take the requests back from the candidate"
+    return move(rollout, Move.HOLD, because=because, leave=True)
 
 
 def _changed_by_others(rollout: Rollout, facts: Facts) -> Answer:
@@ -112,8 +138,14 @@ def _gates_closed(rollout: Rollout, facts: Facts) -> Answer:
     return move(rollout, Move.HOLD, because=facts.refused, leave=True)
 
 
+def _stopped(rollout: Rollout, facts: Facts) -> Answer:
+    if not facts.stopped or rollout.stage is Stage.HELD:
+        return None
+    return stay(rollout, because=facts.stopped, waits_for=(facts.stopped,))
+
+
 def _clock_jumped(rollout: Rollout, facts: Facts) -> Answer:
-    if not facts.jumped_s:
+    if not facts.jumped_s or rollout.stage is Stage.HELD:
         return None
     seconds = f"{abs(facts.jumped_s):,.0f} s"
     what = f"nobody looked for {seconds}, or the clock went ahead"
@@ -123,16 +155,27 @@ def _clock_jumped(rollout: Rollout, facts: Facts) -> Answer:
     return stay(rollout, because=because, noted=True)
 
 
-def _blind(rollout: Rollout, facts: Facts) -> Answer:
-    if not facts.blind or rollout.stage not in RUNNING:
+def _unseen(rollout: Rollout, facts: Facts) -> Answer:
+    if rollout.stage not in RUNNING:
         return None
-    return stay(rollout, because=facts.blind, waits_for=("records that can be read",))
+    if facts.blind:
+        return stay(rollout, because=facts.blind, waits_for=(f"all records: {facts.blind}",))
+    if facts.gap:
+        because = f"{facts.gap}: what they held is not known, and this share begins anew"
+        return stay(rollout, because=because, waits_for=(because,), noted=True)
+    return None
+
+
+def _is_late(rollout: Rollout, facts: Facts) -> bool:
+    """Whether the time for evidence is over; that in which it is only watched comes on top."""
+    watch_s = rollout.plan.watch_s if rollout.stage is Stage.WATCHING else 0.0
+    passed_s = rollout.running_s + facts.watched_s
+    return rollout.stage in RUNNING and passed_s > rollout.plan.longest_s + watch_s
 
 
 def _progress(rollout: Rollout, facts: Facts) -> RolloutDecision:
-    found = PROGRESS[rollout.stage](rollout, facts)
-    late = rollout.running_s + facts.watched_s > rollout.plan.longest_s
-    if found.move is not Move.STAY or not late or rollout.stage not in TIMED:
+    found = _unseen(rollout, facts) or PROGRESS[rollout.stage](rollout, facts)
+    if found.move is not Move.STAY or not _is_late(rollout, facts):
         return found
     because = (
         f"inconclusive after {rollout.plan.longest_s:,.0f} s; "
@@ -152,9 +195,12 @@ RULES: Final[tuple[Callable[[Rollout, Facts], Answer], ...]] = (
     _shadow_worse,
     _worse_alone,
     _guarded,
+    _gates_failed,
+    _unsure,
+    _stable_lost,
     _changed_by_others,
     _gates_closed,
+    _stopped,
     _clock_jumped,
-    _blind,
     _progress,
 )

@@ -7,6 +7,7 @@ from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.evidence import Evidence
 from servewell.core.catalog.rollout import Rollout, RolloutPlan
 from servewell.core.operations.e_process import share_interval
+from servewell.core.operations.findings import PARTS
 
 KEEP_EVERY_S: Final = 2.0  # what was observed, where nothing moves
 KEEP_EVERY: Final = 1_000  # requests: what was not kept is read again at the next look
@@ -53,22 +54,44 @@ def shadow_word(plan: RolloutPlan, comparison: Comparison) -> ShadowWord:
     return ShadowWord()
 
 
-def failing_alone(plan: RolloutPlan, evidence: Evidence) -> str:
-    """Return why the candidate is taken back that gets all requests, or an empty text.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AloneWord:
+    """What the failures of a candidate with all requests show: that it is worse, or may be."""
 
-    Its share of failures is held to that of the stable one while both were compared, within the
-    margins; where they never were, to the absolute margin. The interval holds at every look.
+    worse: str = ""
+    unsure: str = ""
+
+
+def alone_word(plan: RolloutPlan, evidence: Evidence) -> AloneWord:
+    """Return what the failures show since the candidate gets all requests.
+
+    Its share is held, within the margins, to that of the stable one until then. Both are bounded at
+    every look, with half of this measure's part of alpha each: it is worse where its lower bound is
+    beyond what the upper bound of the stable one allows. Where that is not shown, and it fails more
+    than was measured of the stable one, too little is known of that one.
     """
-    requests, failed = evidence.alone
-    stable = evidence.failed[0] / evidence.requests[0] if evidence.requests[0] else 0.0
-    allowed = max(stable * plan.margins.error_ratio, stable + plan.margins.error_excess)
-    low, _ = share_interval(requests, failed, plan.alpha)
-    if low <= allowed:
-        return ""
-    return (
-        f"with all requests it failed on {failed:,} of {requests:,}, shown to be more than "
-        f"{allowed:.2%}"
-    )
+    (n, x), (requests, failed) = evidence.before, evidence.alone
+    alpha = plan.alpha * PARTS["alone"] / 2
+    low, _ = share_interval(requests, failed, alpha)
+    _, high = share_interval(n, x, alpha)
+    told = f"with all requests it failed on {failed:,} of {requests:,}, the stable one before "
+    told += f"on {x:,} of {n:,}"
+    if low > _allowed(plan, high):
+        return AloneWord(worse=f"{told}: shown to be more than {_allowed(plan, high):.2%}")
+    if low > _allowed(plan, x / n if n else 0.0):
+        return AloneWord(unsure=f"{told}, which is too few to tell which of them is to blame")
+    return AloneWord()
+
+
+def _allowed(plan: RolloutPlan, share: float) -> float:
+    return max(share * plan.margins.error_ratio, share + plan.margins.error_excess)
+
+
+def gap_word(before: Rollout, after: Rollout) -> str:
+    """Return which records were found missing in between, and why; an empty text for none."""
+    missing = after.comparison.missing - before.comparison.missing
+    why = "; ".join(one for one in after.comparison.gaps if one not in before.comparison.gaps)
+    return f"{missing:,} records are missing{why and f' ({why})'}" if missing else ""
 
 
 def news(before: Rollout, after: Rollout) -> bool:

@@ -8,10 +8,12 @@ from typing import Final
 from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
 from servewell.core.catalog.judgement import Judgement
 from servewell.core.catalog.rollout import Rollout, Stage, Strategy
+from servewell.core.operations.quarantine import decide_withdrawal
+from servewell.core.operations.traffic import describe
 
 NOT_BEGUN: Final = frozenset({Stage.PROPOSED, Stage.WAITING})
-TIMED: Final = frozenset({Stage.WARMING, Stage.SHADOWING, Stage.SHIFTING})  # by `longest_s`
-RUNNING: Final = TIMED | {Stage.WATCHING}  # the candidate is a deployment
+# The candidate is a deployment, and `longest_s` bounds the time.
+RUNNING: Final = frozenset({Stage.WARMING, Stage.SHADOWING, Stage.SHIFTING, Stage.WATCHING})
 
 
 class Move(StrEnum):
@@ -102,7 +104,7 @@ class Facts:
     """Everything that the next move depends on."""
 
     endpoint: Endpoint  # as it is
-    watched_s: float = 0.0  # since the last look, 0 where the clock jumped
+    watched_s: float = 0.0  # since the last look, 0 where the clock jumped or nothing is answered
     jumped_s: float = 0.0  # by which the clock is off what was expected; 0 for not at all
     quiet_s: float = 0.0  # since the last record of the endpoint
     requests: int = 0  # that the candidate has got so far
@@ -111,10 +113,16 @@ class Facts:
     shadow_missing: tuple[str, ...] = ()  # what a comparison still waits for
     unready: tuple[str, ...] = ()  # what workers lack to serve the candidate
     worse_alone: str = ""  # why it is not good enough, now that it has all requests
+    unsure_alone: str = ""  # why it may not be, where too little is known of the stable one
     guard: str = ""  # what takes the candidate back whatever the strategy
+    crowded: str = ""  # why there is too little room for more, though it is not to blame
+    memory_bytes: int = 0  # of the largest worker
+    stopped: str = ""  # why the endpoint is answered by no deployment
     blind: str = ""  # why the records could not be read
+    gap: str = ""  # which records are missing since the last look
     closed: str = ""  # the window, open now, in which no change is allowed
     refused: str = ""  # why the gates do not let the candidate through
+    failed: bool = False  # whether that is because it failed them
     order: Order | None = None
 
 
@@ -206,8 +214,21 @@ def stay(
 
 def back(rollout: Rollout, facts: Facts, *, because: str, quarantine: str = "") -> RolloutDecision:
     """Return the decision to give all requests back, unless the stable one is ill too."""
-    leave = stable_ill(rollout, facts)
-    return move(rollout, Move.ROLL_BACK, because=because, leave=leave, quarantine=quarantine)
+    ill = stable_ill(rollout, facts)
+    if ill:
+        because = f"{because}; {ill}: the requests {_left(rollout, facts, quarantine)}"
+    return move(rollout, Move.ROLL_BACK, because=because, leave=bool(ill), quarantine=quarantine)
+
+
+def _left(rollout: Rollout, facts: Facts, quarantine: str) -> str:
+    """Return what becomes of the requests where the stable one cannot take them back."""
+    candidate = deployment_in(facts, rollout.candidate)
+    if candidate is None or not quarantine:
+        return f"stay with {describe(facts.endpoint.traffic)}"
+    after = decide_withdrawal(
+        facts.endpoint, candidate.package, trial=candidate.trial, because=quarantine
+    )
+    return f"go to {describe(after.endpoint.traffic)}"
 
 
 def wait(rollout: Rollout, *missing: str) -> RolloutDecision:
@@ -230,7 +251,14 @@ def deployment_in(facts: Facts, name: str) -> Deployment | None:
     return next((one for one in facts.endpoint.deployments if one.name == name), None)
 
 
-def stable_ill(rollout: Rollout, facts: Facts) -> bool:
-    """Whether the stable deployment cannot take the requests back."""
+def has_all(rollout: Rollout, endpoint: Endpoint) -> bool:
+    """Whether the candidate gets all requests."""
+    return endpoint.traffic.get(rollout.candidate) == BP_FULL
+
+
+def stable_ill(rollout: Rollout, facts: Facts) -> str:
+    """Return why the stable deployment cannot take the requests back, or an empty text."""
     stable = deployment_in(facts, rollout.stable)
-    return stable is None or bool(stable.quarantined)
+    if stable is None:
+        return f"`{rollout.stable}` is no deployment any more"
+    return stable.quarantined and f"`{stable.name}` is in quarantine: {stable.quarantined}"

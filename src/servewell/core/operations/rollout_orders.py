@@ -18,7 +18,7 @@ from servewell.core.operations.rollout_moves import (
     stable_ill,
     stay,
 )
-from servewell.core.operations.traffic import percent
+from servewell.core.operations.traffic import describe, percent
 from servewell.errors import ServewellError
 
 
@@ -31,6 +31,9 @@ class OrderRefusedError(ServewellError):
 def _approve(rollout: Rollout, facts: Facts) -> RolloutDecision:
     if rollout.stage is Stage.PROPOSED and rollout.plan.approval in ("start", "both"):
         return move(rollout, Move.APPROVE, because="approved to begin", consent=True)
+    if rollout.stage is Stage.PROPOSED:
+        why = "nothing of it waits for an approval yet; its promotion is approved once it has begun"
+        raise _refused(rollout, Order.APPROVE, why=why)
     if rollout.plan.approval in ("promotion", "both") and not consented(rollout):
         del facts
         because = "its promotion is approved"
@@ -74,8 +77,10 @@ def _resume(rollout: Rollout, facts: Facts) -> RolloutDecision:
 
 
 def _cancel(rollout: Rollout, facts: Facts) -> RolloutDecision:
-    because = f"a person cancelled it; the requests go to `{rollout.stable}`"
-    return move(rollout, Move.CANCEL, because=because, leave=stable_ill(rollout, facts))
+    ill = stable_ill(rollout, facts)
+    left = f"{ill}: the requests stay with {describe(facts.endpoint.traffic)}"
+    because = f"a person cancelled it; {left if ill else f'the requests go to `{rollout.stable}`'}"
+    return move(rollout, Move.CANCEL, because=because, leave=bool(ill))
 
 
 def _roll_back(rollout: Rollout, facts: Facts) -> RolloutDecision:

@@ -76,7 +76,7 @@ def _shifting(rollout: Rollout, facts: Facts) -> RolloutDecision:
 
 
 def _watching(rollout: Rollout, facts: Facts) -> RolloutDecision:
-    if missing := _too_young(rollout, facts, rollout.plan.watch_s):
+    if missing := [*_too_young(rollout, facts, rollout.plan.watch_s), *_untried(rollout, facts)]:
         return wait(rollout, *missing)
     because = f"nothing spoke against it for {rollout.plan.watch_s:,.0f} s with all requests"
     return move(rollout, Move.FINISH, because=because)
@@ -121,13 +121,31 @@ def _unshown(rollout: Rollout, facts: Facts, last: bool) -> list[str]:  # noqa: 
         return []
     if facts.judgement is None:
         return ["evidence: the judge has no data"]
-    if facts.quiet_s > QUIET_S:
-        return [f"requests: no record came for {facts.quiet_s:,.0f} s"]
-    if (lacking := STEP_REQUESTS + rollout.stage_requests - facts.requests) > 0:
-        return [f"{lacking} requests more at this share"]
+    if untried := _quiet(facts) or _too_few(rollout, facts, STEP_REQUESTS):
+        return untried
     if last and facts.judgement.verdict is not Verdict.PROMOTE:
         return list(facts.judgement.missing) or [facts.judgement.because]
     return []
+
+
+def _untried(rollout: Rollout, facts: Facts) -> list[str]:
+    """Return what the candidate still has to do with all requests; nothing on a person's word."""
+    if rollout.unjudged or not rollout.plan.watch_s:
+        return []
+    judged = rollout.plan.strategy in (Strategy.CANARY, Strategy.SHADOW_THEN_CANARY)
+    least = STEP_REQUESTS if judged else rollout.plan.requests_min
+    return [*_quiet(facts), *_too_few(rollout, facts, least)]
+
+
+def _quiet(facts: Facts) -> list[str]:
+    if facts.quiet_s <= QUIET_S:
+        return []
+    return [f"requests: no record came for {facts.quiet_s:,.0f} s"]
+
+
+def _too_few(rollout: Rollout, facts: Facts, least: int) -> list[str]:
+    lacking = least + rollout.stage_requests - facts.requests
+    return [f"{lacking:,} requests more at this share"] if lacking > 0 else []
 
 
 def _shown(rollout: Rollout, facts: Facts) -> str:

@@ -77,10 +77,22 @@ def decide_deploy(
     """
     name = name or f"v{version.number}"
     others = tuple(one for one in endpoint.deployments if one.name != name)
-    _refuse_other_version(endpoint, version, name)
     rest = {one.name: one.share_bp for one in others if one.share_bp and not one.quarantined}
     wanted = BP_FULL if not rest else share_bp
     _check_share(name, wanted)
+    shares = {**scale(rest, BP_FULL - wanted), name: wanted}
+    grown = with_version(endpoint, version, name=name)
+    because = f"{version.name} gets {percent(wanted)} of the requests as `{name}`"
+    return _moved(endpoint, grown, shares, kind=ChangeKind.DEPLOYED, because=because)
+
+
+def with_version(endpoint: Endpoint, version: ModelVersion, *, name: str) -> Endpoint:
+    """Return an endpoint with a version deployed anew under a name, without a share.
+
+    Raises: DeploymentTakenError.
+    """
+    _refuse_other_version(endpoint, version, name)
+    others = tuple(one for one in endpoint.deployments if one.name != name)
     new = Deployment(
         name=name,
         model=version.model,
@@ -89,10 +101,7 @@ def decide_deploy(
         package_signature=version.package_signature,
         trial=_trials(endpoint, version),
     )
-    shares = {**scale(rest, BP_FULL - wanted), name: wanted}
-    grown = replace(endpoint, deployments=(*others, new))
-    because = f"{version.name} gets {percent(wanted)} of the requests as `{name}`"
-    return _moved(endpoint, grown, shares, kind=ChangeKind.DEPLOYED, because=because)
+    return replace(endpoint, deployments=(*others, new))
 
 
 def decide_traffic(endpoint: Endpoint, shares: Mapping[str, int]) -> TrafficDecision:
@@ -141,6 +150,26 @@ def decide_rollback(endpoint: Endpoint, *, to: str = "") -> TrafficDecision:
     back = replace(with_shares(endpoint, shares), past=endpoint.past[:-1])
     because = f"rolled back from {describe(endpoint.traffic)} to {describe(shares)}"
     return TrafficDecision(endpoint=back, kind=ChangeKind.ROLLED_BACK, because=because)
+
+
+def taken_back(
+    decision: TrafficDecision, before: Endpoint, *, by: str, because: str = ""
+) -> TrafficDecision:
+    """Return a decision of a person, with their word on each deployment that loses all by it.
+
+    Such a version is not rolled out again by itself.
+    """
+    words = f"{by} took it back: {because or decision.because}"
+    deployments = tuple(
+        replace(one, withdrawn=words) if _lost(before, one) else one
+        for one in decision.endpoint.deployments
+    )
+    return replace(decision, endpoint=replace(decision.endpoint, deployments=deployments))
+
+
+def _lost(before: Endpoint, after: Deployment) -> bool:
+    """Whether a deployment had requests and gets none."""
+    return not after.share_bp and bool(before.traffic.get(after.name))
 
 
 def scale(shares: Mapping[str, int], total: int) -> dict[str, int]:
@@ -204,9 +233,13 @@ def with_shares(endpoint: Endpoint, shares: Mapping[str, int]) -> Endpoint:
     return replace(
         endpoint,
         deployments=tuple(
-            replace(one, share_bp=shares.get(one.name, 0)) for one in endpoint.deployments
+            _with_share(one, shares.get(one.name, 0)) for one in endpoint.deployments
         ),
     )
+
+
+def _with_share(one: Deployment, share_bp: int) -> Deployment:
+    return replace(one, share_bp=share_bp, withdrawn="" if share_bp else one.withdrawn)
 
 
 def retired(endpoint: Endpoint) -> Endpoint:

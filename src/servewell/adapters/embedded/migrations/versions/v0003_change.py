@@ -48,6 +48,8 @@ def _rollouts() -> None:
         sa.Column("running_s", sa.Double(), nullable=False),
         sa.Column("looked_at", sa.Double(), nullable=False),
         sa.Column("quiet_s", sa.Double(), nullable=False),
+        sa.Column("unread", sa.Boolean(), nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
         sa.Column("unjudged", sa.Boolean(), nullable=False),
         sa.Column("waits_for", sa.Text(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
