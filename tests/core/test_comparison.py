@@ -103,6 +103,16 @@ def test_failures_of_the_shadow_are_counted_by_their_code() -> None:
     assert (found.requests, found.rows, found.incomparable) == (1, 1, 0)
 
 
+def test_a_clock_that_is_set_back_loses_only_what_waited_then() -> None:
+    """What comes after it is compared like before, and what waited is let go of."""
+    hour_ns = 3_600 * SECOND
+    found = compare(Comparison(), [live(n, time_ns=hour_ns + n) for n in range(3)], copied=ALL)
+    for number in range(10, 20):
+        found = compare(found, [live(number)], copied=ALL)
+        found = compare(found, [shadow(number)], copied=ALL)
+    assert (found.requests, found.never_ran, found.waiting) == (10, 3, ())
+
+
 def test_answers_without_a_common_output_are_counted() -> None:
     """Another signature is said, not taken for agreement."""
     found = compare(Comparison(), [live(0), shadow(0, outputs={"q": [1.0]})], copied=ALL)

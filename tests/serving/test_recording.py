@@ -152,6 +152,18 @@ def test_a_folder_over_its_bound_takes_no_more(tmp_path: Path) -> None:
     written.close()
 
 
+def test_a_folder_half_full_has_room_for_live_records_alone(tmp_path: Path) -> None:
+    """So copies for a shadow are never why a live request cannot be recorded."""
+    written = recorder(tmp_path, SetClock(), bytes_max=10_000)
+    assert written.commit([Entry(name="a")])
+    assert written.has_room
+    written.commit([Entry(name="b" * 100)] * 40)
+    written.tick()
+    _until(lambda: not written.has_room)
+    assert written.commit([Entry(name="c")])
+    written.close()
+
+
 def test_an_unwritable_folder_is_tried_again_each_second(tmp_path: Path) -> None:
     """While no segment can be opened records are lost, and nothing else; then they are kept."""
     clock = SetClock()

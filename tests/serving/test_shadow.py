@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint, EndpointPolicy, Shadow
+from servewell.core.catalog.key import Role
 from servewell.core.catalog.prediction_record import PredictionRecord
 from servewell.core.catalog.signature import Datatype, Input
 from servewell.core.operations.routing import is_copied
@@ -27,9 +28,10 @@ def publish(
     *deployments: Deployment,
     share_bp: int = BP_FULL,
     policy: EndpointPolicy | None = None,
+    role: Role = Role.OPERATOR,
 ) -> str:
     """Publish an endpoint with a shadow, `candidate`; return a key of it."""
-    key, grant = home.key()
+    key, grant = home.key(role)
     endpoint = Endpoint(
         name="flights",
         workload="flights",
@@ -72,6 +74,12 @@ def test_copies_go_to_the_candidate_and_its_answers_to_the_records_alone(home: H
         home.wait_for_snapshot()
         replies = [home.send("POST", INFER, key=key, body=request()) for _ in range(5)]
         wait_for(lambda: len(shadows(home)) == 5)
+        for path, headers in (
+            (INFER, {"servewell-deployment": "candidate"}),
+            ("/v2/models/flights/versions/2/infer", {}),
+        ):
+            refused = home.send("POST", path, key=key, body=request(), headers=headers)
+            assert (refused.status, refused.json["code"]) == (403, "SW-308")
     assert {one.headers["servewell-deployment"] for one in replies} == {"live"}
     answers = [one for one in home.records() if not one.role]
     copies = shadows(home)
@@ -87,7 +95,7 @@ def test_the_copies_are_those_that_their_ids_say(home: Home) -> None:
     """Of a share, anybody finds out later which were copied; each is counted."""
     live = home.deployment("live", flight_model(2.0))
     candidate = home.deployment("candidate", flight_model(3.0), version=2, share_bp=0)
-    key = publish(home, live, candidate, share_bp=4_000)
+    key = publish(home, live, candidate, share_bp=4_000, role=Role.ADMINISTRATOR)
     with home.process():
         home.wait_for_snapshot()
         for _ in range(40):

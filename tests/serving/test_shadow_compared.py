@@ -4,6 +4,7 @@ import pytest
 
 from servewell.adapters.embedded.records import FileRecords
 from servewell.core.catalog.comparison import Comparison
+from servewell.core.catalog.key import Role
 from servewell.core.catalog.label import Label, Told
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.operations.comparison import Copied, compare
@@ -44,7 +45,7 @@ def test_a_real_shadow_is_followed_and_compared(home: Home) -> None:
     """
     live = home.deployment("live", flight_model(2.0))
     candidate = home.deployment("candidate", flight_model(3.0), version=2, share_bp=0)
-    key = publish(home, live, candidate, share_bp=SHARE_BP)
+    key = publish(home, live, candidate, share_bp=SHARE_BP, role=Role.ADMINISTRATOR)
     watcher = Watcher(home)
     with home.process() as process:
         home.wait_for_snapshot()

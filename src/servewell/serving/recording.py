@@ -69,6 +69,7 @@ class Recorder:
         self._schemas: dict[str, RecordSchema] = {}
         self._failed_at = float("-inf")  # when a segment could not be opened or written
         self._full = False  # the folder holds more than it may
+        self.has_room = True  # it holds less than half of that: what could be left out may come in
         self._distrusted = False  # a sync failed, so the segment is to be closed
         self.fault = ""  # why records cannot be written at the moment
         self._remove_drafts()
@@ -218,3 +219,4 @@ class Recorder:
                 with suppress(OSError):
                     size += entry.stat().st_size
         self._full = size >= self._bytes_max
+        self.has_room = size < self._bytes_max // 2

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from servewell import __version__
 from servewell.core.catalog.endpoint import BP_FULL, EndpointPolicy
-from servewell.core.catalog.key import EVERY_ENDPOINT, RIGHTS, Grant
+from servewell.core.catalog.key import EVERY_ENDPOINT, RIGHTS, Grant, Right
 from servewell.core.catalog.prediction_record import PINNED, STOPPED
 from servewell.core.security.access import allows
 from servewell.ports.clock import Clock
@@ -298,10 +298,11 @@ class RequestPath:
         pinned = headers.get(PINS[0]) or headers.get(PINS[1])
         if pinned is not None:
             exchange.role = PINNED
-            return _pinned(endpoint, pinned.decode("latin-1"), route.version)
+            asked = _pinned(endpoint, pinned.decode("latin-1"), route.version)
+            return _answering(asked, exchange.grant)
         if route.version:
             exchange.role = PINNED
-            return _of_version(endpoint, route.version)
+            return _answering(_of_version(endpoint, route.version), exchange.grant)
         served = endpoint.only or endpoint.chosen(self._draw())
         if served is None:
             raise NotReadyError.of(endpoint.name)
@@ -322,6 +323,8 @@ class RequestPath:
         value = headers.get(sticky.header, b"")
         if not sticky.header:
             exchange.served = main
+            take_header_wishes(exchange, endpoint.policy.timeout_ms)
+            self._check_any(exchange, endpoint)
             decoded = main.package.readers[exchange.dialect.name].decode(
                 body if exchange.message is None else exchange.message,
                 headers=headers,
@@ -333,6 +336,22 @@ class RequestPath:
             raise NotReadyError.of(endpoint.name)
         same = served is main or served.signature == main.signature
         return served, decoded if same else None
+
+    def _check_any(self, exchange: Exchange, endpoint: ServedEndpoint) -> None:
+        """Refuse what none of those who may answer it could answer in time, before it is read.
+
+        Raises: OverloadedError, DeadlinePassedError.
+        """
+        refusal: RequestError | None = None
+        for name, _ in endpoint.traffic:
+            try:
+                self._turns.check(exchange, endpoint.deployments[name])
+            except RequestError as error:
+                refusal = error
+            else:
+                return
+        if refusal is not None:
+            raise refusal
 
     def _read(self, exchange: Exchange, route: Route, body: bytes) -> None:
         """Answer what asks for no prediction."""
@@ -476,6 +495,21 @@ def _pinned(endpoint: ServedEndpoint, name: str, version: str) -> Served:
             fix="name one of those, or leave the header out to follow the traffic",
         )
     return served
+
+
+def _answering(served: Served, grant: Grant | None) -> Served:
+    """Return the deployment that somebody chose. What a shadow answers is for administrators.
+
+    Raises: NotPermittedError.
+    """
+    if not served.is_shadow or (grant and allows(grant, Right.ADMINISTER, served.endpoint)):
+        return served
+    raise NotPermittedError(
+        "The deployment is a shadow, and answers nobody.",
+        why=f"`{served.name}` gets copies of requests, and no rollout has let it answer callers",
+        fix="leave out what names it; `servewell shadow show` compares its answers, and the key of "
+        "an administrator may ask it",
+    )
 
 
 def _of_version(endpoint: ServedEndpoint, version: str) -> Served:

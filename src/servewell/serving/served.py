@@ -17,8 +17,8 @@ class Served:
     """One loaded deployment of one endpoint, with what is worked out once for all requests."""
 
     __slots__ = (
-        "copied_to", "endpoint", "has_personal", "head", "meter", "model", "name", "package",
-        "personal", "policy", "proof", "schema", "share_bp", "signature", "version",
+        "copied_to", "endpoint", "has_personal", "head", "is_shadow", "meter", "model", "name",
+        "package", "personal", "policy", "proof", "schema", "share_bp", "signature", "version",
     )  # fmt: skip
 
     def __init__(
@@ -30,6 +30,8 @@ class Served:
         meter: DeploymentMeter,
     ) -> None:
         self.copied_to: CopiedTo | None = None  # who gets copies of its requests
+        shadow = endpoint.shadow.deployment if endpoint.shadow else ""
+        self.is_shadow = deployment.name == shadow and not deployment.share_bp  # and nothing else
         self.endpoint = endpoint.name
         self.name = deployment.name
         self.version = str(deployment.version)

@@ -107,8 +107,9 @@ class Shadowing:
         self._put_bytes += copy.size
         self._queue.put(copy)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="shadow", daemon=True)
+            thread.start()
+            self._thread = thread  # now: one that could not be started is tried again
 
     def _work(self) -> None:
         """Answer what comes, until told to stop. In the thread."""
@@ -172,7 +173,7 @@ class Shadowing:
     def _record(self, done: list[ShadowCopy]) -> None:
         """Write what the thread has done, and count it. On the loop."""
         written = [one for one in done if one.outcome != "late"]
-        kept = not written or self._recorder.commit(written)
+        kept = not written or (self._recorder.has_room and self._recorder.commit(written))
         for one in done:
             lost = not kept and one.outcome != "late"
             one.candidate.meter.copied("unrecorded" if lost else one.outcome)

@@ -131,15 +131,22 @@ class Turns:
         try:
             self._answering.answer(finished)
             self.in_flight -= len(finished)
-            if self._copying:
-                self._shadowing.offer(finished, busy=self._is_behind(read))
         except Exception as error:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
             self._drop(finished, error)
+        if self._copying:
+            self._copy(finished, busy=self._is_behind(read))
         if self._busy:
             self._arm()
         elif read > FREE:
             took = (perf_counter_ns() - self._armed_at) / read
             self._request_ns += SMOOTHING * (took - self._request_ns)
+
+    def _copy(self, finished: list[Exchange], *, busy: bool) -> None:
+        """Offer copies to shadows; what goes wrong with that concerns no caller."""
+        try:
+            self._shadowing.offer(finished, busy=busy)
+        except Exception as error:  # noqa: BLE001  (a fault of ours costs copies, nothing else)
+            log.fault("copies_failed", "Copies for a shadow could not be made.", error)
 
     def _run(self, until: int) -> None:
         """Run what waits, a call of each lane after the other, until nothing can be begun."""

@@ -69,7 +69,7 @@ class Comparison:
     examples: tuple[Example, ...] = ()  # the worst first
     waiting: tuple[Half, ...] = ()  # live answers, the oldest first
     early: tuple[Half, ...] = ()  # answers of the shadow that came first
-    newest_ns: int = 0  # of the requests seen
+    newest_ns: int = 0  # of the requests of the last look
     missing: int = 0  # records that were lost before they could be seen, at most
     gaps: tuple[str, ...] = ()  # why, the last few
 

@@ -1,9 +1,10 @@
 """Compare the answers of a shadow with those that callers got, as both are recorded.
 
 A live answer waits until that of the shadow is found, and the other way round, for `PATIENCE_S` of
-the requests' own time. More than `WAITING_MAX` do not wait: then only every second request is
-compared from now on, by the number of its id, every fourth, and so on. That bounds what is kept
-without a preference for requests whose copies were answered soon.
+the requests' own time: before or behind the newest of a look, as a clock may be set back. More than
+`WAITING_MAX` do not wait: then only every second request is compared from now on, by the number of
+its id, every fourth, and so on. That bounds what is kept without a preference for requests whose
+copies were answered soon.
 """
 
 import math
@@ -50,7 +51,7 @@ def compare(comparison: Comparison, outcomes: Iterable[Outcome], *, copied: Copi
     """
     waiting = {one.prediction_id: one for one in comparison.waiting}
     early = {one.prediction_id: one for one in comparison.early}
-    newest_ns = comparison.newest_ns
+    newest_ns = 0
     pairs: list[tuple[Half, Half]] = []
     for outcome in outcomes:
         newest_ns = max(newest_ns, outcome.time_ns)
@@ -67,7 +68,7 @@ def compare(comparison: Comparison, outcomes: Iterable[Outcome], *, copied: Copi
         comparison,
         waiting=tuple(waiting.values()),
         early=tuple(early.values()),
-        newest_ns=newest_ns,
+        newest_ns=newest_ns or comparison.newest_ns,
     )
     return _bounded(_compared(kept, pairs, copied))
 
@@ -105,9 +106,8 @@ def _first_rows(named: Named) -> Named:
 
 def _bounded(comparison: Comparison) -> Comparison:
     """Let go of what waited long enough, then of every second one while too many wait."""
-    oldest_ns = comparison.newest_ns - PATIENCE_S * NANOSECONDS
-    waiting = tuple(one for one in comparison.waiting if one.time_ns >= oldest_ns)
-    early = tuple(one for one in comparison.early if one.time_ns >= oldest_ns)
+    waiting = tuple(one for one in comparison.waiting if _is_near(one, comparison.newest_ns))
+    early = tuple(one for one in comparison.early if _is_near(one, comparison.newest_ns))
     bounded = replace(
         comparison,
         never_ran=comparison.never_ran + len(comparison.waiting) - len(waiting),
@@ -118,6 +118,10 @@ def _bounded(comparison: Comparison) -> Comparison:
     while max(len(bounded.waiting), len(bounded.early)) > WAITING_MAX:
         bounded = _thinned(bounded)
     return bounded
+
+
+def _is_near(half: Half, time_ns: int) -> bool:
+    return abs(half.time_ns - time_ns) <= PATIENCE_S * NANOSECONDS
 
 
 def _thinned(comparison: Comparison) -> Comparison:
