@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -16,6 +16,7 @@ from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.retraining import RetrainState
 from servewell.core.catalog.run import Run, RunState
+from servewell.core.catalog.tracked import RunCopy
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.catalog.workload_retrain import RetrainRules, Watch
 from servewell.core.catalog.workload_tracking import Tracking
@@ -25,8 +26,8 @@ from servewell.flows.platform import Platform
 from servewell.flows.release import change_of
 from servewell.flows.retrain import remember_workload, retrain_due
 from servewell.flows.retrain_watch import look_at_registry
-from servewell.flows.tracking import mirror
-from servewell.ports.tracking import TrackingFailedError
+from servewell.flows.tracking import mirror, run_tracking
+from servewell.ports.tracking import Place, RegistryVersion, TrackingFailedError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -186,6 +187,82 @@ def test_a_server_that_is_away_loses_nothing(platform: Platform, tmp_path: Path)
         mirror(platform, one)
     assert platform.mirrors.list(away) == ()
     assert platform.runs.get("r1") == run
+
+
+@dataclass(slots=True)
+class Choosy:
+    """`Platform`: that of a home, with a tracking server that does not take some runs."""
+
+    platform: Platform
+    refused: tuple[str, ...]
+    of_one: bool  # whether that lies in the runs, or in the server
+    asked: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever port it is
+        return getattr(self.platform, name)
+
+    @property
+    def tracking(self) -> "Choosy":
+        """See `Platform.tracking`."""
+        return self
+
+    def mirror(self, url: str, copy: RunCopy, files: Mapping[str, Path]) -> Place:
+        """See `Tracking.mirror`."""
+        del url, files
+        self.asked.append(copy.run)
+        if copy.run in self.refused:
+            raise TrackingFailedError("no", why="of it", fix="none", of_one=self.of_one)
+        return Place(run=copy.run)
+
+    def versions(self, url: str, model: str) -> tuple[RegistryVersion, ...]:
+        """See `Tracking.versions`."""
+        del url
+        self.asked.append(model)
+        return ()
+
+
+def five_runs(platform: Platform) -> None:
+    """Keep five runs that ended."""
+    for number in range(1, 6):
+        run = Run(
+            id=f"r{number}",
+            workload="small",
+            state=RunState.FAILED,
+            inputs_digest="d",
+            started_at=float(number),
+        )
+        platform.runs.save(run)
+
+
+def test_runs_that_a_server_does_not_take_stop_no_others(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """The newest goes first; only a server that is away ends it early."""
+    one = known(platform, workload(Tracking(mlflow="http://127.0.0.1:1")), tmp_path / "small")
+    five_runs(platform)
+    choosy = Choosy(platform, ("r5", "r4", "r3", "r2"), of_one=False)
+    with pytest.raises(TrackingFailedError):
+        mirror(choosy, one)
+    assert choosy.asked == ["r5", "r4", "r3"]
+    choosy = Choosy(platform, ("r5", "r4", "r3", "r2"), of_one=True)
+    with pytest.raises(TrackingFailedError):
+        mirror(choosy, one)
+    assert choosy.asked == ["r5", "r4", "r3", "r2", "r1"]
+    assert [sent.run for sent in platform.mirrors.list("http://127.0.0.1:1")] == ["r1"]
+
+
+def test_a_run_that_cannot_be_sent_hides_no_registry(
+    platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both are looked at each time."""
+    url = "http://127.0.0.1:1"
+    known(platform, workload(Tracking(mlflow=url), watch=Watch(mlflow=url)), tmp_path / "small")
+    five_runs(platform)
+    choosy = Choosy(platform, ("r5",), of_one=True)
+    looks = iter((False, True))
+    run_tracking(choosy, stopping=lambda: next(looks))
+    assert choosy.asked == ["r5", "r4", "r3", "r2", "r1", "small"]
+    assert "small: no" in capfd.readouterr().err
 
 
 def test_a_version_in_a_registry_is_taken_once(

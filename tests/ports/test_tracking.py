@@ -54,6 +54,18 @@ def test_a_server_that_fails_is_told_from_our_faults(
         with pytest.raises(TrackingFailedError):
             tracking.fetch(url, "small", 1, to=tmp_path)
     assert mirrored.value.fix
+    assert not mirrored.value.of_one
+
+
+def test_what_a_server_does_not_take_is_no_fault_of_it(tracking: Tracking) -> None:
+    """It may take other runs."""
+    refusal = reply(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "too long"})
+    with (
+        ScriptedServer([refusal] * 20) as server,
+        pytest.raises(TrackingFailedError, match="too long") as refused,
+    ):
+        tracking.mirror(f"http://127.0.0.1:{server.port}", COPY, {})
+    assert refused.value.of_one
 
 
 def test_a_server_that_is_not_there_is_an_error_of_it(tracking: Tracking) -> None:

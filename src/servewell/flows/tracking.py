@@ -17,11 +17,13 @@ from servewell.core.catalog.tracked import RunCopy, Tracked
 from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 from servewell.flows.retrain_watch import look_at_registry
+from servewell.ports.tracking import TrackingFailedError
 
 ROLE: Final = "tracking"
 TICK_S: Final = 0.5
 EVERY_S: Final = 2.0
-FAILURES_MAX: Final = 3  # after which the rest waits for the next time
+SHARE: Final = 0.05  # of its time that it may work where nothing is new, with ever more runs
+FAILURES_MAX: Final = 3  # of the server, after which the rest waits for the next time
 AGAIN_S: Final = 15.0  # after a server did not answer
 
 
@@ -35,15 +37,17 @@ def keep_tracking(platform: Platform) -> None:
 def run_tracking(platform: Platform, *, stopping: Callable[[], bool]) -> None:
     """Mirror what is new and look for what appeared, until nothing asks for it any more."""
     said = ""
-    due = 0.0
+    due = wait_s = 0.0
     while not stopping():
         now = platform.clock.now()
-        if now >= due or due > now + AGAIN_S:  # also where the clock was set back
+        if now >= due or due > now + wait_s:  # also where the clock was set back
             known = [one for one in platform.workloads.list() if _asks(one)]
             if not known:
                 return
             troubles = [trouble for one in known if (trouble := _attend(platform, one))]
-            due = now + (AGAIN_S if troubles else EVERY_S)
+            worked_s = max(0.0, platform.clock.now() - now)
+            due = now + max(AGAIN_S if troubles else EVERY_S, worked_s / SHARE)
+            wait_s = due - now
             words = "; ".join(troubles)
             if words != said:
                 _say(words or "it works again")
@@ -52,9 +56,9 @@ def run_tracking(platform: Platform, *, stopping: Callable[[], bool]) -> None:
 
 
 def mirror(platform: Platform, known: KnownWorkload) -> int:
-    """Send what the server of a workload has not; return how many runs that were.
+    """Send what the server of a workload has not, the newest first; return how many runs that were.
 
-    One that cannot be sent keeps no other from it, unless it seems to be the server's fault.
+    One that cannot be sent keeps no other from it, unless it is the server's fault.
 
     Raises: the first of TrackingFailedError, BlobMissingError, BlobCorruptError, StorageError,
     after the others; StateUnavailableError.
@@ -64,6 +68,7 @@ def mirror(platform: Platform, known: KnownWorkload) -> int:
         return sent
     has = {one.run: one.digest for one in platform.mirrors.list(url)}
     failures: list[ServewellError] = []
+    away = 0
     for copy in _copies(platform, known):
         digest = digest_of(msgspec.json.encode(copy, order="sorted"))
         if has.get(copy.run) == digest:
@@ -73,7 +78,8 @@ def mirror(platform: Platform, known: KnownWorkload) -> int:
             sent += 1
         except ServewellError as error:
             failures.append(error)
-        if len(failures) == FAILURES_MAX:
+            away += isinstance(error, TrackingFailedError) and not error.of_one
+        if away == FAILURES_MAX:
             break
     if failures:
         raise failures[0]
@@ -104,18 +110,19 @@ def _asks(known: KnownWorkload) -> bool:
 
 def _attend(platform: Platform, known: KnownWorkload) -> str:
     """Do what is due for a workload; return what went wrong."""
-    try:
-        mirror(platform, known)
-        look_at_registry(platform, known)
-    except (OSError, ServewellError) as error:
-        return f"{known.name}: {error}"
-    return ""
+    troubles = []
+    for duty in (mirror, look_at_registry):  # neither waits for the other
+        try:
+            duty(platform, known)
+        except (OSError, ServewellError) as error:
+            troubles.append(f"{known.name}: {error}")
+    return "; ".join(dict.fromkeys(troubles))
 
 
 def _copies(platform: Platform, known: KnownWorkload) -> Iterator[RunCopy]:
     champion = _champion(platform, known)
     versions = {one.name: one for one in platform.registry.list(known.workload.model_name)}
-    for run in platform.runs.list(known.name):
+    for run in reversed(platform.runs.list(known.name)):
         version = versions.get(run.model_version or "")
         yield _copy(platform, known, run, version=version, champion=champion)
 

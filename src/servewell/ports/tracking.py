@@ -14,6 +14,10 @@ class TrackingFailedError(ServewellError):
 
     code = "SW-435"
 
+    def __init__(self, what: str, *, why: str, fix: str, of_one: bool = False) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.of_one = of_one  # whether it lies in what was sent, and other things may be taken
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

@@ -33,6 +33,7 @@ STATES: Final = {
     RunState.FAILED: "FAILED",
     RunState.INTERRUPTED: "KILLED",
 }
+OF_ONE: Final = (400, 404, 409, 413, 422)  # answers that lie in what was sent
 OUR_RUN: Final = "servewell.run"
 MODEL: Final = "model"  # folder of the model among a run's artifacts
 BATCH_MAX: Final = 100  # parameters that a server takes at once
@@ -74,7 +75,7 @@ class MlflowServers:
 
 @contextmanager
 def _speaking(url: str) -> "Iterator[MlflowClient]":
-    """Give a client of a server; whatever it meets is one error."""
+    """Give a client of a server; whatever it meets is one error, also a fault of the client."""
     for name, value in BOUNDS.items():
         os.environ.setdefault(name, value)
     try:
@@ -88,12 +89,17 @@ def _speaking(url: str) -> "Iterator[MlflowClient]":
         ) from error
     try:
         yield MlflowClient(tracking_uri=url, registry_uri=url)
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # a library that is not ours stumbles over anything
+        if isinstance(error, MlflowException):
+            of_one = error.get_http_status_code() in OF_ONE
+        else:
+            of_one = not isinstance(error, OSError)
         raise TrackingFailedError(
             f"The MLflow server at {url} did not do what was asked of it.",
             why=_first_line(error),
             fix="see to the server, the network, and the variables of MLflow that hold a token or "
             "a password; it is tried again",
+            of_one=of_one,
         ) from error
 
 
