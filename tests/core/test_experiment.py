@@ -138,7 +138,7 @@ def test_no_failure_at_all_is_no_certainty() -> None:
 
 
 def test_labels_decide_about_loss() -> None:
-    """Losses of predictions since the start count; earlier ones, and pinned ones, do not."""
+    """Losses since the start count; earlier and pinned ones, and of another measure, do not."""
     goal = Goal(metric=Metric.LOSS, smallest=0.05)
     experiment = _begun(goal)
     rng = np.random.default_rng(3)
@@ -153,6 +153,7 @@ def test_labels_decide_about_loss() -> None:
                 predicted_at=at,
                 value=1,
                 loss=float(rng.normal(loss, 0.1)),
+                measure="wrong" if loss > 8 else "brier",
                 added_at=200.0,
                 principal="ada",
                 source="",
@@ -162,6 +163,7 @@ def test_labels_decide_about_loss() -> None:
                 ("v2", 0.3, "", 150.0),
                 ("v2", 9.0, "", 50.0),
                 ("v2", 9.0, "pinned", 150.0),
+                ("v2", 9.0, "", 150.0),
             )
             for _ in range(5)
         ]
@@ -169,6 +171,7 @@ def test_labels_decide_about_loss() -> None:
     result = result_of(experiment)
     assert result.standing is Standing.SECOND
     assert result.effect == pytest.approx(-0.2, abs=0.03)
+    assert (experiment.sums.loss_measure, experiment.sums.unlike) == ("brier", 300)
 
 
 @given(

@@ -199,6 +199,9 @@ def test_a_declared_margin_of_loss_asks_for_labels() -> None:
     judgement = judge(plan, _evidence(batches, plan))
     assert judgement.verdict is Verdict.WAIT
     assert [one.split(":")[0] for one in judgement.missing] == ["loss"]
+    unlike = replace(_evidence(batches, plan), loss_measure="brier", unlike=40)
+    told = "the two are not measured alike, 40 labels are not told by brier"
+    assert any(told in one for one in judge(plan, unlike).missing)
     assert _judged(100, plan).verdict is Verdict.PROMOTE
 
 

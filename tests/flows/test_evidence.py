@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -96,30 +97,33 @@ def test_a_shadow_is_compared_while_it_gets_copies(platform: Platform, log: Log)
 
 
 def test_labels_give_losses_as_they_arrive(platform: Platform, log: Log) -> None:
-    """Of predictions since the rollout began that the traffic sent; each label once."""
+    """Of predictions since the rollout began that the traffic sent, each once, of one measure."""
     assert log.ids() == []
     started = observe(platform, ROLLOUT)
 
-    def label(number: int, deployment: str, *, role: str = "", at: float = START_S + 1) -> Label:
-        return Label(
+    def label(number: int, deployment: str, **changes: Any) -> Label:  # noqa: ANN401 - fields of any type
+        plain = Label(
             prediction_id=f"id-{number}",
             row=0,
             endpoint="flights",
             deployment=deployment,
-            role=role,
-            predicted_at=at,
+            role="",
+            predicted_at=START_S + 1,
             value=1,
             loss=0.5,
             measure="brier",
-            added_at=at,
+            added_at=START_S + 1,
             principal="ada",
             source="truth.csv",
         )
+        return replace(plain, **changes)
 
     platform.labels.add([label(n, "v1" if n % 2 else "v2") for n in range(8)])
-    platform.labels.add([label(9, "v1", role="pinned"), label(10, "v1", at=START_S - 9)])
+    platform.labels.add([label(9, "v1", role="pinned"), label(10, "v1", predicted_at=START_S - 9)])
+    platform.labels.add([label(11, "v2", measure="wrong"), label(12, "v3", measure="wrong")])
     told = observe(platform, started)
     assert [one.n for one in told.evidence.labelled] == [4, 4]
+    assert (told.evidence.loss_measure, told.evidence.unlike) == ("brier", 1)
     assert [one.n for one in observe(platform, told).evidence.labelled] == [4, 4]
 
 

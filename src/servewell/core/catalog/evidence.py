@@ -105,6 +105,8 @@ class Evidence:
     slow_ms: float | None = None  # the stable one's 95th percentile, frozen
     window: tuple[Share, Share] = (Share(), Share())
     labelled: tuple[Moments, Moments] = (Moments(), Moments())  # losses of the open window
+    loss_measure: str = ""  # by which losses are told: that of the first
+    unlike: int = 0  # labels that are told by another, and not compared
     run: FailingRun = FailingRun()
     before: tuple[int, int] = (0, 0)  # requests and failures of the stable one, until it got none
     alone: tuple[int, int] = (0, 0)  # of the candidate, since it got all of them

@@ -47,6 +47,8 @@ class ExperimentSums:
     contrast: Contrast = NOTHING  # of the metric's values, second less first
     window: tuple[Moments, Moments] = (Moments(), Moments())  # not yet in the contrast
     missing: int = 0  # records that are lost or past their retention, at most
+    loss_measure: str = ""  # by which losses are told: that of the first
+    unlike: int = 0  # labels that are told by another, and not compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

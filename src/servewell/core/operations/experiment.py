@@ -31,6 +31,7 @@ from servewell.core.operations.confidence_sequence import (
     moments,
 )
 from servewell.core.operations.e_process import share_interval
+from servewell.core.operations.label_loss import alike
 from servewell.core.operations.outcome_batch import ANSWERED, counts, scores_of
 from servewell.core.operations.traffic import DeploymentMissingError, percent
 from servewell.errors import ServewellError
@@ -149,15 +150,20 @@ def with_labels(experiment: Experiment, labels: Sequence[Label]) -> Experiment:
     """Return the experiment with the losses of what it let both predict."""
     if experiment.goal.metric is not Metric.LOSS:
         return experiment
+    pair, sums = (experiment.first, experiment.second), experiment.sums
+    own = (
+        one
+        for one in labels
+        if one.deployment in pair and not one.role and one.predicted_at >= experiment.began_at
+    )
+    told = alike(own, sums.loss_measure)
     values = [
         (one.deployment == experiment.second, one.loss)
-        for one in labels
-        if one.deployment in (experiment.first, experiment.second)
-        and not one.role
-        and one.loss is not None
-        and one.predicted_at >= experiment.began_at
+        for one in told.labels
+        if one.loss is not None
     ]
-    return replace(experiment, sums=_with_values(experiment.sums, values))
+    grown = replace(sums, loss_measure=told.measure, unlike=sums.unlike + told.unlike)
+    return replace(experiment, sums=_with_values(grown, values))
 
 
 def _value(outcome: Outcome, goal: Goal) -> float | None:
@@ -266,6 +272,16 @@ def _too_few(experiment: Experiment) -> str:
     return (
         f"{seen[0]:,} {what} of `{experiment.first}` and {seen[1]:,} of `{experiment.second}` "
         f"tell {_name(goal)}; at least {SAMPLES_MIN} of each are needed, over some time"
+        f"{_unlike(sums)}"
+    )
+
+
+def _unlike(sums: ExperimentSums) -> str:
+    if not sums.unlike:
+        return ""
+    return (
+        f"; the two are not measured alike: {sums.unlike:,} labels are not told by "
+        f"{sums.loss_measure}, and not counted"
     )
 
 
@@ -280,7 +296,7 @@ def _told(experiment: Experiment, standing: Standing, bounds: tuple[float, float
         return f"{words}: less than the {smallest} that matter"
     if standing is not Standing.UNDECIDED:
         return words
-    more = _more(experiment, bounds)
+    more = _more(experiment, bounds) + _unlike(experiment.sums)
     return f"{words}: neither a difference nor that it is below {smallest} is shown{more}"
 
 

@@ -6,14 +6,38 @@ single row and on where it is clipped; the squared difference is as proper a sco
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from servewell.core.catalog.label import Loss, Measure, Truth
+from servewell.core.catalog.label import Label, Loss, Measure, Truth
 
 BOTH: Final = 2  # classes
 YES: Final = ("true", "yes")
 NO: Final = ("false", "no")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Labels whose losses may be compared, all of one measure."""
+
+    measure: str  # empty while there is none
+    labels: tuple[Label, ...]
+    unlike: int  # labels that another measure tells of
+
+
+def alike(labels: Iterable[Label], measure: str) -> Alike:
+    """Return the labels of a measure; of none, those of the measure of the first.
+
+    A squared difference and a share of wrong classes are both between 0 and 1, and say nothing of
+    each other.
+
+    Raises: nothing.
+    """
+    told = [one for one in labels if one.loss is not None]
+    counted = measure or next((one.measure for one in told), "")
+    same = tuple(one for one in told if one.measure == counted)
+    return Alike(measure=counted, labels=same, unlike=len(told) - len(same))
 
 
 def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:

@@ -13,6 +13,7 @@ from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.rollout import Rollout, Stage
 from servewell.core.operations import judge
 from servewell.core.operations.comparison import Copied, compare
+from servewell.core.operations.label_loss import alike
 from servewell.core.operations.observing import alone, before
 from servewell.core.operations.outcome_batch import arm_of, batches_of, counts
 from servewell.core.operations.rollout_moves import has_all
@@ -41,11 +42,14 @@ def observed(rollout: Rollout, seen: Seen, *, endpoint: Endpoint) -> Rollout:
         candidate=rollout.candidate,
         shared_since=_shared_since(rollout, endpoint),
     )
+    told = alike(_of_rollout(rollout, seen.labels), rollout.evidence.loss_measure)
     evidence = reduce(
         lambda sofar, batch: judge.observe(sofar, batch, rollout.plan),
-        (*batches, *_labelled(rollout, seen.labels)),
+        (*batches, *_labelled(rollout, told.labels)),
         rollout.evidence,
     )
+    unlike = evidence.unlike + told.unlike
+    evidence = replace(evidence, loss_measure=told.measure, unlike=unlike)
     evidence = before(evidence, _own(rollout.stable, seen))
     if has_all(rollout, endpoint):
         own = _own(rollout.candidate, seen, since=endpoint.revision)
@@ -64,17 +68,22 @@ def _own(deployment: str, seen: Seen, *, since: int = 0) -> Arm:
     )
 
 
-def _labelled(rollout: Rollout, labels: Sequence[Label]) -> tuple[Batch, ...]:
-    """Return the losses of what both predicted since the rollout began, where there are any."""
-    told = [
+def _of_rollout(rollout: Rollout, labels: Sequence[Label]) -> list[Label]:
+    """Return the labels of what both predicted since the rollout began."""
+    pair = rollout.stable, rollout.candidate
+    return [
         one
         for one in labels
-        if one.loss is not None and not one.role and one.predicted_at >= rollout.began_at
+        if one.deployment in pair and not one.role and one.predicted_at >= rollout.began_at
     ]
+
+
+def _labelled(rollout: Rollout, labels: Sequence[Label]) -> tuple[Batch, ...]:
+    """Return the losses of both, where there are any."""
     stable, candidate = (
         Arm(
             losses=tuple(
-                one.loss for one in told if one.deployment == name and one.loss is not None
+                one.loss for one in labels if one.deployment == name and one.loss is not None
             )
         )
         for name in (rollout.stable, rollout.candidate)

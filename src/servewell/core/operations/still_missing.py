@@ -18,14 +18,13 @@ def still_missing(
     phrases = [f"{few:,} more {_requests(few)} of the candidate"] if few > 0 else []
     if not stable:
         phrases.append("any request of the stable one, to compare with")
-    return (
-        *phrases,
-        *(
-            _phrase(one)
-            for one in findings
-            if one.required and one.showing is not Showing.NOT_WORSE
-        ),
-    )
+    unshown = [one for one in findings if one.required and one.showing is not Showing.NOT_WORSE]
+    if evidence.unlike and any(one.measure == "loss" for one in unshown):
+        phrases.append(
+            f"labels of one measure: the two are not measured alike, {evidence.unlike:,} labels "
+            f"are not told by {evidence.loss_measure}"
+        )
+    return (*phrases, *map(_phrase, unshown))
 
 
 def _requests(number: int) -> str:
