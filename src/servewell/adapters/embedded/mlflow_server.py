@@ -91,7 +91,8 @@ def _speaking(url: str) -> "Iterator[MlflowClient]":
         yield MlflowClient(tracking_uri=url, registry_uri=url)
     except Exception as error:  # a library that is not ours stumbles over anything
         if isinstance(error, MlflowException):
-            of_one = error.get_http_status_code() in OF_ONE
+            status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's
+            of_one = status in OF_ONE
         else:
             of_one = not isinstance(error, OSError)
         raise TrackingFailedError(

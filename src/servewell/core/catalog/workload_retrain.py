@@ -158,8 +158,8 @@ class RetrainRules:
         Meta(
             ge=1,
             le=100,
-            description="How often a training is begun that a kill, or the end of the machine, "
-            "interrupts. One that fails by itself is not begun again.",
+            description="How often a training is begun that a kill, or something that is away, "
+            "like a server, interrupts; pauses grow. One that fails by itself is not begun again.",
             examples=[3],
         ),
     ] = 3
