@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.endpoint import Deployment, Endpoint, Shadow
 from servewell.core.catalog.gate import GateOverride, GateReport, GateRow, GateVerdict
 from servewell.core.operations.clearance import (
     Clearance,
     decide_clearance,
+    growing,
     is_safe,
     newcomers,
     not_compared_with,
@@ -63,7 +64,8 @@ def endpoint(*served: int) -> Endpoint:
         ((1,), GateVerdict.FAIL, False, Clearance.KEEP_OUT),
         ((1,), GateVerdict.FAIL, True, Clearance.ROLL_OUT),
         ((1, 2), GateVerdict.FAIL, False, Clearance.STAY),
-        ((2, 1), GateVerdict.PASS, False, Clearance.STAY),
+        ((2, 1), GateVerdict.PASS, False, Clearance.ROLL_OUT),
+        ((2, 1), GateVerdict.FAIL, False, Clearance.KEEP_OUT),
     ],
 )
 def test_nothing_unproved_takes_traffic_from_what_serves(
@@ -73,6 +75,43 @@ def test_nothing_unproved_takes_traffic_from_what_serves(
     decision = decide_clearance(endpoint(*served), report(verdict, overridden=overridden))
     assert decision.clearance is clearance
     assert f"m:{NEW}" in decision.because
+
+
+@pytest.mark.parametrize(
+    ("changes", "clearance", "words"),
+    [
+        ({"withdrawn": "ada took it back: slow"}, Clearance.STAY, "ada took it back: slow"),
+        ({"withdrawn": "its rollout ended"}, Clearance.STAY, "`servewell rollouts start m m:2`"),
+        ({"quarantined": "it crashed"}, Clearance.KEEP_OUT, "in quarantine as `v2`: it crashed"),
+        ({"quarantined": "a", "withdrawn": "b"}, Clearance.KEEP_OUT, "in quarantine"),
+    ],
+)
+def test_what_was_taken_back_does_not_come_again_by_itself(
+    changes: dict[str, str], clearance: Clearance, words: str
+) -> None:
+    """It is said who took it back, or why no worker runs it; only a person begins again."""
+    before = endpoint(2, 1)
+    ill = replace(before.deployments[0], **changes)  # type: ignore[arg-type]  # texts, all of them
+    before = replace(before, deployments=(ill, *before.deployments[1:]))
+    decision = decide_clearance(before, report(GateVerdict.PASS))
+    assert decision.clearance is clearance
+    assert words in decision.because
+    assert decision.quarantined == changes.get("quarantined", "")
+
+
+def test_what_gets_copies_goes_on_with_them() -> None:
+    """A shadow that a person began is no version that was replaced."""
+    before = replace(endpoint(2, 1), shadow=Shadow(deployment="v2", share_bp=100))
+    assert decide_clearance(before, report(GateVerdict.PASS)).clearance is Clearance.STAY
+
+
+def test_a_share_grows_unless_it_was_there_before() -> None:
+    """Of a split to come, what gets more than now; a split that was has passed its gates."""
+    before = endpoint(1, 2, 3)
+    grown = growing(before, {"v1": 5_000, "v3": 5_000})
+    assert [one.name for one in grown] == ["v1"]
+    known = replace(before, past=((("v1", 5_000), ("v3", 5_000)),))
+    assert growing(known, {"v3": 5_000, "v1": 5_000}) == ()
 
 
 def test_an_endpoint_that_is_not_there_serves_its_first_version() -> None:

@@ -8,6 +8,7 @@ import pytest
 from flows.rollout_world import PLAN, World, passed
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
+from servewell.core.catalog.gate import GateVerdict
 from servewell.core.catalog.rollout import Stage, Strategy
 from servewell.core.catalog.stop import EVERY, StopMode, StopOrder
 from servewell.core.operations.rollout_moves import Move, Order
@@ -223,6 +224,44 @@ def test_a_report_against_a_champion_of_before_lets_nothing_in(world: World) -> 
         assert "servewell gates run flights:3" in refused.value.fix
     by_hand.set_traffic(world, "flights", {"v1": 5_000, "v2": 5_000})
     assert world.endpoint.traffic == {"v1": 5_000, "v2": 5_000}
+
+
+def test_by_hand_nothing_grows_that_failed_its_gates(world: World) -> None:
+    """Neither by traffic nor by `rollback --to`; what was before comes back in one word."""
+    for number in (1, 2):
+        deploy(world, "flights", model="flights", number=number)
+    by_hand.set_traffic(world, "flights", {"v1": 9_000, "v2": 1_000})
+    by_hand.set_traffic(world, "flights", {"v2": BP_FULL})
+    first = replace(passed(world.registry.get("flights", 1)), verdict=GateVerdict.FAIL)
+    world.gates.keep(first)
+    for change in (
+        lambda: by_hand.set_traffic(world, "flights", {"v1": 9_500, "v2": 500}),
+        lambda: by_hand.roll_back(world, "flights", to="v1"),
+    ):
+        with pytest.raises(GatesNotPassedError, match="do not let flights:1 through"):
+            change()
+    by_hand.roll_back(world, "flights")
+    assert world.endpoint.traffic == {"v1": 9_000, "v2": 1_000}
+
+
+@pytest.mark.parametrize("order", [None, Order.CANCEL])
+def test_what_lost_its_requests_says_who_took_them(world: World, order: Order | None) -> None:
+    """By hand, or by the end of a rollout; a new rollout forgets it."""
+    world.begin()
+    world.until(Stage.SHIFTING)
+    if order:
+        give_order(world, "flights", order, because="too soon")
+    else:
+        world.acknowledge()
+        give_order(world, "flights", Order.PROMOTE)
+        world.until(Stage.PROMOTED)
+        by_hand.roll_back(world, "flights", because="too soon")
+    took = world.endpoint.deployments[-1].withdrawn
+    assert took.startswith(f"{world.principal} took it back: too soon")
+    second = world.registry.get("flights", 2)
+    start_rollout(world, "flights", second, plan=PLAN, because="")
+    world.until(Stage.WARMING)
+    assert not world.endpoint.deployments[-1].withdrawn
 
 
 @pytest.mark.parametrize("quarantine", [True, False])

@@ -17,9 +17,9 @@ from servewell.cli.steps import Steps
 from servewell.core.catalog.workload import Workload
 from servewell.core.operations.clearance import Clearance
 from servewell.flows.bring_up import BroughtUp, bring_up, foresee
+from servewell.flows.clearance import kept_out
 from servewell.flows.platform import Platform
 from servewell.ports.fleet import NotServingError
-from servewell.ports.gates import GatesNotPassedError
 
 LOOK_AGAIN_S: Final = 0.2
 STOP_MARGIN_S: Final = 15.0
@@ -62,7 +62,7 @@ def up(
             done = bring_up(platform, described, folder, report=steps.report, overrides=overrides)
         _show(session, done, detach=detach)
     if done.clearance.clearance is Clearance.KEEP_OUT:
-        refusal = GatesNotPassedError.of(done.judged)
+        refusal = kept_out(done.endpoint.name, done.judged, done.clearance)
         explain(refusal, as_json=False)
         return _stay(platform, described) if stays else exit_code(refusal)
     return _stay(platform, described) if stays else 0

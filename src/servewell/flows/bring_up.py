@@ -19,6 +19,7 @@ from servewell.core.operations.clearance import Clearance, ClearanceDecision, de
 from servewell.core.operations.freshness import RunDecision
 from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
+from servewell.flows.clearance import kept_out
 from servewell.flows.deliver import endpoint_of, ensure_judged, free_name, roll_out
 from servewell.flows.keys import IssuedKey, create_key, operator_key
 from servewell.flows.make_model import (
@@ -34,7 +35,6 @@ from servewell.flows.retrain import remember_workload
 from servewell.ports.certificates import Shown
 from servewell.ports.door import Answer
 from servewell.ports.fleet import FleetPlan, FleetState, NotServingError
-from servewell.ports.gates import GatesNotPassedError
 
 READY_WITHIN_S: Final = 60.0
 LOOK_AGAIN_S: Final = 0.05
@@ -284,11 +284,11 @@ def _ensure_served(
 ) -> Endpoint:
     """Return the endpoint; its first version is deployed, a later one takes over by a rollout.
 
-    Raises: GatesNotPassedError where nothing serves and nothing may.
+    Raises: GatesNotPassedError, QuarantinedError: where nothing serves and nothing may.
     """
     endpoint = _ensure_endpoint(platform, workload)
     if clearance.clearance is Clearance.KEEP_OUT and not endpoint.traffic:
-        raise GatesNotPassedError.of(judged)
+        raise kept_out(endpoint.name, judged, clearance)
     if clearance.clearance is not Clearance.SERVE:
         return endpoint
     decision = decide_deploy(endpoint, version, name=free_name(endpoint, version))

@@ -9,7 +9,7 @@ from servewell.core.catalog.endpoint import BP_FULL
 from servewell.core.operations.clearance import newcomers
 from servewell.core.operations.rollout_moves import Order
 from servewell.flows import release
-from servewell.flows.clearance import require_let_through, require_no_rollout
+from servewell.flows.clearance import require_let_through, require_no_rollout, require_not_failed
 from servewell.flows.environments import Progress
 from servewell.flows.platform import Platform
 from servewell.flows.release import Released
@@ -65,6 +65,7 @@ def set_traffic(
     for one in newcomers(before, shares):
         version = platform.registry.get(one.model, one.version)
         require_let_through(platform, version, beside=before)
+    require_not_failed(platform, before, shares)
     return release.set_traffic(platform, endpoint, shares, because=because, dry_run=dry_run)
 
 
@@ -79,11 +80,13 @@ def roll_back(  # noqa: PLR0913 - the words of the command, each optional
 ) -> Released | Advanced:
     """End the rollout of an endpoint and give all requests back; without one, take back a change.
 
-    Raises: as `release.roll_back` and `give_order`.
+    Raises: GatesNotPassedError, and as `release.roll_back` and `give_order`.
     """
     order = Order.QUARANTINE if quarantine else Order.ROLL_BACK
     for one in platform.rollouts.list(endpoint, open_only=True):
         if to in ("", one.stable):
             return give_order(platform, endpoint, order, because=because, dry_run=dry_run)
         require_no_rollout(platform, endpoint)
+    if to:
+        require_not_failed(platform, platform.endpoints.get(endpoint), {to: BP_FULL})
     return release.roll_back(platform, endpoint, to=to, because=because, dry_run=dry_run)

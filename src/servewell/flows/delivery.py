@@ -22,6 +22,7 @@ from servewell.core.operations.delivery import (
     python_of,
 )
 from servewell.errors import ServewellError
+from servewell.flows.clearance import kept_out
 from servewell.flows.deliver import endpoint_of, ensure_judged, roll_out
 from servewell.flows.make_model import Made, keep_dataset, make_model
 from servewell.flows.platform import Platform
@@ -140,12 +141,12 @@ def _train(platform: Platform, change: Change) -> StepDone:
 def _gate(platform: Platform, change: Change) -> StepDone:
     report = _judged(platform, change)
     decision = decide_clearance(endpoint_of(platform, change.workload), report)
-    kept_out = decision.clearance is Clearance.KEEP_OUT
+    out = decision.clearance is Clearance.KEEP_OUT
     return StepDone(
         step=DeliveryStep.GATE,
         words=f"{report.version}: {report.verdict}, {report.because}",
         report=report,
-        refusal=GatesNotPassedError.of(report) if kept_out else None,
+        refusal=kept_out(change.workload.endpoint_name, report, decision) if out else None,
     )
 
 
@@ -182,7 +183,7 @@ def _roll_out(platform: Platform, change: Change) -> StepDone:
     endpoint = endpoint_of(platform, change.workload)
     decision = decide_clearance(endpoint, report)
     if decision.clearance is Clearance.KEEP_OUT:
-        raise GatesNotPassedError.of(report)
+        raise kept_out(change.workload.endpoint_name, report, decision)
     if endpoint is None or decision.clearance is not Clearance.ROLL_OUT:
         words = decision.because if endpoint else "nothing serves here: `servewell up` begins"
         return StepDone(step=DeliveryStep.ROLL_OUT, words=words, skipped=True)

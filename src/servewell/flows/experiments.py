@@ -15,7 +15,7 @@ from servewell.core.operations.experiment import (
     with_labels,
     with_outcomes,
 )
-from servewell.core.operations.traffic import decide_traffic
+from servewell.core.operations.traffic import decide_traffic, taken_back
 from servewell.errors import ServewellError
 from servewell.flows.clearance import require_let_through, require_no_rollout
 from servewell.flows.evidence import LABELS_AT_ONCE
@@ -140,7 +140,8 @@ def stop_experiment(
     if apply:
         require_no_rollout(platform, endpoint)
         require_let_through(platform, _version(platform, experiment, result.recommends))
-        after = decide_traffic(before, {result.recommends: BP_FULL}).endpoint
+        decision = decide_traffic(before, {result.recommends: BP_FULL})
+        after = taken_back(decision, before, by=platform.principal, because=because).endpoint
     words = ": ".join(one for one in (because, result.standing.value, result.because) if one)
     return _keep(platform, experiment, before, after, words=words, dry_run=dry_run)
 

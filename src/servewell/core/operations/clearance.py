@@ -14,7 +14,7 @@ class Clearance(StrEnum):
 
     SERVE = "serve"  # the first one: nobody is served yet who could be hurt
     ROLL_OUT = "roll out"
-    STAY = "stay"  # it is deployed already, with whatever share it was given since
+    STAY = "stay"  # it serves already, or a person or a rollout took its requests back
     KEEP_OUT = "keep out"
 
 
@@ -24,6 +24,7 @@ class ClearanceDecision:
 
     clearance: Clearance
     because: str
+    quarantined: str = ""  # why no worker runs it, where that keeps it out
 
 
 def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> ClearanceDecision:
@@ -31,16 +32,13 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
 
     Where nothing serves yet, a version of which the gates cannot tell is let in: there is no user
     whom it could serve worse than before. It is never let in where a gate failed, nor where the
-    measuring itself did: nothing is known of such a version. One that is
-    deployed already was given its share by a rollout or a person, and nothing takes that back here.
+    measuring itself did: nothing is known of such a version. One that has requests was given them
+    by a rollout or a person, and one whose requests were taken back has none for a reason: nothing
+    undoes that here. One that a newer version replaced may come back as any other.
     """
-    deployments = endpoint.deployments if endpoint else ()
-    serving = [one for one in deployments if one.share_bp]
-    if any(one.package == report.package for one in deployments):
-        return ClearanceDecision(
-            clearance=Clearance.STAY,
-            because=f"{report.version} is deployed already; its share of the requests stays",
-        )
+    serving = [one for one in endpoint.deployments if one.share_bp] if endpoint else []
+    if endpoint is not None and (settled := _settled(endpoint, report)):
+        return settled
     unsure = report.verdict is GateVerdict.CANNOT_TELL and report.measured
     first_unsure = unsure and not serving
     if not (report.lets_through or first_unsure):
@@ -50,6 +48,39 @@ def decide_clearance(endpoint: Endpoint | None, report: GateReport) -> Clearance
         )
     clearance = Clearance.ROLL_OUT if serving else Clearance.SERVE
     return ClearanceDecision(clearance=clearance, because=_words(report))
+
+
+def _settled(endpoint: Endpoint, report: GateReport) -> ClearanceDecision | None:
+    """Return what was decided of a version already that is deployed; None where that is open."""
+    version = report.version
+    for one in endpoint.deployments:
+        if one.package != report.package:
+            continue
+        if one.share_bp:
+            return _stays(f"{version} is deployed already; its share of the requests stays")
+        if one.quarantined:
+            return ClearanceDecision(
+                clearance=Clearance.KEEP_OUT,
+                because=f"{version} is in quarantine as `{one.name}`: {one.quarantined}",
+                quarantined=one.quarantined,
+            )
+        if endpoint.shadow is not None and endpoint.shadow.deployment == one.name:
+            return _stays(f"{version} gets copies of the requests as `{one.name}`, and goes on so")
+        if one.withdrawn:
+            begin = f"`servewell rollouts start {endpoint.name} {version}` begins again"
+            return _stays(f"{version} has no requests: {one.withdrawn}; {begin}")
+    return None
+
+
+def _stays(because: str) -> ClearanceDecision:
+    return ClearanceDecision(clearance=Clearance.STAY, because=because)
+
+
+def growing(endpoint: Endpoint, shares: Mapping[str, int]) -> tuple[Deployment, ...]:
+    """Return the deployments that are to get more; none where that is a split of before."""
+    if any(dict(past) == shares for past in endpoint.past):
+        return ()
+    return tuple(one for one in endpoint.deployments if shares.get(one.name, 0) > one.share_bp)
 
 
 def serves_most(endpoint: Endpoint | None) -> Deployment | None:

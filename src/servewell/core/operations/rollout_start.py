@@ -42,13 +42,7 @@ def decide_start(  # noqa: PLR0913 - what a rollout is made of
         )
     for one in endpoint.deployments:
         if one.package == version.package and one.quarantined:
-            raise QuarantinedError(
-                f"{version.name} is in quarantine at `{endpoint.name}`.",
-                why=one.quarantined,
-                fix=f"correct the model and make a new version; to try this one again, "
-                f"`servewell deploy {endpoint.name} {version.name} --share 1%` and "
-                f"`servewell rollback {endpoint.name}` end the quarantine",
-            )
+            raise QuarantinedError.of(endpoint.name, version.name, because=one.quarantined)
     _refuse_shadow(endpoint)
     decide_deploy(endpoint, version, share_bp=0, name=name)  # refuses a name that is taken
     words = f"{version.name} is to take the requests from {stable.model}:{stable.version}"

@@ -51,6 +51,17 @@ class QuarantinedError(ServewellError):
 
     code = "SW-412"
 
+    @classmethod
+    def of(cls, endpoint: str, version: str, *, because: str) -> "QuarantinedError":
+        """Return the refusal of a version that an endpoint has in quarantine."""
+        return cls(
+            f"{version} is in quarantine at `{endpoint}`.",
+            why=because,
+            fix="correct the model and make a new version; to try this one again, "
+            f"`servewell deploy {endpoint} {version} --share 1%` and "
+            f"`servewell rollback {endpoint}` end the quarantine",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficDecision:
