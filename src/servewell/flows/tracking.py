@@ -182,7 +182,8 @@ def _files(platform: Platform, version: ModelVersion | None) -> dict[str, str]:
 
 def _champion(platform: Platform, known: KnownWorkload) -> str:
     """Return the package that most requests of the endpoint go to; empty where there is none."""
-    found = [one for one in platform.endpoints.list() if one.name == known.workload.endpoint_name]
+    of_it = (known.workload.endpoint_name, known.name)
+    found = [one for one in platform.endpoints.list() if (one.name, one.workload) == of_it]
     serving = [one for one in found[0].deployments if one.share_bp] if found else []
     return max(serving, key=lambda one: one.share_bp).package if serving else ""
 
