@@ -302,6 +302,8 @@ def _settled(platform: Platform, known: KnownWorkload, row: Retraining) -> Retra
         return row
     if state is RetrainState.TIMED_OUT:
         processes.end(ROLE, number)
+    if state is not RetrainState.INTERRUPTED:
+        platform.arrivals.discard(number)
     ended = replace(row, state=state, outcome=outcome, ended_at=platform.clock.now())
     _say(f"{known.name}: retraining {row.id}: {state}: {outcome}")
     return platform.retrainings.save(ended, change=change_of(platform, ended))[0]
