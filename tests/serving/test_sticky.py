@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import ExitStack
 
 import pytest
 import tritonclient.grpc as grpc_client
@@ -9,11 +10,13 @@ import tritonclient.grpc as grpc_client
 from servewell.core.catalog.endpoint import EndpointPolicy
 from servewell.core.operations.routing import choose_sticky
 from serving.home import Home, flight_model, request
+from serving.slow_model import SLOW, slow_model, slow_request
 from serving.test_grpc import inputs
 
 pytestmark = pytest.mark.enable_socket
 
 INFER = "/v2/models/flights/infer"
+FOR_EVER = 10**8  # turns: half an hour
 
 
 def publish(home: Home, sticky: str, new_bp: int) -> str:
@@ -112,3 +115,34 @@ def test_the_same_value_of_an_input_stays_in_every_protocol(home: Home) -> None:
         publish(home, "gone", 5_000)
         report = home.wait_for_snapshot(fault=True)
         assert "the model has no input `gone`" in report.fault
+
+
+def test_what_nobody_can_answer_in_time_is_refused_before_it_is_read(home: Home) -> None:
+    """Where both are overloaded, so is a caller that stays by an input, whatever its rows are."""
+    key, grant = home.key()
+    home.publish(
+        *(
+            home.deployment(name, slow_model(), signature=SLOW, version=number, share_bp=5_000)
+            for number, name in enumerate(("live", "new"), 1)
+        ),
+        policy=EndpointPolicy(sticky="x", queue_requests_max=1, timeout_ms=60_000),
+        grants=(grant,),
+    )
+    headers = {"Authorization": f"Bearer {key}"}
+    with home.process(), ExitStack() as lines:
+        home.wait_for_snapshot()
+
+        def occupy(number: int) -> None:
+            line = http.client.HTTPConnection("127.0.0.1", home.port, timeout=20)
+            lines.callback(line.close)
+            line.request("POST", INFER, json.dumps(slow_request([number], FOR_EVER)), headers)
+
+        def unread() -> int:
+            return home.send("POST", INFER, key=key, body={"inputs": []}).status
+
+        assert unread() == 400
+        for number in range(200):
+            occupy(number)
+            if unread() == 503:
+                return
+    raise AssertionError("it was read each time")
