@@ -27,6 +27,7 @@ from servewell.flows.rollouts import start_rollout
 from servewell.ports.experiments import ExperimentBusyError, ExperimentMissingError
 from servewell.ports.gates import GatesNotPassedError
 from servewell.ports.rollouts import RolloutBusyError
+from servewell.ports.storage import StorageError
 
 GOAL = Goal(metric=Metric.ERRORS, smallest=0.05)
 
@@ -86,6 +87,16 @@ def test_nothing_shown_is_not_applied(world: World) -> None:
     with pytest.raises(ExperimentUndecidedError):
         stop_experiment(world, "flights", apply=True)
     assert find_experiment(world, "flights").ended_at is None
+
+
+def test_it_can_be_ended_where_its_end_cannot_be_read(world: World) -> None:
+    """Then nothing of it is applied, and what was seen before stays."""
+    _start(world)
+    world.records.unreadable = True
+    with pytest.raises(StorageError):
+        stop_experiment(world, "flights", apply=True)
+    assert stop_experiment(world, "flights", apply=False).carried_out
+    assert world.experiments.list(open_only=True) == ()
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

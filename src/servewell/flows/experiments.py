@@ -5,7 +5,12 @@ from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
-from servewell.core.catalog.evidence_cursor import EvidenceCursor, cursor_of, written
+from servewell.core.catalog.evidence_cursor import (
+    CursorUnreadableError,
+    EvidenceCursor,
+    cursor_of,
+    written,
+)
 from servewell.core.catalog.experiment import Experiment, Goal
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.operations.experiment import (
@@ -23,6 +28,7 @@ from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot, wait_acknowledged
 from servewell.ports.experiments import ExperimentMissingError, busy
 from servewell.ports.state import StateConflictError
+from servewell.ports.storage import StorageError
 
 LOOKS_MAX: Final = 200  # at one time for a person, each bounded
 
@@ -127,14 +133,15 @@ def stop_experiment(
 ) -> Tried:
     """End the experiment of an endpoint; give all requests to what it recommends, or leave them.
 
+    Where they are left, it ends also where its last requests cannot be read.
+
     Raises: EndpointMissingError, ExperimentMissingError, ExperimentUndecidedError,
     RolloutBusyError, QuarantinedError, GatesNotPassedError, StateConflictError,
     StateUnavailableError, StorageError.
     """
     before = platform.endpoints.get(endpoint)
-    experiment = ended(
-        look_at(platform, _running(platform, endpoint)), apply=apply, now=platform.clock.now()
-    )
+    seen = _last_look(platform, _running(platform, endpoint), needed=apply)
+    experiment = ended(seen, apply=apply, now=platform.clock.now())
     result = experiment.result or result_of(experiment)
     after = before
     if apply:
@@ -144,6 +151,16 @@ def stop_experiment(
         after = taken_back(decision, before, by=platform.principal, because=because).endpoint
     words = ": ".join(one for one in (because, result.standing.value, result.because) if one)
     return _keep(platform, experiment, before, after, words=words, dry_run=dry_run)
+
+
+def _last_look(platform: Platform, experiment: Experiment, *, needed: bool) -> Experiment:
+    """Return an experiment after its last look, or before it where that fails and is not needed."""
+    try:
+        return look_at(platform, experiment)
+    except (CursorUnreadableError, StorageError):
+        if needed:
+            raise
+        return experiment
 
 
 def _version(platform: Platform, experiment: Experiment, deployment: str) -> ModelVersion:
