@@ -46,6 +46,25 @@ def test_a_canary_walks_its_steps_to_the_end(world: World) -> None:
     assert world.endpoint.traffic == {"v1": BP_FULL}
 
 
+@pytest.mark.parametrize("strategy", [Strategy.ROLLING, Strategy.BLUE_GREEN])
+def test_who_goes_by_time_alone_ends_only_with_requests(world: World, strategy: Strategy) -> None:
+    """Rolling takes its steps by time, blue-green takes all; neither ends before it was asked."""
+    world.begin(replace(PLAN, strategy=strategy))
+    shares = [0]
+    for _ in range(40):
+        world.look(20.0)
+        shares.append(world.endpoint.traffic.get("v2", 0))
+    steps = {500, 5_000} if strategy is Strategy.ROLLING else set()
+    assert set(shares) == {0, *steps, BP_FULL}
+    assert shares == sorted(shares)
+    assert world.rollout.stage is Stage.WATCHING
+    assert world.rollout.waits_for[-1] == "200 requests more at this share"
+    world.records.each_look = 150
+    world.look(20.0)
+    assert world.rollout.waits_for == ("50 requests more at this share",)
+    assert world.look(20.0).stage is Stage.PROMOTED
+
+
 def test_a_worse_candidate_leaves_at_the_next_look(world: World) -> None:
     """All requests return to the version before, and the candidate is in quarantine, and why."""
     world.begin()
