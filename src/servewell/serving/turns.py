@@ -133,8 +133,9 @@ class Turns:
             self.in_flight -= len(finished)
         except Exception as error:  # noqa: BLE001  (a fault of ours ends the connections concerned, not the worker)
             self._drop(finished, error)
-        if self._copying:
-            self._copy(finished, busy=self._is_behind(read))
+        else:
+            if self._copying:
+                self._copy(finished, busy=self._is_behind(read))
         if self._busy:
             self._arm()
         elif read > FREE:
