@@ -224,6 +224,7 @@ def train(data):
     seen.write_text("x" * (tries + 1))
     if tries == 0:
         bytearray(1 << 30)
+    assert int(Path("/proc/self/oom_score_adj").read_text()) >= 500  # ended before who serves
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
     frame = pd.read_csv("rows.csv")

@@ -53,6 +53,7 @@ def test_a_function_gets_folders_and_parameters(steps: Steps, tmp_path: Path) ->
     text = """
         def work(inputs, output, *, times, name):
             assert list(output.iterdir()) == []
+            assert int(open("/proc/self/oom_score_adj").read()) >= 500  # before who serves
             (output / "b.txt").write_text((inputs["before"] / "a.txt").read_text() * times + name)
             print("done", 5)
             return {"rows": 3, "share": 0.5}

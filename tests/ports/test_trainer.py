@@ -518,6 +518,7 @@ def test_a_job_sees_no_secret(trainer: Trainer, data: Path, tmp_path: Path) -> N
         "SERVEWELL_DATABASE_URL": "postgresql+psycopg://me:hunter2@db/x",
         "SERVEWELL_KEY": "sw_secret",
         "AWS_SECRET_ACCESS_KEY": "x",
+        "PYTHONPATH": "elsewhere",  # code that is in no digest
     }
     assert job_environment(secrets | {"PATH": "/bin", "LC_ALL": "C"}) == {
         "PATH": "/bin",

@@ -122,7 +122,7 @@ def _called(function: Callable[..., object], given: dict[str, object], *first: o
     except TypeError as error:
         raise UnfitError(
             f"{error}; it is given {', '.join(f'`{name}`' for name in given)}, and is written as "
-            f"{function.__name__}{signature}",
+            f"{getattr(function, '__name__', 'it')}{signature}",
             "make `parameters` in the workload file and the function agree",
         ) from error
     return function(*first, **given)
