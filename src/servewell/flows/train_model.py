@@ -109,37 +109,17 @@ class _Work:
 
 
 def _run(platform: Platform, work: _Work, step: Step, progress: Progress) -> tuple[Step, JobResult]:
-    platform.pipelines.save(step)
-    step, result = _attempted(platform, work, step, progress)
-    now = platform.clock.now()
-    number = len(step.attempts) + 1
-    began = step.attempts[-1].ended_at if step.attempts else step.started_at
-    attempt = Attempt(number=number, started_at=began, ended_at=now, usage=result.usage)
-    done = replace(
-        step,
-        state=StepState.SUCCEEDED,
-        ended_at=now,
-        attempts=(*step.attempts, attempt),
-        output=platform.outputs.keep_files(_files(work.job, result)),
-        metrics=result.metrics,
-        usage=result.usage,
-    )
-    platform.pipelines.save(done)
-    return done, result
-
-
-def _attempted(
-    platform: Platform, work: _Work, step: Step, progress: Progress
-) -> tuple[Step, JobResult]:
-    """Train until an attempt succeeds, or no other one is due; return the step with those before.
+    """Train until an attempt succeeds, or no other one is due.
 
     What the conversion refuses it would refuse again: only the script is given another try.
     """
+    platform.pipelines.save(step)
     while True:
         began = platform.clock.now()
         try:
             result = platform.trainer.run(work.job, progress)
             work.refuse_changed()
+            return _succeeded(platform, work.job, step, began=began, result=result), result
         except BaseException as error:
             step = tried(platform, step, began, error)
             platform.pipelines.save(step)
@@ -148,8 +128,27 @@ def _attempted(
                 platform.pipelines.save(given_up(step, error))
                 raise
             progress(f"train: tried again, because {step.attempts[-1].error}")
-        else:
-            return step, result
+
+
+def _succeeded(
+    platform: Platform, job: Job, step: Step, *, began: float, result: JobResult
+) -> Step:
+    """Keep what training made; from then on no run has to do it again."""
+    output = platform.outputs.keep_files(_files(job, result))
+    now = platform.clock.now()
+    number = len(step.attempts) + 1
+    attempt = Attempt(number=number, started_at=began, ended_at=now, usage=result.usage)
+    done = replace(
+        step,
+        state=StepState.SUCCEEDED,
+        ended_at=now,
+        attempts=(*step.attempts, attempt),
+        output=output,
+        metrics=result.metrics,
+        usage=result.usage,
+    )
+    platform.pipelines.save(done)
+    return done
 
 
 def _files(job: Job, result: JobResult) -> dict[str, Path]:

@@ -90,11 +90,11 @@ def _outcome(files: RunFiles) -> dict[str, Any] | None:
 
 
 def _failure(script: Path, told: dict[str, Any]) -> Failure:
-    raised = "read the data in parts, or raise `train.memory_bytes_max`"
+    smaller = "read the data in parts, or raise `train.memory_bytes_max`"
     correct = "correct the script, or add what it imports to `train.requirements`"
     return Failure(
         code=TrainingFailedError.code,
         what=f"The training script `{script.name}` failed.",
         why=told["why"],
-        fix=raised if told["memory"] else told["fix"] or correct,
+        fix=smaller if told["memory"] else told["fix"] or correct,
     )
