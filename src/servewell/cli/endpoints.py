@@ -56,6 +56,8 @@ def show_(session: Session, name: str) -> int:
     for one in endpoint.deployments:
         if one.quarantined:
             click.echo(f"{one.name} is in quarantine because {one.quarantined}")
+        elif one.withdrawn:
+            click.echo(f"{one.name} gets nothing: {one.withdrawn}")
     for order in stops_of(session.platform, name):
         click.echo(f"{describe_stop(order)}, by {order.principal} because {order.because}")
     policy = endpoint.policy
