@@ -171,7 +171,7 @@ def _check(lock: bytes) -> None:
 
 def _invalid(why: str) -> LockInvalidError:
     return LockInvalidError(
-        "The requirements of the predictor are no lock.",
+        "The requirements are no lock.",
         why=why,
         fix="write every package, those that others need too, as `name==version`; "
         "`uv pip compile requirements.in -o requirements.txt` or `pip freeze` does",
@@ -180,7 +180,7 @@ def _invalid(why: str) -> LockInvalidError:
 
 def _failed(why: str) -> EnvironmentFailedError:
     return EnvironmentFailedError(
-        "The environment of the predictor cannot be made.",
+        "The environment cannot be made.",
         why=why,
         fix="look whether the lock is complete and the packages can be had as wheels for this "
         "Python, then bring the workload up again",
