@@ -1,8 +1,12 @@
 """What the evidence of a rollout means to its next move."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from core.test_rollout import begun
 from servewell.core.catalog.comparison import Comparison
 from servewell.core.catalog.evidence import Evidence
 from servewell.core.catalog.judgement import Arm
@@ -10,7 +14,7 @@ from servewell.core.catalog.rollout import RolloutPlan
 from servewell.core.operations.judge import all_failing
 from servewell.core.operations.observing import alone
 from servewell.core.operations.observing import before as before_all
-from servewell.core.operations.rollout_evidence import alone_word, shadow_word
+from servewell.core.operations.rollout_evidence import alone_word, gap_word, shadow_word
 
 PLAN = RolloutPlan(shadow_requests=500, disagreement_max=0.1)
 
@@ -73,6 +77,22 @@ def test_alone_an_equal_candidate_is_seldom_taken_back() -> None:
         for _ in range(40):
             evidence = alone(evidence, some())
             assert not alone_word(PLAN, evidence).worse
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, ""),
+        ({"missing": 12}, "12 records are missing (as before)"),
+        ({"missing": 12, "gaps": ("old", "new")}, "12 records are missing (new)"),
+        ({"gaps": ("old", "an unknown number")}, "an unknown number"),
+    ],
+)
+def test_a_gap_is_told_also_where_nobody_knows_its_size(changes: dict[str, Any], word: str) -> None:
+    """What is missing since the last look, and why."""
+    before = replace(begun(), comparison=Comparison(gaps=("old",)))
+    after = replace(before, comparison=replace(before.comparison, **changes))
+    assert gap_word(before, after) == word
 
 
 def test_a_candidate_that_fails_alone_is_seen() -> None:

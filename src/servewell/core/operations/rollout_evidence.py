@@ -89,9 +89,12 @@ def _allowed(plan: RolloutPlan, share: float) -> float:
 
 def gap_word(before: Rollout, after: Rollout) -> str:
     """Return which records were found missing in between, and why; an empty text for none."""
-    missing = after.comparison.missing - before.comparison.missing
-    why = "; ".join(one for one in after.comparison.gaps if one not in before.comparison.gaps)
-    return f"{missing:,} records are missing{why and f' ({why})'}" if missing else ""
+    old, new = before.comparison, after.comparison
+    missing = new.missing - old.missing
+    if not missing and new.gaps == old.gaps:
+        return ""
+    why = "; ".join(one for one in new.gaps if one not in old.gaps) or "as before"
+    return f"{missing:,} records are missing ({why})" if missing else why
 
 
 def news(before: Rollout, after: Rollout) -> bool:
