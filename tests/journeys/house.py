@@ -135,9 +135,14 @@ class House:
         """Bring up another version of the model, and give it all requests at once."""
         told = self.up("--set", self.second)
         if told["rollout"] is not None:
-            self.run("rollouts", "promote", "small", "--because", "a test")
-            eventually(lambda: self.look("rollouts", "list")[-1]["ended_at"], within_s=30)
+            self.promote("small")
         return told
+
+    def promote(self, endpoint: str) -> None:
+        """Give the candidate of a rollout all requests, as soon as every worker has it."""
+        words = ("rollouts", "promote", endpoint, "--because", "a test")
+        eventually(lambda: self.run(*words, check=False).returncode == 0, within_s=60)
+        eventually(lambda: self.look("rollouts", "list")[-1]["ended_at"], within_s=30)
 
     def let_through(self, version: str) -> None:
         """Let a version that nothing measured through, by a report that a person overruled."""

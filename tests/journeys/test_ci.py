@@ -27,7 +27,8 @@ def test_a_change_goes_through_every_step_and_begins_a_rollout(ready_house: Hous
     ready_house.json("ci", "run", folder, "--step", "roll-out", "--live", "--because", "merged")
     begun = ready_house.look("rollouts", "list")
     assert [one["candidate_version"] for one in begun] == ["small:2"]
-    assert begun[0]["because"].startswith("merged")
+    told = [one["because"] for one in ready_house.look("history", "small")]
+    assert any("merged: small:2 is to take the requests" in one for one in told)
 
 
 def test_a_pipeline_stops_where_the_environment_or_a_test_is_wrong(ready_house: House) -> None:

@@ -36,8 +36,14 @@ def flowers(tmp_path: Path) -> Iterator[House]:
 
 def up(house: House, *words: str) -> Any:  # noqa: ANN401 - JSON is anything
     """Bring the example up at the port of the house, with one worker."""
-    settings = (f"serving.port={house.port}", "serving.workers=1", *words)
-    return house.up(*[word for one in settings for word in ("--set", one)])
+    return house.up(*settings(house, *words))
+
+
+def settings(house: House, *words: str) -> list[str]:
+    """Return the options of `up` at the port of the house, with one worker."""
+    few = ("gates.rows_min=10", "rollout.watch_s=0")
+    chosen = (f"serving.port={house.port}", "serving.workers=1", *few, *words)
+    return [word for one in chosen for word in ("--set", one)]
 
 
 def predict(house: House, row: dict[str, float]) -> tuple[int, dict[str, Any]]:
@@ -77,6 +83,7 @@ def test_a_predictor_is_served_withdrawn_and_tried_again(flowers: House) -> None
 
     edit(flowers, "        asked = np.stack", f"{KILLS}        asked = np.stack")
     assert up(flowers)["version"] == f"{NAME}:2"
+    flowers.promote(NAME)
     assert predict(flowers, DEADLY)[0] != 0
 
     def withdrawn() -> bool:
@@ -91,7 +98,8 @@ def test_a_predictor_is_served_withdrawn_and_tried_again(flowers: House) -> None
     assert "its process ended 3 times within 60 s" in json.dumps(changes)
     assert "SW-412" in refusal(flowers, "traffic", NAME, "v2=100%")
     assert "SW-412" in refusal(flowers, "rollback", NAME, "--to", "v2")
-    up(flowers)
+    again = refusal(flowers, "up", str(flowers.folder), "--detach", *settings(flowers))
+    assert "SW-412" in again
     assert served(flowers) == {"v1": 10_000}
     flowers.run("deploy", NAME, f"{NAME}:2")
     assert served(flowers) == {"v2": 10_000}
