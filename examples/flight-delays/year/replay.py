@@ -1,6 +1,6 @@
 """Replay 2013 against a running Servewell, and draw the year.
 
-    python replay.py                 # March to December: about twelve minutes
+    python replay.py                 # March to December: about fifteen minutes
     python replay.py --months 3-6 --keep
 
 Each month the flights of the months before are written as new data, and Servewell trains, judges
@@ -59,9 +59,9 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     """Return what the caller wants."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--months", default="3-12", help="first and last month to replay")
-    parser.add_argument("--rate", type=float, default=300.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=400.0, help="requests a second")
     parser.add_argument(
-        "--share", type=float, default=0.6, help="of the flights that are asked for"
+        "--share", type=float, default=1.0, help="of the flights that are asked for"
     )
     parser.add_argument("--port", type=int, default=18_113)
     parser.add_argument("--out", type=Path, default=HERE / "year.png")
