@@ -21,8 +21,9 @@ from servewell.core.catalog.data_facts import (
 from servewell.core.catalog.gate import GateRow, GateVerdict
 from servewell.core.catalog.signature import Datatype
 from servewell.core.catalog.workload_data import ContractRules
-from servewell.core.operations.data_contract import judge_data, share_interval
+from servewell.core.operations.data_contract import judge_data
 from servewell.core.operations.false_discovery import discoveries
+from servewell.core.operations.wilson import interval
 
 RULES = ContractRules(repeated_max=0.2, shared_max=0.05)
 TEMP = InputFacts(name="temp", datatype=Datatype.FP32, kind=ValueKind.NUMBER, type="float")
@@ -222,7 +223,7 @@ def test_discoveries_are_those_of_scipy(chances: list[float]) -> None:
 @given(count=st.integers(0, 500), more=st.integers(0, 500))
 def test_the_interval_holds_the_share(count: int, more: int) -> None:
     """Whatever the counts, the interval lies in 0..1 and around the share."""
-    low, high = share_interval(count, count + more)
+    low, high = interval(count, count + more)
     share = count / max(1, count + more)
     assert 0 <= low <= share + 1e-12
     assert share - 1e-12 <= high <= 1

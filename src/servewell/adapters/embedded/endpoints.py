@@ -62,6 +62,17 @@ def keep_endpoint(connection: Connection, endpoint: Endpoint, change: Change) ->
     return kept
 
 
+def keep_with(connection: Connection, endpoint: Endpoint | None, change: Change | None) -> None:
+    """Keep what goes with another value in its transaction: a change, and the endpoint it changes.
+
+    Raises: StateConflictError.
+    """
+    if endpoint is not None and change is not None:
+        keep_endpoint(connection, endpoint, change)
+    elif change is not None:
+        keep_change(connection, change)
+
+
 def _conflict(endpoint: Endpoint, revision: int) -> StateConflictError:
     return StateConflictError(
         f"The endpoint `{endpoint.name}` was changed by somebody else.",

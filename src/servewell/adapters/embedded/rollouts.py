@@ -6,8 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from servewell.adapters.embedded.database import Database
-from servewell.adapters.embedded.endpoints import keep_endpoint
-from servewell.adapters.embedded.history import keep_change
+from servewell.adapters.embedded.endpoints import keep_with
 from servewell.adapters.embedded.state_tables import ROLLOUT, row_of, value_of
 from servewell.core.catalog.change import Change
 from servewell.core.catalog.endpoint import Endpoint
@@ -31,10 +30,7 @@ class SqlRollouts:
         kept = replace(rollout, revision=rollout.revision + 1)
         with self._database.writing() as connection:
             _refuse_other(connection, rollout)
-            if endpoint is not None and change is not None:
-                keep_endpoint(connection, endpoint, change)
-            elif change is not None:
-                keep_change(connection, change)
+            keep_with(connection, endpoint, change)
             connection.execute(sa.delete(ROLLOUT).where(ROWS.id == rollout.id))
             connection.execute(sa.insert(ROLLOUT).values(row_of(kept)))
         return kept

@@ -22,6 +22,7 @@ from servewell.core.catalog.gate import GateRow, GateVerdict
 from servewell.core.catalog.signature import Datatype
 from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_shifts import judge_shifts
+from servewell.core.operations.wilson import interval
 
 Row: Final = partial(GateRow, group="data")
 PASS: Final = GateVerdict.PASS
@@ -192,7 +193,7 @@ def _share_row(  # noqa: PLR0913 - what was counted, of what, and what it is hel
 
     Without a bound it is a note on a share above `noted`.
     """
-    low, high = share_interval(count, of)
+    low, high = interval(count, of)
     declared, bound = bound is not None, noted if bound is None else bound
     return Row(
         gate=gate,
@@ -206,20 +207,6 @@ def _share_row(  # noqa: PLR0913 - what was counted, of what, and what it is hel
         unit="share of rows",
         rows=of,
     )
-
-
-def share_interval(count: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share.
-
-    Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
-    """
-    if not of:
-        return 0.0, 1.0
-    share, square = count / of, NORMAL_95**2
-    middle = share + square / (2 * of)
-    half = NORMAL_95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    scale = 1 + square / of
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def _leakage(facts: DataFacts, rules: ContractRules) -> Iterator[GateRow]:
