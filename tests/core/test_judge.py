@@ -205,6 +205,19 @@ def test_a_declared_margin_of_loss_asks_for_labels() -> None:
     assert _judged(100, plan).verdict is Verdict.PROMOTE
 
 
+@pytest.mark.parametrize(("lost", "showing"), [(0.0, Showing.NOT_WORSE), (0.5, Showing.WORSE)])
+def test_the_labels_of_a_week_are_enough_at_once(lost: float, showing: Showing) -> None:
+    """A thousand of each in a single file tell as much as if they had come day by day."""
+    plan = RolloutPlan(margins=Margins(loss=0.2))
+    rng = np.random.default_rng(1)
+    labels = Batch(
+        stable=Arm(losses=_arm(rng, 1000).losses),
+        candidate=Arm(losses=_arm(rng, 1000, lost=lost).losses),
+    )
+    finding = _of(judge(plan, _evidence([labels], plan)), "loss")
+    assert finding.showing is showing
+
+
 def test_slower_within_the_margin_is_promoted_and_beyond_it_taken_back() -> None:
     """The margin, and not equality, is what latency is held against."""
     wide = RolloutPlan(margins=Margins(latency_ratio=1.5, slow_ratio=6.0))

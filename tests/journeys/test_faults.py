@@ -54,11 +54,14 @@ def test_up_repairs_a_dead_supervisor_without_a_gap(ready_house: House) -> None:
         load.wait_answers(20)
         eventually(lambda: not _alive(before["worker-0"]), within_s=30)
         eventually(lambda: not _alive(before["worker-1"]), within_s=30)
+        eventually(lambda: not _alive(before["control"]), within_s=30)
         load.wait_answers(20)
     assert load.refused == []
     # A drained connection may be closed between two requests; the caller opens another.
     assert len(load.broken) <= load.callers
-    assert set(ready_house.pids().values()).isdisjoint(before.values())
+    after = ready_house.pids()
+    assert set(after) >= {"supervisor", "control"}
+    assert set(after.values()).isdisjoint(before.values())
 
 
 def test_a_rollback_needs_no_control_process_and_drops_nothing(ready_house: House) -> None:

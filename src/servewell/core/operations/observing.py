@@ -8,6 +8,7 @@ the statistics ask for, and within one the two are compared as they were at the 
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from servewell.core.catalog.evidence import Contrast, Evidence, FailingRun, Moments, Share, Tally
@@ -17,6 +18,7 @@ from servewell.core.operations.distribution_shift import counts, shifted, with_b
 from servewell.core.operations.e_process import counted
 
 WINDOW_MIN: Final = 5  # requests of each, and labels of each
+LABEL_WINDOWS_MAX: Final = 20  # of labels that arrive at once
 SLOW_SHARE: Final = 0.05  # of the stable one's first answers that are above the threshold
 FIRST_LATENCIES: Final = 200
 _FASTEST_MS: Final = 1e-3
@@ -34,12 +36,7 @@ def observe(evidence: Evidence, batch: Batch, *, alpha: float) -> Evidence:
         _joined(ready.window[0], _share(ready, seen, batch.stable)),
         _joined(ready.window[1], _share(ready, seen, batch.candidate)),
     )
-    losses = (
-        merged(ready.labelled[0], moments(_finite(batch.stable.losses))),
-        merged(ready.labelled[1], moments(_finite(batch.candidate.losses))),
-    )
-    gathered = replace(ready, window=window, labelled=losses)
-    return _closed_labels(_closed(gathered, alpha=alpha))
+    return _with_labels(_closed(replace(ready, window=window), alpha=alpha), batch)
 
 
 def alone(evidence: Evidence, candidate: Arm) -> Evidence:
@@ -173,6 +170,30 @@ def _closed(evidence: Evidence, *, alpha: float) -> Evidence:
         score=score,
         window=(Share(), Share()),
     )
+
+
+def _with_labels(evidence: Evidence, batch: Batch) -> Evidence:
+    """Take in labels; of many that arrive at once, as after a week, each part is a window."""
+    stable, candidate = _finite(batch.stable.losses), _finite(batch.candidate.losses)
+    parts = min(len(stable), len(candidate)) // WINDOW_MIN
+    for one, other in zip(*(_split(arm, parts) for arm in (stable, candidate)), strict=True):
+        evidence = _closed_labels(
+            replace(
+                evidence,
+                labelled=(
+                    merged(evidence.labelled[0], moments(one)),
+                    merged(evidence.labelled[1], moments(other)),
+                ),
+            )
+        )
+    return evidence
+
+
+def _split(values: list[float], parts: int) -> list[list[float]]:
+    """Return the values in order, in as many parts of about one size; at least one part."""
+    count = min(max(parts, 1), LABEL_WINDOWS_MAX)
+    bounds = [len(values) * k // count for k in range(count + 1)]
+    return [values[a:b] for a, b in pairwise(bounds)]
 
 
 def _closed_labels(evidence: Evidence) -> Evidence:
