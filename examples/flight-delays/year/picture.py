@@ -64,7 +64,9 @@ def _traffic(panel: Axes, requests: pd.DataFrame, colours: dict[str, str]) -> No
         f"Requests a day, by the version that answered ({len(requests):,}; {refused} not answered)",
         loc="left",
     )
-    panel.legend(loc="upper left", ncols=len(colours), fontsize=8, frameon=False)
+    panel.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(colours), fontsize=8, frameon=False
+    )
 
 
 def _quality(panel: Axes, requests: pd.DataFrame, colours: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ from servewell.adapters.embedded.database_faults import shown, state_faults
 from servewell.ports.state import StateUnavailableError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-NEWEST: Final = "0003"  # the last file in `migrations/versions`
+NEWEST: Final = "0004"  # the last file in `migrations/versions`
 WAIT_S: Final = 10  # for another writer, and for a server to take the connection
 WRITES: Final = "servewell_writes"
 TURN: Final = 0x5345_5256  # any number that no other program of that database uses
