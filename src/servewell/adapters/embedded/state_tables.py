@@ -385,3 +385,43 @@ def next_number(connection: Connection, column: sa.Column[int], *of: sa.ColumnEl
     """
     largest = connection.execute(sa.select(sa.func.max(column)).where(*of)).scalar_one()
     return 1 + int(largest or 0)
+
+PROFILE_REFERENCE: Final = sa.Table(
+    "profile_reference",
+    METADATA,
+    sa.Column("package", Words, primary_key=True),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+PROFILE_PART: Final = sa.Table(
+    "profile_part",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("counted_at", sa.Double, nullable=False),
+)
+
+PROFILE_WINDOW: Final = sa.Table(
+    "profile_window",
+    METADATA,
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("deployment", Words, primary_key=True),
+    sa.Column("package", Words, primary_key=True),
+    sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+TRAFFIC_WINDOW: Final = sa.Table(
+    "traffic_window",
+    METADATA,
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("deployment", Words, primary_key=True),
+    sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)

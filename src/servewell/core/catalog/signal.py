@@ -71,4 +71,4 @@ class Signal:
     @property
     def key(self) -> str:
         """What tells one condition from another."""
-        return "/".join((self.kind, self.endpoint, self.deployment, self.subject))
+        return f"{self.kind}/{self.endpoint}/{self.deployment}/{self.subject}"
