@@ -386,6 +386,7 @@ def next_number(connection: Connection, column: sa.Column[int], *of: sa.ColumnEl
     largest = connection.execute(sa.select(sa.func.max(column)).where(*of)).scalar_one()
     return 1 + int(largest or 0)
 
+
 PROFILE_REFERENCE: Final = sa.Table(
     "profile_reference",
     METADATA,
