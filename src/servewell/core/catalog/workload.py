@@ -11,7 +11,9 @@ from msgspec import Meta
 
 from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.catalog.workload_delivery import DeliveryRules
+from servewell.core.catalog.workload_feedback import FeedbackRules
 from servewell.core.catalog.workload_gates import GateRules
+from servewell.core.catalog.workload_monitoring import MonitoringRules
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
 from servewell.core.catalog.workload_steps import StepRules
@@ -745,6 +747,9 @@ class Workload:
     retrain: Annotated[
         RetrainRules, Meta(description="When the model is made again, and who may promote it.")
     ] = field(default_factory=RetrainRules)
+    monitoring: Annotated[
+        MonitoringRules, Meta(description="How closely what is served is watched.")
+    ] = field(default_factory=MonitoringRules)
     delivery: Annotated[
         DeliveryRules, Meta(description="What a pipeline does beside the rest: `servewell ci`.")
     ] = field(default_factory=DeliveryRules)
@@ -757,6 +762,9 @@ class Workload:
     records: Annotated[RecordRules, Meta(description="How predictions are recorded.")] = field(
         default_factory=RecordRules
     )
+    feedback: Annotated[
+        FeedbackRules, Meta(description="What people may say of the answers.")
+    ] = field(default_factory=FeedbackRules)
     telemetry: Annotated[
         Telemetry,
         Meta(description="What the workers tell of their requests, beside metrics and records."),

@@ -65,7 +65,8 @@ def _object(schema: Schema) -> str:
 
 
 def _array(schema: Schema) -> str:
-    return f"a list of at least {schema['minItems']}, each of them {allowed_by(schema['items'])}"
+    least = f" of at least {schema['minItems']}" if "minItems" in schema else ""
+    return f"a list{least}, each of them {allowed_by(schema['items'])}"
 
 
 def _text(schema: Schema) -> str:
