@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from servewell.ports.errands import Errands
     from servewell.ports.evaluator import Evaluator
     from servewell.ports.experiments import Experiments
+    from servewell.ports.feedback import FeedbackInbox, FeedbackStore
     from servewell.ports.fleet import Fleet
     from servewell.ports.gates import Gates
     from servewell.ports.history import History
@@ -43,13 +44,18 @@ if TYPE_CHECKING:
     from servewell.ports.outputs import Outputs
     from servewell.ports.pipelines import Pipelines
     from servewell.ports.predictors import Predictors
+    from servewell.ports.profiles import ProfileParts, Profiles
     from servewell.ports.project import Project
+    from servewell.ports.quality import QualityFacts
+    from servewell.ports.readings import Readings
+    from servewell.ports.record_queries import RecordQueries
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
     from servewell.ports.retrainings import Retrainings
     from servewell.ports.rollouts import Rollouts
     from servewell.ports.runs import Runs
     from servewell.ports.secrets import Secrets
+    from servewell.ports.series import Series
     from servewell.ports.shadows import Shadows
     from servewell.ports.side_processes import SideProcesses
     from servewell.ports.signer import Signer
@@ -244,10 +250,46 @@ class EmbeddedPlatform:
         return ProcessPredictors(self._home)
 
     @cached_property
+    def profiles(self) -> "Profiles":
+        from servewell.adapters.embedded.monitoring.profiles import SqlProfiles
+
+        return SqlProfiles(self._database, self.clock)
+
+    @cached_property
+    def profile_parts(self) -> "ProfileParts":
+        from servewell.adapters.embedded.monitoring.profiles import SqlProfiles
+
+        return SqlProfiles(self._database, self.clock)
+
+    @cached_property
     def labels(self) -> "Labels":
         from servewell.adapters.embedded.labels import SqlLabels
 
         return SqlLabels(self._database)
+
+    @cached_property
+    def quality(self) -> "QualityFacts":
+        from servewell.adapters.embedded.monitoring.quality import SqlQualityFacts
+
+        return SqlQualityFacts(self._database)
+
+    @cached_property
+    def series(self) -> "Series":
+        from servewell.adapters.embedded.monitoring.series import SqlSeries
+
+        return SqlSeries(self._database)
+
+    @cached_property
+    def feedback(self) -> "FeedbackStore":
+        from servewell.adapters.embedded.monitoring.feedback import SqlFeedback
+
+        return SqlFeedback(self._database)
+
+    @cached_property
+    def feedback_inbox(self) -> "FeedbackInbox":
+        from servewell.adapters.embedded.monitoring.feedback_inbox import FolderFeedbackInbox
+
+        return FolderFeedbackInbox(self._home / "feedback")
 
     @cached_property
     def shadows(self) -> "Shadows":
@@ -260,6 +302,18 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.records import FileRecords
 
         return FileRecords(self._home / "records")
+
+    @cached_property
+    def readings(self) -> "Readings":
+        from servewell.adapters.embedded.monitoring.readings import FileReadings
+
+        return FileReadings(self._home / "run")
+
+    @cached_property
+    def record_queries(self) -> "RecordQueries":
+        from servewell.adapters.embedded.analysis.record_queries import ProcessRecordQueries
+
+        return ProcessRecordQueries(self._home / "records", self._home / "scratch")
 
     @cached_property
     def tables(self) -> "Tables":
@@ -446,6 +500,13 @@ def job(arguments: list[str]) -> int:
     return run_job(Path(arguments[0]), time_stages)
 
 
+def analysis(arguments: list[str]) -> int:
+    """Answer what a person asks of the prediction log: `FOLDER`."""
+    from servewell.adapters.embedded.analysis.process import main as run_analysis
+
+    return run_analysis(Path(arguments[0]))
+
+
 def load(_: list[str]) -> int:
     """Send the load that is told on standard input."""
     from servewell.adapters.embedded.load.process import main as send
@@ -477,6 +538,7 @@ PROCESSES: Final[dict[str, Callable[[list[str]], int]]] = {
     "control": control,
     "supervisor": supervisor,
     "job": job,
+    "analysis": analysis,
     "load": load,
     "retraining": retraining,
     "tracking": tracking,

@@ -63,7 +63,8 @@ def keys() -> None:
     type=click.Choice([role.value for role in Role]),
     default=Role.INVOKER.value,
     show_default=True,
-    help="invoker: predictions and metadata; reader: metadata; operator: also metrics.",
+    help="invoker: predictions, metadata and feedback; feedback: that alone; reader: metadata; "
+    "operator: also metrics.",
 )
 @click.option("--expires", type=Duration(), metavar="TIME", help="Good for so long, like 90d.")
 @click.option(

@@ -17,6 +17,7 @@ from servewell.core.catalog.tls import Clients, TlsFiles
 from servewell.core.catalog.workload import Serving, Workload
 from servewell.core.operations.clearance import Clearance, ClearanceDecision, decide_clearance
 from servewell.core.operations.freshness import RunDecision
+from servewell.core.operations.monitoring.feedback import policy_of as feedback_policy
 from servewell.core.operations.traffic import decide_deploy, describe
 from servewell.core.security.key_change import KeyRequest
 from servewell.flows.clearance import kept_out
@@ -237,6 +238,7 @@ def policy_for(workload: Workload) -> EndpointPolicy:
         queue_requests_max=rules.queue_requests_max,
         queue_bytes_max=rules.queue_bytes_max,
         sticky=rules.sticky,
+        feedback=feedback_policy(workload.feedback),
         limits=Limits(
             requests_per_s=rules.limits.requests_per_s,
             rows_per_s=rules.limits.rows_per_s,

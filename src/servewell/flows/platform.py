@@ -14,6 +14,7 @@ from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
 from servewell.ports.evaluator import Evaluator
 from servewell.ports.experiments import Experiments
+from servewell.ports.feedback import FeedbackInbox, FeedbackStore
 from servewell.ports.fleet import Fleet
 from servewell.ports.gates import Gates
 from servewell.ports.history import History
@@ -26,13 +27,18 @@ from servewell.ports.mirrors import Mirrors
 from servewell.ports.optimiser import Optimiser
 from servewell.ports.outputs import Outputs
 from servewell.ports.pipelines import Pipelines
+from servewell.ports.profiles import ProfileParts, Profiles
 from servewell.ports.project import Project
+from servewell.ports.quality import QualityFacts
+from servewell.ports.readings import Readings
+from servewell.ports.record_queries import RecordQueries
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
 from servewell.ports.retrainings import Retrainings
 from servewell.ports.rollouts import Rollouts
 from servewell.ports.runs import Runs
 from servewell.ports.secrets import Secrets
+from servewell.ports.series import Series
 from servewell.ports.shadows import Shadows
 from servewell.ports.side_processes import SideProcesses
 from servewell.ports.signer import Signer
@@ -109,7 +115,23 @@ class Platform(Protocol):
     @property
     def records(self) -> Records: ...
     @property
+    def record_queries(self) -> RecordQueries: ...
+    @property
+    def readings(self) -> Readings: ...
+    @property
     def labels(self) -> Labels: ...
+    @property
+    def quality(self) -> QualityFacts: ...
+    @property
+    def profiles(self) -> Profiles: ...
+    @property
+    def profile_parts(self) -> ProfileParts: ...
+    @property
+    def series(self) -> Series: ...
+    @property
+    def feedback(self) -> FeedbackStore: ...
+    @property
+    def feedback_inbox(self) -> FeedbackInbox: ...
     @property
     def shadows(self) -> Shadows: ...
     @property

@@ -314,8 +314,10 @@ LABEL: Final = sa.Table(
     sa.Column("principal", Words, nullable=False),
     sa.Column("source", Words, nullable=False),
     sa.Column("corrects", sa.Boolean, nullable=False),
+    sa.Column("slices", Nested, nullable=False),
     sa.Index(None, "prediction_id"),
     sa.Index(None, "endpoint", "number"),
+    sa.Index(None, "endpoint", "deployment", "predicted_at"),
 )
 
 SHADOW: Final = sa.Table(
@@ -387,6 +389,26 @@ def next_number(connection: Connection, column: sa.Column[int], *of: sa.ColumnEl
     return 1 + int(largest or 0)
 
 
+SERIES: Final = sa.Table(
+    "series",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", Words, nullable=False, unique=True),
+    sa.Column("newest", sa.BigInteger, nullable=False),
+)
+
+SERIES_SAMPLE: Final = sa.Table(
+    "series_sample",
+    METADATA,
+    sa.Column("series", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("total", sa.Double, nullable=False),
+    sa.Column("least", sa.Double, nullable=False),
+    sa.Column("greatest", sa.Double, nullable=False),
+)
+
 PROFILE_REFERENCE: Final = sa.Table(
     "profile_reference",
     METADATA,
@@ -398,7 +420,7 @@ PROFILE_REFERENCE: Final = sa.Table(
 PROFILE_PART: Final = sa.Table(
     "profile_part",
     METADATA,
-    sa.Column("name", Words, primary_key=True),
+    sa.Column("segment", Words, primary_key=True),
     sa.Column("endpoint", Words, primary_key=True),
     sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("records", sa.BigInteger, nullable=False),
@@ -425,4 +447,74 @@ TRAFFIC_WINDOW: Final = sa.Table(
     sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+PROFILE_WAITING: Final = sa.Table(
+    "profile_waiting",
+    METADATA,
+    sa.Column("package", Words, primary_key=True),
+    sa.Column("segment", Words, primary_key=True),
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+)
+
+PROFILE_MARK: Final = sa.Table(
+    "profile_mark",
+    METADATA,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("value", Words, nullable=False),
+)
+
+QUALITY_REFERENCE: Final = sa.Table(
+    "quality_reference",
+    METADATA,
+    sa.Column("package", Words, primary_key=True),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+LOSS_WATCH: Final = sa.Table(
+    "loss_watch",
+    METADATA,
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+FEEDBACK: Final = sa.Table(
+    "feedback",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("entry", Words, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("endpoint", Words, nullable=False),
+    sa.Column("deployment", Words, nullable=False),
+    sa.Column("prediction_id", Words, nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Column("author", Words, nullable=False),
+    sa.Column("principal", Words, nullable=False),
+    sa.Column("rating", Words, nullable=False),
+    sa.Column("correction", Nested),
+    sa.Column("comment", Words, nullable=False),
+    sa.Column("subject", Words, nullable=False),
+    sa.Column("consent_version", Words, nullable=False),
+    sa.Column("consent_digest", Words, nullable=False),
+    sa.Column("consent_scope", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("because", Words, nullable=False),
+    sa.Index(None, "endpoint", "at"),
+    sa.Index(None, "prediction_id"),
+    sa.Index(None, "subject"),
+)
+
+CONSENT_TEXT: Final = sa.Table(
+    "consent_text",
+    METADATA,
+    sa.Column("endpoint", Words, primary_key=True),
+    sa.Column("version", Words, primary_key=True),
+    sa.Column("digest", Words, primary_key=True),
+    sa.Column("text", Words, nullable=False),
+    sa.Column("scope", Words, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
 )

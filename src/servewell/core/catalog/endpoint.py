@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from servewell.core.catalog.feedback import FeedbackPolicy
 from servewell.core.catalog.limits import NO_LIMITS, Limits
 
 BP_FULL: Final = 10_000  # basis points: 10 000 bp = 100 % of requests
@@ -48,6 +49,7 @@ class EndpointPolicy:
     limits: Limits = NO_LIMITS  # of all callers together
     sticky: str = ""  # input, or `header:NAME`, whose value keeps a caller on one deployment
     idle_s: float | None = None  # a model loads on demand, and goes when idle so long
+    feedback: FeedbackPolicy | None = None  # None where it takes none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

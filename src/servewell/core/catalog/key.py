@@ -13,6 +13,7 @@ class Right(StrEnum):
     INVOKE = "invoke"  # send rows, receive predictions
     READ = "read"  # metadata and readiness
     OBSERVE = "observe"  # metrics
+    FEEDBACK = "give feedback"  # rate an answer, correct it, comment on it
     ADMINISTER = "administer"  # load and unload models, stop an endpoint and resume it
 
 
@@ -20,15 +21,17 @@ class Role(StrEnum):
     """A named set of rights on the data plane."""
 
     INVOKER = "invoker"
+    FEEDBACK = "feedback"  # gives feedback, and nothing else
     READER = "reader"
     OPERATOR = "operator"
     ADMINISTRATOR = "administrator"
 
 
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
-    Role.INVOKER: frozenset({Right.INVOKE, Right.READ}),
+    Role.INVOKER: frozenset({Right.INVOKE, Right.READ, Right.FEEDBACK}),
+    Role.FEEDBACK: frozenset({Right.FEEDBACK}),
     Role.READER: frozenset({Right.READ}),
-    Role.OPERATOR: frozenset({Right.INVOKE, Right.READ, Right.OBSERVE}),
+    Role.OPERATOR: frozenset({Right.INVOKE, Right.READ, Right.FEEDBACK, Right.OBSERVE}),
     Role.ADMINISTRATOR: frozenset(Right),
 }
 

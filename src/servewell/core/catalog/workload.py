@@ -14,6 +14,7 @@ from servewell.core.catalog.workload_delivery import DeliveryRules
 from servewell.core.catalog.workload_feedback import FeedbackRules
 from servewell.core.catalog.workload_gates import GateRules
 from servewell.core.catalog.workload_monitoring import MonitoringRules
+from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.catalog.workload_retrain import RetrainRules
 from servewell.core.catalog.workload_rollout import RolloutRules
 from servewell.core.catalog.workload_steps import StepRules
@@ -750,6 +751,10 @@ class Workload:
     monitoring: Annotated[
         MonitoringRules, Meta(description="How closely what is served is watched.")
     ] = field(default_factory=MonitoringRules)
+    objectives: Annotated[
+        ObjectiveRules,
+        Meta(description="What the endpoint is to achieve, each with a budget of what may fail."),
+    ] = field(default_factory=ObjectiveRules)
     delivery: Annotated[
         DeliveryRules, Meta(description="What a pipeline does beside the rest: `servewell ci`.")
     ] = field(default_factory=DeliveryRules)

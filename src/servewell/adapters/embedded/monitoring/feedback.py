@@ -1,0 +1,142 @@
+"""Feedback in the database of the state."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from servewell.adapters.embedded.database import Database
+from servewell.adapters.embedded.state_tables import CONSENT_TEXT, FEEDBACK, row_of, value_of
+from servewell.core.catalog.feedback import (
+    ConsentText,
+    CorrectionState,
+    Feedback,
+    FeedbackCount,
+)
+from servewell.core.operations.monitoring.feedback import text_digest
+from servewell.ports.feedback import FeedbackMissingError, FeedbackQuery
+
+ROWS: Final = FEEDBACK.c
+IDS_AT_ONCE: Final = 500  # in one question
+
+
+class SqlFeedback:
+    """`FeedbackStore` in SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, feedback: Sequence[Feedback]) -> tuple[Feedback, ...]:
+        """See `FeedbackStore.keep`."""
+        with self._database.writing() as connection:
+            known = {one.id: one for one in _by_ids(connection, [one.id for one in feedback])}
+            newest: dict[str, Feedback] = {}
+            for one in feedback:
+                before = newest.get(one.id) or known.get(one.id)
+                if before is None or (one.at, one.entry) >= (before.at, before.entry):
+                    newest[one.id] = one
+            replaced = [known[name] for name in newest if name in known]
+            _delete(connection, list(newest))
+            if newest:
+                connection.execute(sa.insert(FEEDBACK), [row_of(one) for one in newest.values()])
+        return tuple(replaced)
+
+    def get(self, feedback_id: str) -> Feedback:
+        """See `FeedbackStore.get`."""
+        with self._database.reading() as connection:
+            found = _by_ids(connection, [feedback_id])
+        if not found:
+            raise FeedbackMissingError(
+                f"There is no feedback `{feedback_id}`.",
+                why="none of this home has that id: it was erased, or its time has passed",
+                fix="`servewell feedback list ENDPOINT` shows what there is",
+            )
+        return found[0]
+
+    def find(self, query: FeedbackQuery) -> tuple[Feedback, ...]:
+        """See `FeedbackStore.find`."""
+        wanted: dict[sa.Column[str], str] = {
+            ROWS.endpoint: query.endpoint,
+            ROWS.prediction_id: query.prediction_id,
+            ROWS.subject: query.subject,
+            ROWS.state: query.state or "",
+        }
+        asked = sa.select(FEEDBACK).where(*(name == held for name, held in wanted.items() if held))
+        if query.before is not None:
+            asked = asked.where(ROWS.at < query.before)
+        ordered = asked.order_by(ROWS.at.desc(), ROWS.id).limit(query.limit)
+        with self._database.reading() as connection:
+            found = connection.execute(ordered).mappings().all()
+        return tuple(value_of(row, Feedback) for row in found)
+
+    def remove(self, ids: Sequence[str], *, until: float | None = None) -> tuple[Feedback, ...]:
+        """See `FeedbackStore.remove`."""
+        with self._database.writing() as connection:
+            found = _by_ids(connection, ids)
+            gone = [one for one in found if until is None or one.at <= until]
+            _delete(connection, [one.id for one in gone])
+        return tuple(gone)
+
+    def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:
+        """See `FeedbackStore.counts`."""
+        start = sa.cast(sa.func.floor(ROWS.at / window_s), sa.BigInteger) * window_s
+        groups = (ROWS.deployment, start, ROWS.rating)
+        query = (
+            sa.select(
+                ROWS.deployment,
+                start.label("start"),
+                ROWS.rating,
+                sa.func.count().label("total"),
+                _how_many(ROWS.consent_version != "").label("consented"),
+                _how_many(ROWS.comment != "").label("comments"),
+                _how_many(ROWS.state == CorrectionState.PENDING.value).label("pending"),
+                _how_many(ROWS.state == CorrectionState.ACCEPTED.value).label("accepted"),
+            )
+            .where(ROWS.endpoint == endpoint, ROWS.at >= since)
+            .group_by(*groups)
+            .order_by(*groups)
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return tuple(value_of(row, FeedbackCount) for row in found)
+
+    def keep_text(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
+        """See `FeedbackStore.keep_text`."""
+        row = {
+            **row_of(asked),
+            "endpoint": endpoint,
+            "digest": text_digest(asked.text),
+            "at": at,
+        }
+        same = [CONSENT_TEXT.c[name] == row[name] for name in ("endpoint", "version", "digest")]
+        with self._database.writing() as connection:
+            if not connection.execute(sa.select(CONSENT_TEXT.c.at).where(*same)).first():
+                connection.execute(sa.insert(CONSENT_TEXT).values(row))
+
+    def texts(self, endpoint: str) -> tuple[ConsentText, ...]:
+        """See `FeedbackStore.texts`."""
+        rows = CONSENT_TEXT.c
+        query = sa.select(rows.version, rows.text, rows.scope).where(rows.endpoint == endpoint)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(rows.at, rows.version)).mappings().all()
+        return tuple(value_of(row, ConsentText) for row in found)
+
+
+def _how_many(condition: sa.ColumnElement[bool]) -> sa.Function[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))
+
+
+def _by_ids(connection: Connection, ids: Sequence[str]) -> list[Feedback]:
+    found: list[Feedback] = []
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = ROWS.id.in_(ids[start : start + IDS_AT_ONCE])
+        rows = connection.execute(sa.select(FEEDBACK).where(some)).mappings()
+        found += [value_of(row, Feedback) for row in rows]
+    return found
+
+
+def _delete(connection: Connection, ids: Sequence[str]) -> None:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = ROWS.id.in_(ids[start : start + IDS_AT_ONCE])
+        connection.execute(sa.delete(FEEDBACK).where(some))

@@ -1,0 +1,169 @@
+"""What becomes of feedback: which policy holds, and where a correction stands.
+
+A correction is none, waits for a person, is a label, was rejected, or is left alone. What the
+author says anew begins anew; only a person moves one that waits, or takes a decision back.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from servewell.core.catalog.feedback import (
+    BROWSER,
+    ConsentText,
+    Corrections,
+    CorrectionState,
+    Feedback,
+    FeedbackPolicy,
+    Said,
+    Scope,
+)
+from servewell.core.catalog.workload_feedback import FeedbackRules
+from servewell.errors import ServewellError
+
+DIGEST_DIGITS: Final = 16
+
+
+class CorrectionMoveError(ServewellError):
+    """A correction cannot be accepted or rejected where it stands."""
+
+    code = "SW-275"
+
+
+class Move(StrEnum):
+    """What a person may do with a correction."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+
+
+MOVES: Final[dict[CorrectionState, dict[Move, CorrectionState]]] = {
+    CorrectionState.NONE: {},
+    CorrectionState.PENDING: {
+        Move.ACCEPT: CorrectionState.ACCEPTED,
+        Move.REJECT: CorrectionState.REJECTED,
+    },
+    CorrectionState.ACCEPTED: {Move.REJECT: CorrectionState.REJECTED},
+    CorrectionState.REJECTED: {Move.ACCEPT: CorrectionState.ACCEPTED},
+    CorrectionState.IGNORED: {},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionDecision:
+    """Where a correction stands now, and why."""
+
+    state: CorrectionState
+    because: str
+
+
+def policy_of(rules: FeedbackRules) -> FeedbackPolicy | None:
+    """Return what workers hold feedback to; None where the endpoint takes none."""
+    if not rules.enabled:
+        return None
+    asked = rules.consent
+    return FeedbackPolicy(
+        origins=rules.origins,
+        token_s=rules.token_s,
+        per_minute=rules.per_minute,
+        corrections=rules.corrections,
+        consent=None
+        if asked is None
+        else ConsentText(version=asked.version, text=asked.text, scope=asked.scope),
+    )
+
+
+def text_digest(text: str) -> str:
+    """Return what tells one text of a consent from another: 16 hex digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def author_of(*, key_id: str, subject: str) -> str:
+    """Return who may replace a piece of feedback; `subject` is a keyed token, or empty.
+
+    A browser has the token of one prediction, and whatever it says replaces what was said with it.
+    A key may speak for many: each person is an author, and all whose consent is not there, who are
+    not told from each other, are one.
+    """
+    if not key_id:
+        return BROWSER
+    return f"subject:{subject}" if subject else f"key:{key_id}"
+
+
+def feedback_id(said: Said) -> str:
+    """Return what stays the same when an author says something else of the same row."""
+    told = "\0".join((said.endpoint, said.prediction_id, str(said.row), said.author))
+    return hashlib.sha256(told.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def decide_arrival(
+    said: Said, *, corrections: Corrections, deployment: str, truth: str
+) -> CorrectionDecision:
+    """Return where a correction that has just come stands.
+
+    `deployment` answered the prediction, or is empty where it has no record; `truth` is the source
+    of a label that the row has from elsewhere, or empty.
+    """
+    if said.correction is None:
+        return CorrectionDecision(state=CorrectionState.NONE, because="")
+    ignored = _why_ignored(said, corrections=corrections, deployment=deployment)
+    if ignored:
+        return CorrectionDecision(state=CorrectionState.IGNORED, because=ignored)
+    if truth or corrections is Corrections.REVIEW:
+        known = f"another label is known, from {truth}: " if truth else ""
+        because = f"{known}a person decides"
+        return CorrectionDecision(state=CorrectionState.PENDING, because=because)
+    because = "`feedback.corrections` is `label`, and the consent covers it"
+    return CorrectionDecision(state=CorrectionState.ACCEPTED, because=because)
+
+
+def _why_ignored(said: Said, *, corrections: Corrections, deployment: str) -> str:
+    if said.consent is None or said.consent.scope is not Scope.LABEL:
+        return "the consent does not cover labels"
+    if corrections is Corrections.IGNORE:
+        return "`feedback.corrections` is `ignore`"
+    return "" if deployment else "the prediction has no record here"
+
+
+def decide_move(one: Feedback, move: Move, *, by: str, because: str) -> CorrectionDecision:
+    """Return where a correction stands after a person's decision.
+
+    Raises: CorrectionMoveError.
+    """
+    state = MOVES[one.state].get(move)
+    if state is None:
+        stands = "there is no correction" if one.correction is None else f"it is {one.state}"
+        why = f"{stands}: {one.because}" if one.because else stands
+        raise CorrectionMoveError(
+            f"You cannot {move} the correction of the feedback `{one.id}`.",
+            why=why,
+            fix=f"`servewell feedback list {one.endpoint} --pending` shows those that wait",
+        )
+    told = f": {because}" if because else ""
+    return CorrectionDecision(state=state, because=f"{by} {move}ed it{told}")
+
+
+def feedback_of(said: Said, decision: CorrectionDecision, *, deployment: str) -> Feedback:
+    """Return what is kept of what was said."""
+    consent = said.consent
+    return Feedback(
+        id=feedback_id(said),
+        entry=said.entry,
+        at=said.at,
+        endpoint=said.endpoint,
+        deployment=deployment,
+        prediction_id=said.prediction_id,
+        row=said.row,
+        author=said.author,
+        principal=said.principal,
+        rating=said.rating,
+        correction=said.correction,
+        comment=said.comment,
+        subject=said.subject,
+        consent_version=consent.version if consent else "",
+        consent_digest=consent.digest if consent else "",
+        consent_scope=consent.scope if consent else "",
+        state=decision.state,
+        because=decision.because,
+    )

@@ -1,0 +1,109 @@
+"""What people say of predictions: on its way from the workers, and kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from servewell.core.catalog.feedback import (
+    ConsentText,
+    CorrectionState,
+    Feedback,
+    FeedbackCount,
+    Said,
+)
+from servewell.errors import ServewellError
+
+
+class FeedbackMissingError(ServewellError):
+    """No feedback has that id."""
+
+    code = "SW-274"
+
+
+class InboxFullError(ServewellError):
+    """More feedback waits to be taken up than may wait."""
+
+    code = "SW-276"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a worker put into the inbox at once."""
+
+    name: str
+    said: tuple[Said, ...]  # nothing where it is damaged
+    damaged: bool = False
+
+
+class FeedbackInbox(Protocol):
+    """Holds feedback until it is taken up. Contract: tests/ports/test_feedback.py.
+
+    - It needs neither the control process nor the database;
+    - what `put` has taken survives the death of every process and a loss of power, whole;
+    - a batch waits until `done` says that it was taken up; one that cannot be read is set aside, is
+      told of once, and holds up none behind it.
+    """
+
+    def put(self, said: Sequence[Said]) -> None:
+        """Keep feedback, all of it or none. Raises: InboxFullError, StorageError."""
+        ...
+
+    def waiting(self, limit: int) -> tuple[Batch, ...]:
+        """Return the first batches that wait, oldest first. Raises: StorageError."""
+        ...
+
+    def done(self, batch: Batch) -> None:
+        """Forget a batch. Raises: StorageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackQuery:
+    """Which feedback is asked for; what is empty or None does not matter."""
+
+    endpoint: str = ""
+    prediction_id: str = ""
+    subject: str = ""  # keyed token of a person
+    state: CorrectionState | None = None
+    before: float | None = None  # seconds since the epoch, UTC
+    limit: int = 1_000
+
+
+class FeedbackStore(Protocol):
+    """Keeps what each author says of each row now. Contract: tests/ports/test_feedback.py.
+
+    - An author has one piece of feedback for a row, the newest by its time, however often and in
+      whatever order it is kept;
+    - what was removed is in no answer and in no row of the store any more;
+    - all of one call are kept, or none.
+
+    All methods raise StateUnavailableError.
+    """
+
+    def keep(self, feedback: Sequence[Feedback]) -> tuple[Feedback, ...]:
+        """Keep feedback; return what it replaced."""
+        ...
+
+    def get(self, feedback_id: str) -> Feedback:
+        """Return a piece of feedback. Raises: FeedbackMissingError."""
+        ...
+
+    def find(self, query: FeedbackQuery) -> tuple[Feedback, ...]:
+        """Return feedback, newest first."""
+        ...
+
+    def remove(self, ids: Sequence[str], *, until: float | None = None) -> tuple[Feedback, ...]:
+        """Remove feedback, and return it; not what was said after `until` (epoch seconds)."""
+        ...
+
+    def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:
+        """Count ratings by deployment and window; windows begin at multiples of their length."""
+        ...
+
+    def keep_text(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
+        """Keep the text of a consent, once."""
+        ...
+
+    def texts(self, endpoint: str) -> tuple[ConsentText, ...]:
+        """Return every text that people of this endpoint agreed to, oldest first."""
+        ...
