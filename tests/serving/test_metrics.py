@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from servewell.adapters.embedded.monitoring.readings import FileReadings
+from servewell.core.catalog.reading import BUDGET_LEFT, DRIFT_PSI, WATCHED_AT, Reading
+from servewell.ports.readings import FILE
 from servewell.serving.counters import (
     LENGTH_AT,
     OVERFLOW,
@@ -29,7 +32,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 INFER = "/v2/models/flights/infer"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OPEN = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"
-LABELS = {"endpoint": "flights", "deployment": "blue"}
+FLIGHTS = {"endpoint": "flights"}
+LABELS = {**FLIGHTS, "deployment": "blue"}
 
 
 def parsed(text: str) -> dict[str, float]:
@@ -92,6 +96,7 @@ def test_the_workers_are_summed(home: Home) -> None:
         series("servewell_refused_total", endpoint="flights", code="SW-312"): 2,
         series("servewell_refused_total", endpoint="", code="SW-304"): 2,
         series("servewell_refused_total", endpoint="", code="SW-306"): 2,
+        series("servewell_unserved_total", **FLIGHTS, status="5xx"): None,
         series("servewell_rows_total", **LABELS): 120,
         series("servewell_batches_total", **LABELS): 40,
         series("servewell_batch_rows_bucket", **LABELS, le="2.0"): 0,
@@ -175,7 +180,8 @@ def test_no_caller_makes_a_series(running: Running) -> None:
     after = parsed(scrape(running.home, running.operator).body.decode())
     made = after.keys() - before.keys()
     codes = {name for name in made if "servewell_refused_total" in name}
-    assert made == codes
+    unserved = {series("servewell_unserved_total", **FLIGHTS, status=s) for s in ("4xx", "5xx")}
+    assert made - unserved == codes
     assert len(codes) <= 6  # as many as there are kinds of requests above
     assert "evil" not in " ".join(after)
 
@@ -276,3 +282,28 @@ def test_a_series_without_room_is_counted(tmp_path: Path, name: str) -> None:
             counters.slot(str(number))
     counters.values[counters.slot(name)] += 1
     assert read_counters(tmp_path / "counters-0")[OVERFLOW] == 1
+
+
+def test_what_the_control_process_tells_is_appended(tmp_path: Path) -> None:
+    """Its figures stand as it told them, however many workers; a damaged file hides no others."""
+    for index in (0, 1):
+        counters = Counters(tmp_path / f"counters-{index}")
+        WorkerMeter(counters, index)
+        counters.close()
+    labels = {"endpoint": "flights", "deployment": "v1", "side": "input", "column": 'd"\\\n'}
+    told = (
+        Reading(name=WATCHED_AT, labels={}, value=1_700_000_000.25),
+        Reading(name=DRIFT_PSI, labels=labels, value=0.125),
+        Reading(name=BUDGET_LEFT, labels={"endpoint": "flights", "objective": "a"}, value=-1.5),
+        Reading(name="servewell_of_another_release", labels={}, value=1.0),
+    )
+    FileReadings(tmp_path).tell(told)
+    for text in (exposition(tmp_path), exposition(tmp_path, open_metrics=True)):
+        found = parsed(text.decode())
+        assert found[WATCHED_AT] == 1_700_000_000.25
+        assert found[series(DRIFT_PSI, **labels)] == 0.125
+        assert found[series(BUDGET_LEFT, endpoint="flights", objective="a")] == -1.5
+        assert found["servewell_worker_starts_total"] == 2
+        assert "servewell_of_another_release" not in found
+    (tmp_path / FILE).write_bytes(b"[{")
+    assert parsed(exposition(tmp_path).decode())["servewell_worker_starts_total"] == 2

@@ -105,6 +105,8 @@ class Answering:
         if error.code in UNAUTHENTICATED:
             self._meter.unauthenticated()
         self._meter.refused(exchange.known_endpoint, error.code)
+        if exchange.served is None and exchange.known_endpoint and exchange.is_recorded:
+            self._meter.unserved(exchange.known_endpoint, exchange.status)
         return status, headers + error.headers, body
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from servewell.core.catalog.prediction_record import STAGES
+from servewell.core.catalog.reading import READINGS
 from servewell.serving.counters import OVERFLOW, Counters, Exemplar
 
 NANOSECONDS: Final = 1_000_000_000
@@ -76,6 +77,13 @@ METRICS: Final = (
         about="Requests refused or failed, by error code; the endpoint is empty where none of "
         "that name exists.",
         labels=("endpoint", "code"),
+    ),
+    Metric(
+        name="servewell_unserved_total",
+        kind="counter",
+        about="Requests for an endpoint that were refused before they reached a deployment, by "
+        "class of the status answered.",
+        labels=("endpoint", "status"),
     ),
     Metric(
         name="servewell_unauthenticated_total",
@@ -240,6 +248,7 @@ METRICS: Final = (
         about="Counts of series for which a worker has no room left; it has room for some 200 "
         "deployments.",
     ),
+    *(Metric(name=one.name, kind="gauge", about=one.about, labels=one.labels) for one in READINGS),
 )
 
 
@@ -438,6 +447,7 @@ class WorkerMeter:
             for reason in ("queue", "sink", "rejected", "exit")
         }
         self._refused: dict[tuple[str, str], int] = {}
+        self._unserved: dict[tuple[str, int], int] = {}
         self._values[self._in_flight] = 0
         self._values[self._connections] = 0
         started = series("servewell_worker_start_timestamp_seconds", worker=str(worker))
@@ -455,6 +465,14 @@ class WorkerMeter:
             name = series("servewell_refused_total", endpoint=endpoint, code=code)
             slot = self._refused[endpoint, code] = self._counters.slot(name)
         self._values[slot] += 1
+
+    def unserved(self, endpoint: str, status: int) -> None:
+        """Count a refusal that no deployment of the endpoint was chosen for."""
+        if (endpoint, status // 100) not in self._unserved:
+            for digit in sorted({4, 5, status // 100}):  # both are begun, so that one can rise
+                name = series("servewell_unserved_total", endpoint=endpoint, status=f"{digit}xx")
+                self._unserved[endpoint, digit] = self._counters.slot(name)
+        self._values[self._unserved[endpoint, status // 100]] += 1
 
     def unauthenticated(self) -> None:
         """Count a request without a good key."""

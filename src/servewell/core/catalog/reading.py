@@ -1,0 +1,99 @@
+"""What the control process knows of what is watched, in figures that `GET /metrics` tells.
+
+Every figure stands in `READINGS`. A label holds only what exists here: an endpoint, a deployment,
+a column, a word of ours; never what a caller wrote.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+OF_ENDPOINT: Final = ("endpoint",)
+OF_DEPLOYMENT: Final = ("endpoint", "deployment")
+
+WATCHED_AT: Final = "servewell_watch_timestamp_seconds"
+DRIFT_PSI: Final = "servewell_drift_psi"
+DRIFT_VERDICT: Final = "servewell_drift_verdict"
+QUALITY: Final = "servewell_quality"
+QUALITY_WORSE: Final = "servewell_quality_worse"
+OBJECTIVE: Final = "servewell_objective_target_ratio"
+BUDGET_LEFT: Final = "servewell_objective_budget_left_ratio"
+HEALTH: Final = "servewell_endpoint_health"
+PROFILE_LAG: Final = "servewell_profile_lag_seconds"
+ALERTS: Final = "servewell_alerts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingKind:
+    """One family of figures, each of which may rise and fall."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One figure as it is now; its labels are those of its kind."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+READINGS: Final = (
+    ReadingKind(
+        name=WATCHED_AT,
+        about="When the control process last told what it knows of what is watched, in seconds "
+        "since the epoch; the figures that it tells are as old as that.",
+    ),
+    ReadingKind(
+        name=DRIFT_PSI,
+        about="How far a column of the newest window has moved from the reference: the population "
+        "stability index, less what chance alone gives.",
+        labels=(*OF_DEPLOYMENT, "side", "column"),
+    ),
+    ReadingKind(
+        name=DRIFT_VERDICT,
+        about="1 for the verdict on the newest window that holds, 0 for the others: `drift`, "
+        "`watch`, `fine`, `cannot tell`.",
+        labels=(*OF_DEPLOYMENT, "verdict"),
+    ),
+    ReadingKind(
+        name=QUALITY,
+        about="A metric of the newest window: `estimated` without labels, `realised` by labels, "
+        "and that of the `reference`.",
+        labels=(*OF_DEPLOYMENT, "metric", "kind"),
+    ),
+    ReadingKind(
+        name=QUALITY_WORSE,
+        about="1 where labels prove that a deployment predicts worse than its reference, else 0.",
+        labels=OF_DEPLOYMENT,
+    ),
+    ReadingKind(
+        name=OBJECTIVE,
+        about="Share that an objective asks to be good, 0 to 1.",
+        labels=(*OF_ENDPOINT, "objective"),
+    ),
+    ReadingKind(
+        name=BUDGET_LEFT,
+        about="Share of the error budget of an objective that is left: 1 where nothing is spent, "
+        "0 where all is, below 0 where it is overspent.",
+        labels=(*OF_ENDPOINT, "objective"),
+    ),
+    ReadingKind(
+        name=HEALTH,
+        about="1 for the state of health that holds, 0 for the others.",
+        labels=(*OF_ENDPOINT, "state"),
+    ),
+    ReadingKind(
+        name=PROFILE_LAG,
+        about="Age of the oldest finished part of the prediction log that no profile counts yet; "
+        "0 where all are counted.",
+    ),
+    ReadingKind(
+        name=ALERTS,
+        about="Alerts that are not resolved, by the state that they are in.",
+        labels=(*OF_ENDPOINT, "severity", "state"),
+    ),
+)
