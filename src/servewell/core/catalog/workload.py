@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from servewell.core.catalog.workload_alerts import AlertRules
 from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.catalog.workload_delivery import DeliveryRules
 from servewell.core.catalog.workload_feedback import FeedbackRules
@@ -751,6 +752,9 @@ class Workload:
     monitoring: Annotated[
         MonitoringRules, Meta(description="How closely what is served is watched.")
     ] = field(default_factory=MonitoringRules)
+    alerts: Annotated[
+        AlertRules, Meta(description="Who is told of what goes wrong, when, and how.")
+    ] = field(default_factory=AlertRules)
     objectives: Annotated[
         ObjectiveRules,
         Meta(description="What the endpoint is to achieve, each with a budget of what may fail."),

@@ -13,8 +13,10 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from servewell.core.catalog.alert_rules import alert_breaches
 from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
 from servewell.core.catalog.data_rules import row_breaches
+from servewell.core.catalog.objective_rules import objective_breaches
 from servewell.core.catalog.retrain_rules import retrain_breaches
 from servewell.core.catalog.rollout_rules import rollout_breaches
 from servewell.core.catalog.step_graph import step_breaches
@@ -287,6 +289,8 @@ def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
     yield from tls_breaches(_mapping(data.get("serving")))
     yield from retrain_breaches(data)
     yield from rollout_breaches(data.get("rollout"))
+    yield from alert_breaches(data.get("alerts"))
+    yield from objective_breaches(data.get("objectives"))
     for name, rule in _mapping(data.get("inputs")).items():
         yield from _input_is_possible(("inputs", name), _mapping(rule))
 

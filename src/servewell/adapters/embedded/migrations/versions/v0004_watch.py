@@ -15,6 +15,7 @@ def upgrade() -> None:
     _quality()
     _series()
     _feedback()
+    _alerts()
 
 
 def _profiles() -> None:
@@ -146,3 +147,42 @@ def _feedback() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("endpoint", "version", "digest", name="pk_consent_text"),
     )
+
+
+def _alerts() -> None:
+    op.create_table(
+        "alert",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_alert"),
+    )
+    op.create_index("ix_alert_state", "alert", ["state"])
+    op.create_table(
+        "alert_silence",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_alert_silence"),
+    )
+    op.create_table(
+        "alert_look",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_alert_look"),
+    )
+    op.create_table(
+        "alert_delivery",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.Double(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_alert_delivery"),
+    )
+    op.create_index("ix_alert_delivery_state_due_at", "alert_delivery", ["state", "due_at"])
