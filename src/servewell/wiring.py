@@ -18,6 +18,7 @@ from servewell.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from servewell.adapters.embedded.database import Database
+    from servewell.ports.alerts import Alerts
     from servewell.ports.arrivals import Arrivals
     from servewell.ports.blobs import Blobs
     from servewell.ports.certificates import Certificates
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from servewell.ports.machine import Machine
     from servewell.ports.mirrors import Mirrors
     from servewell.ports.optimiser import Optimiser
+    from servewell.ports.outbox import Outbox
     from servewell.ports.outputs import Outputs
     from servewell.ports.pipelines import Pipelines
     from servewell.ports.predictors import Predictors
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from servewell.ports.shadows import Shadows
     from servewell.ports.side_processes import SideProcesses
     from servewell.ports.signer import Signer
+    from servewell.ports.sinks import Sinks
     from servewell.ports.snapshots import Snapshots
     from servewell.ports.sources import Sources
     from servewell.ports.steps import Steps
@@ -394,6 +397,24 @@ class EmbeddedPlatform:
         return SqlRetrainings(self._database)
 
     @cached_property
+    def alerts(self) -> "Alerts":
+        from servewell.adapters.embedded.monitoring.alerts import SqlAlerts
+
+        return SqlAlerts(self._database)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        from servewell.adapters.embedded.monitoring.outbox import SqlOutbox
+
+        return SqlOutbox(self._database)
+
+    @cached_property
+    def sinks(self) -> "Sinks":
+        from servewell.adapters.embedded.alerting.sinks import NetworkSinks
+
+        return NetworkSinks()
+
+    @cached_property
     def side_processes(self) -> "SideProcesses":
         from servewell.adapters.embedded.side_processes import LocalSideProcesses
 
@@ -450,6 +471,7 @@ def worker(arguments: list[str]) -> int:
             clock=platform.clock,
             errands=platform.errands,
             stops=platform.stops,
+            feedback=platform.feedback_inbox,
             records=Path(home) / "records" / "live",
             runtime_dir=Path(home) / "run",
             pulse=int(pulse[0]) if pulse else None,

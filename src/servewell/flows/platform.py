@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from servewell.ports.alerts import Alerts
 from servewell.ports.arrivals import Arrivals
 from servewell.ports.blobs import Blobs
 from servewell.ports.certificates import Certificates
@@ -25,6 +26,7 @@ from servewell.ports.load_generator import LoadGenerator
 from servewell.ports.machine import Machine
 from servewell.ports.mirrors import Mirrors
 from servewell.ports.optimiser import Optimiser
+from servewell.ports.outbox import Outbox
 from servewell.ports.outputs import Outputs
 from servewell.ports.pipelines import Pipelines
 from servewell.ports.profiles import ProfileParts, Profiles
@@ -42,6 +44,7 @@ from servewell.ports.series import Series
 from servewell.ports.shadows import Shadows
 from servewell.ports.side_processes import SideProcesses
 from servewell.ports.signer import Signer
+from servewell.ports.sinks import Sinks
 from servewell.ports.snapshots import Snapshots
 from servewell.ports.sources import Sources
 from servewell.ports.steps import Steps
@@ -162,6 +165,12 @@ class Platform(Protocol):
     def arrivals(self) -> Arrivals: ...
     @property
     def retrainings(self) -> Retrainings: ...
+    @property
+    def alerts(self) -> Alerts: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def sinks(self) -> Sinks: ...
     @property
     def side_processes(self) -> SideProcesses: ...
 

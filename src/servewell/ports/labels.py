@@ -31,6 +31,15 @@ class DeploymentLabels:
     delay_s: float  # from prediction to label, mean
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelQuery:
+    """Which labels to read: the one that holds of each row of these predictions."""
+
+    endpoint: str | None = None
+    since: float | None = None  # of the prediction, seconds since the epoch, inclusive
+    until: float | None = None  # exclusive
+
+
 class Labels(Protocol):
     """Keeps what is true of predictions. Contract: tests/ports/test_labels.py.
 
@@ -64,6 +73,13 @@ class Labels(Protocol):
         """
         ...
 
+    def holding(self, query: LabelQuery, *, after: int = 0, limit: int) -> tuple[Label, ...]:
+        """Return the first labels with a number above `after` that no later one corrects.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
     def last(self) -> int:
         """Return the number of the last label, 0 where there is none.
 
@@ -73,6 +89,17 @@ class Labels(Protocol):
 
     def status(self, endpoint: str) -> tuple[DeploymentLabels, ...]:
         """Sum up the labels that hold now, by deployment and measure.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
+    def between(
+        self, endpoint: str, deployment: str, *, since: float, until: float
+    ) -> tuple[Label, ...]:
+        """Return what is true by now of the rows predicted in [since, until), oldest first.
+
+        Of each row it is the last label. Times are in seconds since the epoch, UTC.
 
         Raises: StateUnavailableError.
         """

@@ -1,6 +1,6 @@
 """Labels in the database of the state."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.state_tables import LABEL, next_number, row_of, value_of
 from servewell.core.catalog.label import Label
-from servewell.ports.labels import DeploymentLabels, Kept
+from servewell.ports.labels import DeploymentLabels, Kept, LabelQuery
 
 ROWS: Final = LABEL.c
 IDS_AT_ONCE: Final = 500  # in one question
@@ -53,6 +53,17 @@ class SqlLabels:
         first = (ROWS.number > number, ROWS.endpoint == endpoint, ROWS.corrects.is_(False))
         return self._found(sa.select(LABEL).where(*first).order_by(ROWS.number).limit(limit))
 
+    def holding(self, query: LabelQuery, *, after: int = 0, limit: int) -> tuple[Label, ...]:
+        """See `Labels.holding`."""
+        later = LABEL.alias("later").c
+        corrected = sa.exists().where(
+            later.prediction_id == ROWS.prediction_id,
+            later.row == ROWS.row,
+            later.number > ROWS.number,
+        )
+        wanted = sa.select(LABEL).where(ROWS.number > after, *_asked(query), ~corrected)
+        return self._found(wanted.order_by(ROWS.number).limit(limit))
+
     def last(self) -> int:
         """See `Labels.last`."""
         with self._database.reading() as connection:
@@ -86,10 +97,30 @@ class SqlLabels:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, DeploymentLabels) for row in found)
 
+    def between(
+        self, endpoint: str, deployment: str, *, since: float, until: float
+    ) -> tuple[Label, ...]:
+        """See `Labels.between`."""
+        when = (ROWS.predicted_at >= since, ROWS.predicted_at < until)
+        those = (ROWS.endpoint == endpoint, ROWS.deployment == deployment, *when)
+        newest = sa.select(sa.func.max(ROWS.number)).where(*those)
+        each = newest.group_by(ROWS.prediction_id, ROWS.row)
+        query = sa.select(LABEL).where(ROWS.number.in_(each))
+        return self._found(query.order_by(ROWS.predicted_at, ROWS.number))
+
     def _found(self, query: sa.Select[tuple[object, ...]]) -> tuple[Label, ...]:
         with self._database.reading() as connection:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, Label) for row in found)
+
+
+def _asked(query: LabelQuery) -> Iterator[sa.ColumnElement[bool]]:
+    if query.endpoint is not None:
+        yield ROWS.endpoint == query.endpoint
+    if query.since is not None:
+        yield ROWS.predicted_at >= query.since
+    if query.until is not None:
+        yield ROWS.predicted_at < query.until
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> dict[Key, object]:

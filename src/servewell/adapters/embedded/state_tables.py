@@ -368,6 +368,46 @@ CHANGE: Final = sa.Table(
     sa.Index(None, "subject"),
 )
 
+ALERT: Final = sa.Table(
+    "alert",
+    METADATA,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("endpoint", Words, nullable=False),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("body", Nested, nullable=False),
+    sa.Index(None, "state"),
+)
+
+ALERT_SILENCE: Final = sa.Table(
+    "alert_silence",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("body", Nested, nullable=False),
+)
+
+ALERT_LOOK: Final = sa.Table(
+    "alert_look",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("body", Nested, nullable=False),
+)
+
+ALERT_DELIVERY: Final = sa.Table(
+    "alert_delivery",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("state", Words, nullable=False),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),
+    sa.Column("body", Nested, nullable=False),
+    sa.Index(None, "state", "due_at"),
+)
+
 
 def row_of(value: object) -> dict[str, object]:
     """Return a dataclass as a row: a column of that name for each field."""

@@ -50,3 +50,4 @@ class Label:
     principal: str  # who added it
     source: str  # file
     corrects: bool = False  # whether another one was known before
+    slices: dict[str, str] = field(default_factory=dict)  # column -> value, of declared slices

@@ -36,6 +36,7 @@ class Quality:
     rows: int
     labels: int = 0
     reference: float | None = None  # of the held-out rows
+    reference_range: tuple[float, float] | None = None  # its interval of 95 %
     estimated: Figure | None = None
     realised: Figure | None = None
     trust: Trust = Trust.NONE
@@ -50,6 +51,9 @@ class QualityReport:
     deployment: str
     version: str
     metrics: tuple[Quality, ...]  # newest window first
+    headline: str = ""  # the metric that the verdict is by
+    predictions: int = 0  # in all windows
+    labels: int = 0  # that are known of them
     calibration: Figure | None = None  # expected calibration error by labels, 0..1
     changed_at: float | None = None  # when the loss changed, by ADWIN; seconds since the epoch
     loss_before: float | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.catalog.workload_values import NonEmpty
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -165,6 +166,9 @@ class MonitoringRules:
     drift: Annotated[DriftRules, Meta(description="When a column counts as moved.")] = field(
         default_factory=DriftRules
     )
+    quality: Annotated[
+        QualityRules, Meta(description="How the rightness of the predictions is told.")
+    ] = field(default_factory=QualityRules)
     slices: Annotated[
         Annotated[
             tuple[NonEmpty, ...],

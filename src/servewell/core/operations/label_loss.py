@@ -49,8 +49,8 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
 
     Raises: nothing.
     """
-    number = _number(truth)
-    chance = _probability(outputs)
+    number = truth_number(truth)
+    chance = probability_of(outputs)
     if chance is not None and number in (0.0, 1.0):
         return Loss(value=(chance - number) ** 2, measure=Measure.BRIER)
     numbers = [one for one in outputs.values() if isinstance(one, int | float)]
@@ -59,7 +59,7 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
     texts = [one for one in outputs.values() if isinstance(one, str)]
     if not texts:
         return None
-    same = texts[0] == str(truth) or (number is not None and _number(texts[0]) == number)
+    same = texts[0] == str(truth) or (number is not None and truth_number(texts[0]) == number)
     return Loss(value=float(not same), measure=Measure.WRONG)
 
 
@@ -71,7 +71,7 @@ def _of_number(predicted: float, truth: float) -> Loss | None:
     return Loss(value=abs(predicted - truth), measure=Measure.ABSOLUTE)
 
 
-def _probability(outputs: Mapping[str, Any]) -> float | None:
+def probability_of(outputs: Mapping[str, Any]) -> float | None:
     """Return the probability of the second class, or None where there is none."""
     for name, value in outputs.items():
         pair = isinstance(value, list) and len(value) == BOTH
@@ -82,7 +82,7 @@ def _probability(outputs: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _number(value: Truth) -> float | None:
+def truth_number(value: Truth) -> float | None:
     """Return a truth as a number; files of text have numbers as texts."""
     if not isinstance(value, str):
         return float(value) if math.isfinite(value) else None

@@ -1,0 +1,98 @@
+"""Freeze how right a version is on its held-out rows, so that it can be estimated later."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from servewell.core.catalog.profile import EVERYTHING
+from servewell.core.catalog.quality import Figure
+from servewell.core.catalog.quality_reference import Cell, Task
+from servewell.core.operations.monitoring.calibration import Calibration, calibration
+from servewell.core.operations.monitoring.realised import Judged, area, realised, task_of
+
+ROWS_MIN: Final = 100  # fewer tell nothing of another time
+SCALE_SHARE: Final = 0.99  # of the losses lie below what ADWIN takes as 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutRow:
+    """One held-out row: its prediction beside the truth."""
+
+    judged: Judged
+    place: int  # of its score, among the counts of the score's column
+    slices: tuple[str, ...] = ()  # `origin=EWR`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutQuality:
+    """What the held-out rows say of a version."""
+
+    task: Task
+    rows: int
+    cells: tuple[Cell, ...]
+    calibration: Calibration
+    loss_scale: float
+    figures: dict[str, dict[str, Figure]]  # slice -> metric
+
+
+def held_out_quality(rows: Sequence[HeldOutRow]) -> HeldOutQuality | None:
+    """Return what held-out rows say of a version; None of too few that can be compared."""
+    task = task_of(one.judged for one in rows)
+    if task is None:
+        return None
+    same = [one for one in rows if one.judged.task is task]
+    if len(same) < ROWS_MIN:
+        return None
+    scored = [(r.judged.score, r.judged.hit) for r in same if r.judged.score is not None]
+    put_right = calibration(scored)
+    return HeldOutQuality(
+        task=task,
+        rows=len(same),
+        cells=tuple(_cells(same, put_right)),
+        calibration=put_right,
+        loss_scale=_scale(sorted(one.judged.loss for one in same), task),
+        figures={name: realised(told, task) for name, told in _by_slice(same).items()},
+    )
+
+
+def _cells(rows: Sequence[HeldOutRow], put_right: Calibration) -> Iterable[Cell]:
+    scored = sorted((r for r in rows if r.judged.score is not None), key=_cell_of)
+    for (place, positive), found in groupby(scored, key=_cell_of):
+        yield _cell([one.judged for one in found], place, positive=positive, put_right=put_right)
+
+
+def _cell_of(row: HeldOutRow) -> tuple[int, bool]:
+    return row.place, row.judged.positive
+
+
+def _cell(rows: Sequence[Judged], place: int, *, positive: bool, put_right: Calibration) -> Cell:
+    scores = [one.score for one in rows if one.score is not None]
+    curve = put_right.curve
+    chances = scores if curve is None else [curve.chance(one) for one in scores]
+    ordered = area([(one.score, one.hit) for one in rows if one.score is not None])
+    return Cell(
+        place=place,
+        positive=positive,
+        rows=len(rows),
+        hits=sum(one.hit for one in rows),
+        chance=sum(chances) / len(rows),
+        score=sum(scores) / len(rows),
+        squares=sum(one * one for one in scores) / len(rows),
+        ordered=ordered.value if ordered else 0.5,
+    )
+
+
+def _scale(losses: Sequence[float], task: Task) -> float:
+    """Return the loss that ADWIN takes as 1: it asks for losses with a bound."""
+    if task is not Task.NUMBER:
+        return 1.0
+    return losses[int(SCALE_SHARE * (len(losses) - 1))] or 1.0
+
+
+def _by_slice(rows: Iterable[HeldOutRow]) -> dict[str, list[Judged]]:
+    found: dict[str, list[Judged]] = {}
+    for row in rows:
+        for name in (EVERYTHING, *row.slices):
+            found.setdefault(name, []).append(row.judged)
+    return found

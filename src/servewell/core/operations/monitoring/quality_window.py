@@ -1,0 +1,120 @@
+"""The windows that rightness is told of: what was predicted in each, and what is known of it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from servewell.core.catalog.label import Label
+from servewell.core.catalog.loss_watch import Cut, Watched
+from servewell.core.catalog.profile import EVERYTHING, ReferenceProfile, WindowProfile
+from servewell.core.catalog.quality import Figure
+from servewell.core.catalog.quality_reference import QualityReference
+from servewell.core.catalog.workload_quality import QualityRules
+from servewell.core.operations.monitoring.cbpe import expected
+from servewell.core.operations.monitoring.loss_model import expected_loss
+from servewell.core.operations.monitoring.realised import ABSOLUTE, Judged, judged
+
+DAY_S: Final = 86_400
+ROWS_MIN: Final = 30  # of a window, to estimate anything
+Z: Final = 1.96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One window of time, in seconds since the epoch, UTC."""
+
+    start: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a report is made of. The spans are the oldest first, and so are the profiles."""
+
+    endpoint: str
+    deployment: str
+    version: str
+    now: float
+    spans: tuple[Span, ...]
+    profiles: tuple[WindowProfile | None, ...]  # one for each span
+    labels: tuple[Label, ...]  # in all spans
+    bins: ReferenceProfile | None
+    reference: QualityReference | None
+    watched: Watched | None
+
+    @property
+    def cut(self) -> Cut | None:
+        """Return the last change of the loss, None where there was none."""
+        return self.watched.cuts[-1] if self.watched and self.watched.cuts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One window: what was predicted in it, and what is known of that."""
+
+    span: Span
+    profile: WindowProfile | None
+    rows: dict[str, list[Judged]]  # labelled, by slice
+
+    def predictions(self, name: str = EVERYTHING) -> int:
+        """Return how many rows of a slice were counted."""
+        return self.profile.rows.get(name, 0) if self.profile else 0
+
+
+def spans_of(since: float, until: float, *, days: int) -> tuple[Span, ...]:
+    """Return the windows of so many days that end at `until`, back to `since`, oldest first."""
+    length = days * DAY_S
+    count = max(1, math.ceil((until - since) / length))
+    ends = [until - length * back for back in reversed(range(count))]
+    return tuple(Span(start=max(since, end - length), until=end) for end in ends)
+
+
+def look_back(now: float, rules: QualityRules) -> tuple[float, float]:
+    """Return the time that is looked back upon: whole days, today among them."""
+    until = (now // DAY_S + 1) * DAY_S
+    return until - rules.windows * rules.window_days * DAY_S, until
+
+
+def windows_of(facts: Facts) -> tuple[Window, ...]:
+    """Return the windows, newest first, each with its labels."""
+    rows: list[dict[str, list[Judged]]] = [{} for _ in facts.spans]
+    place = 0
+    for label in sorted(facts.labels, key=lambda one: one.predicted_at):
+        while place < len(facts.spans) - 1 and label.predicted_at >= facts.spans[place].until:
+            place += 1
+        told = judged(label.outputs, label.value)
+        for name in _slices_of(label) if told else ():
+            assert told is not None  # noqa: S101 - or there is no slice
+            rows[place].setdefault(name, []).append(told)
+    found = zip(facts.spans, facts.profiles, rows, strict=True)
+    return tuple(
+        Window(span=span, profile=profile, rows=one) for span, profile, one in reversed([*found])
+    )
+
+
+def _slices_of(label: Label) -> Iterator[str]:
+    yield EVERYTHING
+    yield from (f"{column}={value}" for column, value in label.slices.items())
+
+
+def estimated(facts: Facts, window: Window, name: str) -> dict[str, Figure]:
+    """Return what is expected without labels of one slice of a window."""
+    reference = facts.reference
+    counts = window.profile.counts.get(name, {}) if window.profile else {}
+    if reference is None or not counts or window.profile is None:
+        return {}
+    rows = window.profile.rows.get(name, 0)
+    if rows < ROWS_MIN:
+        return {}
+    if reference.loss is not None:
+        places = {column: one.places for column, one in counts.items()}
+        loss = expected_loss(reference.loss, places, rows=rows)
+        return {ABSOLUTE: loss} if loss else {}
+    score = counts.get(reference.column)
+    return expected(reference.cells, score.places, reference.task) if score else {}
+
+
+def error_of(figure: Figure) -> float:
+    """Return the standard error of a figure, by its interval."""
+    return (figure.high - figure.low) / 2 / Z
