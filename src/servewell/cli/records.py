@@ -13,6 +13,7 @@ from servewell.cli import show
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command
 from servewell.cli.moments import Moment
+from servewell.cli.record_query import query
 from servewell.cli.row_progress import RowProgress
 from servewell.flows.diagnose import lost_records
 from servewell.ports.records import RecordQuery, RecordUsage, SegmentCorruptError
@@ -25,7 +26,27 @@ NESTED: Final = ("inputs", "outputs", "stages_us")
 Record = dict[str, Any]
 
 
-@click.command
+class RecordsGroup(click.Group):
+    """Lists records unless another of its commands is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` before the words of a person who named no command."""
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
+@click.group(cls=RecordsGroup)
+def records() -> None:
+    """Read the prediction log: list what was recorded, or ask it in SQL.
+
+    Without the name of a command: `list`.
+    """
+
+
+records.add_command(query)
+
+
+@records.command("list")
 @click.argument("endpoint", required=False, shell_complete=endpoint_names)
 @click.option("--id", "prediction_id", help="The record of this prediction.")
 @click.option("--since", type=Moment(), metavar="TIME", help="Not before this time, in UTC.")
@@ -47,7 +68,7 @@ Record = dict[str, Any]
 )
 @click.option("--usage", is_flag=True, help="Say what the log takes, and whether any is lost.")
 @command
-def records(  # noqa: PLR0913 - the words of the command
+def list_(  # noqa: PLR0913 - the words of the command
     session: Session,
     endpoint: str | None,
     *,
@@ -63,7 +84,7 @@ def records(  # noqa: PLR0913 - the words of the command
 
     Every request that passed authentication has a record. Personal inputs are tokens in it.
 
-    Example: servewell records flight-delays --output march.parquet
+    Example: servewell records list flight-delays --output march.parquet
     """
     if usage:
         platform = session.platform

@@ -1,6 +1,9 @@
 """The bounds of a job's process, so that what serves beside it does not suffer from it."""
 
+import os
 import resource
+import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,3 +31,16 @@ def bound_memory(bytes_max: int) -> None:
 def _bytes_taken() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
     return pages * resource.getpagesize()
+
+
+def end_with(parent_pipe: int) -> None:
+    """End this process and all it started as soon as the one that waits for it is gone."""
+    os.set_inheritable(parent_pipe, False)  # noqa: FBT003  # as `os` names it
+
+    def watch() -> None:
+        os.read(parent_pipe, 1)  # nothing is ever written: this returns when the other end closes
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

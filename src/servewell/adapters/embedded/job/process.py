@@ -1,15 +1,16 @@
 """The job's own process: reads its order, does the work, leaves a result or the reason of none."""
 
-import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from servewell.adapters.embedded.job.bounds import bound_memory, end_before_who_serves
+from servewell.adapters.embedded.job.bounds import (
+    bound_memory,
+    end_before_who_serves,
+    end_with,
+)
 from servewell.adapters.embedded.job.elsewhere import fitted
 from servewell.adapters.embedded.job.exchange import (
     Failure,
@@ -50,7 +51,7 @@ def main(folder: Path, time_stages: "TimeStages") -> int:
     """
     files = RunFiles(folder)
     order = read_order(files.order)
-    _end_with(order.parent_pipe)
+    end_with(order.parent_pipe)
     end_before_who_serves()
     sys.dont_write_bytecode = True  # the workload's folder is not ours to write to
     outcome = _outcome(order, files, time_stages)
@@ -145,16 +146,3 @@ def _library_missing(error: ImportError) -> LibraryMissingError:
         why="models of this kind cannot be loaded or converted without it",
         fix=f"pip install 'servewell[{EXTRAS.get(library, 'sklearn')}]'",
     )
-
-
-def _end_with(parent_pipe: int) -> None:
-    """End this process and all it started as soon as the one that waits for it is gone."""
-    os.set_inheritable(parent_pipe, False)  # noqa: FBT003  # as `os` names it
-
-    def watch() -> None:
-        os.read(parent_pipe, 1)  # nothing is ever written: this returns when the other end closes
-        if os.getpgrp() == os.getpid():
-            os.killpg(os.getpgrp(), signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
