@@ -17,10 +17,10 @@ from servewell.adapters.embedded.job.data.leakage import area, correlation, meas
 from servewell.adapters.embedded.job.data.measuring import measure_data, new_rows
 from servewell.adapters.embedded.job.data.repeats import copies, row_digests
 from servewell.adapters.embedded.job.data.shifts import Pair, chi_square, measure_shifts, psi
-from servewell.adapters.embedded.job.data.units import Unit
 from servewell.core.catalog.data_facts import Against, DataFacts, Shift
 from servewell.core.catalog.gate import GateVerdict
 from servewell.core.catalog.signature import Datatype, Input
+from servewell.core.catalog.units import Unit
 from servewell.core.catalog.workload import HeldOut
 from servewell.core.catalog.workload_data import ContractRules
 from servewell.core.operations.data_contract import judge_data
@@ -29,6 +29,7 @@ from servewell.ports.data_measuring import DataQuestion
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flight-delays" / "data" / "flights.parquet"
 NAMES = ("carrier", "dest", "dep_minute", "distance", "temp", "humid", "wind_speed", "pressure")
+RAIN = "precip"
 RULES = ContractRules()
 
 Numbers = NDArray[np.float64]
@@ -38,7 +39,7 @@ counts = st.lists(st.integers(0, 2_000), min_size=2, max_size=20)
 @pytest.fixture(scope="module")
 def flights() -> pa.Table:
     """The flights of January to July, with the month of each."""
-    table = pq.read_table(FLIGHTS, columns=["scheduled", "late", *NAMES])
+    table = pq.read_table(FLIGHTS, columns=["scheduled", "late", RAIN, *NAMES])
     table = table.append_column("month", pc.month(table.column("scheduled")))
     return table.filter(pc.less_equal(table.column("month"), 7))
 
@@ -79,6 +80,18 @@ def test_no_season_fails(flights: pa.Table, number: int) -> None:
     for one in measure_shifts(pair, NAMES, hidden=frozenset()).columns:
         assert one.conversion is None
         assert one.psi < drift_bound(one, RULES), one
+
+
+@pytest.mark.parametrize("factor", [1.0, 10.0])
+def test_a_day_of_heavy_rain_is_no_change_of_unit(flights: pa.Table, factor: float) -> None:
+    """Ten times the rain is what the gauge may tell; tenths of what it tells are not."""
+    before = month(flights, before=6).sort_by("scheduled")
+    wet = month(flights, of=6).sort_by("scheduled")
+    until = pc.less(wet.column("scheduled"), pa.scalar("2013-06-08").cast("timestamp[us]"))
+    wet = wet.filter(until).slice(wet.filter(until).num_rows - 2_000)
+    found = shift(before, changed(wet, RAIN, numbers(wet, RAIN) * factor), RAIN)
+    assert found.psi > 1
+    assert (found.conversion is not None) == (factor != 1)
 
 
 @pytest.mark.parametrize("number", [2, 4, 7])

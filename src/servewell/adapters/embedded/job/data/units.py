@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from servewell.adapters.embedded.job.data.values import SAMPLE, spread
 from servewell.core.catalog.data_facts import Conversion
+from servewell.core.catalog.units import UNITS, Unit
 
 Numbers = NDArray[np.float64]
 
@@ -33,46 +34,8 @@ FACTOR_MIN: Final = 1.5  # a smaller one could be a drift
 RELATIVE: Final = 1e-5  # of a 32-bit number that was converted
 DECIMALS_MAX: Final = 3
 VALUES_MIN: Final = 5  # distinct ones before; fewer say nothing
+REPEATS_MIN: Final = 10  # rows to each distinct value before, where others are hardly to come
 NOT_ZERO_MIN: Final = 0.01  # share of the rows, for these alone to be looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A change of unit by its name: now = factor x before + offset."""
-
-    name: str
-    factor: float
-    offset: float = 0.0
-
-
-def _both(one: str, other: str, factor: float, offset: float = 0.0) -> tuple[Unit, Unit]:
-    there = Unit(f"{one} to {other}", factor, offset)
-    return there, Unit(f"{other} to {one}", 1 / factor, -offset / factor)
-
-
-UNITS: Final[tuple[Unit, ...]] = (
-    *_both("degrees Fahrenheit", "Celsius", 5 / 9, -160 / 9),
-    *_both("degrees Celsius", "kelvin", 1.0, 273.15),
-    *_both("degrees Fahrenheit", "kelvin", 5 / 9, 273.15 - 160 / 9),
-    *_both("miles", "kilometres", 1.609344),
-    *_both("miles", "nautical miles", 0.868976),
-    *_both("miles an hour", "metres a second", 0.44704),
-    *_both("kilometres an hour", "metres a second", 1 / 3.6),
-    *_both("knots", "metres a second", 0.514444),
-    *_both("metres", "feet", 3.280840),
-    *_both("inches", "millimetres", 25.4),
-    *_both("inches", "centimetres", 2.54),
-    *_both("millibars", "inches of mercury", 0.02953),
-    *_both("pounds", "kilograms", 0.45359237),
-    *_both("gallons", "litres", 3.785412),
-    Unit("hours to minutes, or minutes to seconds", 60.0),
-    Unit("minutes to hours, or seconds to minutes", 1 / 60),
-    *_both("hours", "seconds", 3_600.0),
-    *_both("days", "hours", 24.0),
-    *(Unit(f"a factor of {size:,}", float(size)) for size in (10, 100, 1_000, 1_000_000)),
-    *(Unit(f"a factor of 1/{size:,}", 1 / size) for size in (10, 100, 1_000, 1_000_000)),
-    Unit("the other sign", -1.0),
-)
 
 
 def find_conversion(
@@ -130,11 +93,16 @@ def _known_after(unit: Unit, known: Numbers, strange: Numbers) -> float:
 
 
 def _share_known(undone: Numbers, known: Numbers, near: Numbers) -> float:
-    chance = 2 * float(near.mean()) * len(known) / float(known[-1] - known[0])
     inside = (undone >= known[0] - near) & (undone <= known[-1] + near)
-    if chance > CHANCE_MAX or inside.mean() < INSIDE_MIN or np.ptp(undone) == 0:
+    too_dense = _chance(near, known) > CHANCE_MAX
+    if too_dense or inside.mean() < INSIDE_MIN or np.ptp(undone) == 0:
         return 0.0
     return float(_is_known(undone[inside], known, near[inside]).mean())
+
+
+def _chance(near: Numbers, known: Numbers) -> float:
+    """Return the share of the range in which any number would count as known."""
+    return 2 * float(near.mean()) * len(known) / float(known[-1] - known[0])
 
 
 def _is_known(values: Numbers, known: Numbers, near: Numbers) -> NDArray[np.bool_]:
@@ -164,13 +132,31 @@ def _by_distribution(column: _Column) -> Conversion | None:
     fits = max(PSI_LEFT, column.usual)
     tried = [(column.index((column.look - one.offset) / one.factor), one) for one in large]
     left, unit = min(tried, key=lambda one: one[0])
-    if left <= min(PSI_LEFT * moved, fits) and _is_no_drift(column, unit, moved=moved):
+    fits_again = left <= min(PSI_LEFT * moved, fits) and _is_on_grid(column, unit)
+    if fits_again and _is_no_drift(column, unit, moved=moved):
         return _named(unit, 1.0)
     if column.usual > STEADY_MAX:
         return None
     frees = _free(column.held, column.look)
     found = next((one for one in frees if column.index(column.look / one.factor) <= PSI_FITS), None)
     return _named(found, 1.0) if found else None
+
+
+def _is_on_grid(column: _Column, unit: Unit) -> bool:
+    """Whether the values, once undone, are such as the column holds, where it holds few.
+
+    Rain of 0.34 inches undone by a factor of 10 is none that a gauge of hundredths would tell.
+    """
+    sample = column.held[spread(len(column.held), SAMPLE)]
+    known, told = np.unique(sample), column.look[column.look != 0]
+    if len(known) * REPEATS_MIN > len(sample) or not len(told):
+        return True
+    undone = (told - unit.offset) / unit.factor
+    near = np.abs(undone) * RELATIVE + _resolution(told) / 2 / abs(unit.factor)
+    inside = (undone >= known[0] - near) & (undone <= known[-1] + near)
+    if _chance(near, known) > CHANCE_MAX or inside.mean() < INSIDE_MIN:
+        return True
+    return bool(_is_known(undone[inside], known, near[inside]).mean() >= KNOWN_MIN)
 
 
 def _is_no_drift(column: _Column, unit: Unit, *, moved: float) -> bool:
