@@ -21,6 +21,7 @@ from onnx import TensorProto, helper
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
 from servewell.adapters.embedded.errands import FileErrands
+from servewell.adapters.embedded.monitoring.feedback_inbox import FolderFeedbackInbox
 from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
@@ -181,6 +182,7 @@ class Home:
             clock=SystemClock(),
             errands=FileErrands(self.folder / "run" / "errands"),
             stops=FileStops(self.folder / "stops", signer=HomeSigner(self.secrets)),
+            feedback=FolderFeedbackInbox(self.folder / "feedback"),
             records=self.live,
             runtime_dir=self.folder / "run",
             drain_s=5.0,

@@ -147,7 +147,7 @@ def test_an_errand_that_fails_by_our_fault_drops_its_caller(tmp_path: Path) -> N
         loop, clock, meter = asyncio.get_running_loop(), SystemClock(), meter_of(tmp_path)
         recorder = Recorder(tmp_path / "live", worker=0, clock=clock, bytes_max=1 << 20)
         watch = open_watch(Telemetry(), meter=meter, worker=0)
-        answering = Answering(recorder=recorder, meter=meter, watch=watch)
+        answering = Answering(recorder=recorder, meter=meter, watch=watch, feedback_key=b"")
         turns = Turns(loop, answering, shadowing=Shadowing(loop, recorder))
         desk = ErrandDesk(loop, turns, errands=Broken(), clock=clock)
         caller = Waiting()

@@ -8,6 +8,7 @@ from pathlib import Path
 from servewell.adapters.embedded.blobs import FileBlobs
 from servewell.adapters.embedded.clock import SystemClock
 from servewell.adapters.embedded.errands import FileErrands
+from servewell.adapters.embedded.monitoring.feedback_inbox import FolderFeedbackInbox
 from servewell.adapters.embedded.predictor.packages import ProcessPredictors
 from servewell.adapters.embedded.secrets import FileSecrets
 from servewell.adapters.embedded.signer import HomeSigner
@@ -38,6 +39,7 @@ def parts(folder: Path, index: int, listener: int) -> WorkerParts:
         clock=SystemClock(),
         errands=FileErrands(folder / "run" / "errands"),
         stops=FileStops(folder / "stops", signer=signer),
+        feedback=FolderFeedbackInbox(folder / "feedback"),
         records=folder / "records" / "live",
         runtime_dir=folder / "run",
         drain_s=5.0,

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from time import perf_counter_ns
 from typing import Final
 
+from servewell.core.security.feedback_token import feedback_token
 from servewell.errors import untraced
 from servewell.serving.exchange import Exchange
 from servewell.serving.metrics import WorkerMeter
@@ -17,10 +18,12 @@ from servewell.serving.refusals import (
     NotRecordedError,
     RequestError,
 )
+from servewell.serving.served import Served
 from servewell.serving.telemetry.request_facts import Turn
 from servewell.serving.telemetry.watch import Watch
 
 ACCEPT_ENCODING: Final = b"accept-encoding"
+NANOSECONDS: Final = 1_000_000_000
 UNAUTHENTICATED: Final = frozenset(
     code for code, status in STATUS.items() if status == HTTPStatus.UNAUTHORIZED
 )
@@ -29,10 +32,13 @@ UNAUTHENTICATED: Final = frozenset(
 class Answering:
     """Finishes exchanges."""
 
-    def __init__(self, *, recorder: Recorder, meter: WorkerMeter, watch: Watch) -> None:
+    def __init__(
+        self, *, recorder: Recorder, meter: WorkerMeter, watch: Watch, feedback_key: bytes
+    ) -> None:
         self._recorder = recorder
         self._meter = meter
         self._watch = watch
+        self._feedback_key = feedback_key
         self.draining = False
         self.date = b""  # header line of every answer, made anew each second
 
@@ -94,11 +100,23 @@ class Answering:
                     self._watch.head(exchange),
                 )
             )
+            if served is not None and served.feedback_s and error is None:
+                headers += self._token(exchange, served)
         else:
             headers = self.date + headers
         if len(body) >= WORTH_BYTES and ACCEPT_ENCODING in exchange.headers:
             headers, body = _compressed(exchange, headers, body)
         exchange.answer = exchange.caller.frame(exchange, (status, headers, body))
+
+    def _token(self, exchange: Exchange, served: Served) -> bytes:
+        """Return the header line with which a browser may say what it thinks of the answer."""
+        token = feedback_token(
+            exchange.prediction_id,
+            endpoint=served.endpoint,
+            until=exchange.time_ns // NANOSECONDS + served.feedback_s,
+            key=self._feedback_key,
+        )
+        return b"servewell-feedback-token: %b\r\n" % token.encode()
 
     def _refusal(self, exchange: Exchange, error: RequestError) -> tuple[int, bytes, bytes]:
         status, headers, body = exchange.dialect.refuse(exchange, error, exchange.status)

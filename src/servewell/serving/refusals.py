@@ -345,6 +345,13 @@ STATUS: Final[dict[str, int]] = {
     "SW-371": 503,
     "SW-372": 503,
     "SW-373": 400,
+    "SW-380": 404,  # those of `feedback_refusals`
+    "SW-381": 400,
+    "SW-382": 401,
+    "SW-383": 403,
+    "SW-384": 429,
+    "SW-385": 503,
+    "SW-386": 403,
     "SW-370": 500,  # of `shadow_copy`: nobody is answered with it
 }
 

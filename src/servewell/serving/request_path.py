@@ -19,10 +19,12 @@ from servewell.serving.access import Gatekeeper
 from servewell.serving.answering import Answering
 from servewell.serving.errands import ErrandDesk
 from servewell.serving.exchange import Exchange
+from servewell.serving.feedback_desk import FeedbackDesk
 from servewell.serving.limits import Limiter, Moment
 from servewell.serving.protocols.columns import Decoded
 from servewell.serving.protocols.compression import inflated
 from servewell.serving.protocols.dialect import EndpointView, Headers, Kind, Route, View
+from servewell.serving.protocols.feedback import ORIGIN
 from servewell.serving.refusals import (
     DeploymentUnknownError,
     EndpointUnknownError,
@@ -47,6 +49,7 @@ from servewell.serving.wishes import take_body_wishes, take_header_wishes
 INFER: Final = Kind.INFER  # a member of an enum is slow to reach
 CHANGES: Final = frozenset({Kind.LOAD, Kind.UNLOAD})
 STOPS: Final = frozenset({Kind.STOP, Kind.RESUME})
+FEEDBACK: Final = frozenset({Kind.FEEDBACK, Kind.SCRIPT})
 NANOSECONDS: Final = 1_000_000_000
 PINS: Final = (b"servewell-deployment", b"azureml-model-deployment")
 ENCODING: Final = b"content-encoding"
@@ -74,6 +77,7 @@ class RequestPath:
         *,
         desk: ErrandDesk,
         stop_desk: StopDesk,
+        feedback_desk: FeedbackDesk,
         clock: Clock,
         pepper: bytes,
         redaction_key: bytes,
@@ -84,6 +88,7 @@ class RequestPath:
         self._answering = answering
         self._desk = desk
         self._stop_desk = stop_desk
+        self._feedback_desk = feedback_desk
         self._clock = clock
         self._pepper = pepper
         self._redaction_key = redaction_key
@@ -104,11 +109,9 @@ class RequestPath:
             [(one.name, one.policy) for one in table.endpoints.values()],
             perf_counter(),
         )
-        self.sticky_headers = frozenset(
-            one.sticky.header
-            for one in table.endpoints.values()
-            if one.sticky and one.sticky.header
-        )
+        sticky = [one.sticky.header for one in table.endpoints.values() if one.sticky]
+        asked = [ORIGIN] if self._takes_feedback() else []
+        self.sticky_headers = frozenset(one for one in (*sticky, *asked) if one)
         self._turns.serve(served for one in table.endpoints.values() for served in one.running)
 
     def open(self, exchange: Exchange) -> None:
@@ -164,6 +167,9 @@ class RequestPath:
                 if route.kind in STOPS:
                     self._stop(exchange, route, body)
                     return
+                if route.kind is Kind.FEEDBACK:
+                    self._feedback(exchange, route, body)
+                    return
         except RequestError as error:
             exchange.error = error
             exchange.decode_ns = perf_counter_ns() - started
@@ -179,6 +185,9 @@ class RequestPath:
         route = known or route_of(exchange.url)
         if route is not None:
             exchange.dialect = route.dialect  # a refusal, too, is told in the caller's protocol
+            if route.kind in FEEDBACK:
+                self._admit_feedback(exchange, route, now)
+                return
         grant = self._identify(exchange, now)
         if route is None:
             raise _path_unknown()
@@ -191,14 +200,35 @@ class RequestPath:
         if not name:
             return
         endpoint = self.table.endpoints.get(name)
-        if endpoint is None and route.kind in STOPS and self._stop_desk.knows(name):
-            exchange.known_endpoint = name  # its models still load
-            return
         if endpoint is None:
-            raise _endpoint_unknown()
+            self._check_awaited(route, name)
+            exchange.known_endpoint = name
+            return
         exchange.known_endpoint = name
         exchange.refuse_unrecorded = endpoint.policy.refuse_unrecorded
         self._keep(Admission(route, grant, name, endpoint.policy.refuse_unrecorded), exchange)
+
+    def _check_awaited(self, route: Route, name: str) -> None:
+        """Let an endpoint be stopped whose models still load. Raises: EndpointUnknownError."""
+        if route.kind not in STOPS or not self._stop_desk.knows(name):
+            raise _endpoint_unknown()
+
+    def _admit_feedback(self, exchange: Exchange, route: Route, now: float) -> None:
+        """Admit what a browser may send without a key, or what asks for the component."""
+        if route.kind is Kind.SCRIPT:
+            if not self._takes_feedback():
+                raise _path_unknown()
+            exchange.route = route
+            _check_method(exchange.method, route)
+            return
+        endpoint = self.table.endpoints.get(route.endpoint)
+        self._feedback_desk.admit(exchange, route, endpoint, lambda: self._granted(exchange, now))
+
+    def _takes_feedback(self) -> bool:
+        return any(one.policy.feedback for one in self.table.endpoints.values())
+
+    def _granted(self, exchange: Exchange, now: float) -> Grant:
+        return self._gatekeeper.grant(exchange.headers, now, exchange.caller.peer)
 
     def _admit_again(self, exchange: Exchange, now: float) -> bool:
         """Admit a request like one that was admitted by this table; whether there was one."""
@@ -378,6 +408,12 @@ class RequestPath:
             stop=route.kind is Kind.STOP,
             serving=lambda: self.table.endpoints.get(exchange.known_endpoint),
         )
+
+    def _feedback(self, exchange: Exchange, route: Route, body: bytes) -> None:
+        """Have feedback written; the answer waits until that is done."""
+        endpoint, now = self.table.endpoints.get(route.endpoint), exchange.time_ns / NANOSECONDS
+        desk = self._feedback_desk
+        desk.take(exchange, body, endpoint, lambda: self._granted(exchange, now))
 
     def _view(self, exchange: Exchange, route: Route, body: bytes) -> View:
         endpoint = None

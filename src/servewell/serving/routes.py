@@ -7,7 +7,16 @@ import httptools
 import msgspec
 
 from servewell.core.catalog.key import Right
-from servewell.serving.protocols import azure, documents, grpc, kserve_v1, mlflow, oip, stop
+from servewell.serving.protocols import (
+    azure,
+    documents,
+    feedback,
+    grpc,
+    kserve_v1,
+    mlflow,
+    oip,
+    stop,
+)
 from servewell.serving.protocols.dialect import Dialect, Kind, Route
 
 LIVE_PATHS: Final = {b"/v2/health/live": oip.LIVE} | grpc.LIVE
@@ -28,6 +37,7 @@ ROUTERS: Final = (
     grpc.route,
     documents.route,
     stop.route,
+    feedback.route,
 )
 
 

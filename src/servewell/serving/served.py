@@ -17,8 +17,9 @@ class Served:
     """One loaded deployment of one endpoint, with what is worked out once for all requests."""
 
     __slots__ = (
-        "copied_to", "endpoint", "has_personal", "head", "is_shadow", "meter", "model", "name",
-        "package", "personal", "policy", "proof", "schema", "share_bp", "signature", "version",
+        "copied_to", "endpoint", "feedback_s", "has_personal", "head", "is_shadow", "meter",
+        "model", "name", "package", "personal", "policy", "proof", "schema", "share_bp",
+        "signature", "version",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +39,8 @@ class Served:
         self.share_bp = deployment.share_bp
         self.model = f"{deployment.model}:{deployment.version}"
         self.policy = endpoint.policy
+        feedback = endpoint.policy.feedback
+        self.feedback_s = feedback.token_s if feedback else 0  # that its tokens are good
         self.proof = (deployment.package, deployment.package_signature)
         self.package = package
         self.meter = meter

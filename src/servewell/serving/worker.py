@@ -25,6 +25,7 @@ from servewell.errors import ServewellError
 from servewell.ports.blobs import Blobs
 from servewell.ports.clock import Clock
 from servewell.ports.errands import Errands
+from servewell.ports.feedback import FeedbackInbox
 from servewell.ports.predictors import Predictors
 from servewell.ports.secrets import Secrets
 from servewell.ports.signer import Signer
@@ -36,6 +37,7 @@ from servewell.serving.connection import Connection
 from servewell.serving.counters import Counters
 from servewell.serving.crash_notes import CrashNotes
 from servewell.serving.errands import ErrandDesk
+from servewell.serving.feedback_desk import FeedbackDesk
 from servewell.serving.heads import Heads
 from servewell.serving.limits import Limiter
 from servewell.serving.loading import Loader
@@ -90,6 +92,7 @@ class WorkerParts:
     clock: Clock
     errands: Errands  # what callers want changed
     stops: Stops  # what somebody stopped in an emergency
+    feedback: FeedbackInbox  # where what people say of answers waits to be taken up
     records: Path  # folder of the live segments
     runtime_dir: Path
     pulse: int | None = None  # a pipe to a supervisor that wants to know whether this one hangs
@@ -157,7 +160,13 @@ class Worker:
             clock=parts.clock,
             bytes_max=parts.record_bytes_max,
         )
-        self._answering = Answering(recorder=self._recorder, meter=self._meter, watch=self._watch)
+        feedback_key = parts.secrets.get("feedback")
+        self._answering = Answering(
+            recorder=self._recorder,
+            meter=self._meter,
+            watch=self._watch,
+            feedback_key=feedback_key,
+        )
         self._shadowing = Shadowing(self._loop, self._recorder)
         self._turns = Turns(self._loop, self._answering, shadowing=self._shadowing)
         shelf = _shelf(parts)
@@ -172,6 +181,13 @@ class Worker:
                 clock=parts.clock,
                 endpoint=self._endpoint,
                 signature=lambda deployment: signature_of(deployment, shelf),
+            ),
+            feedback_desk=FeedbackDesk(
+                self._loop,
+                self._turns,
+                inbox=parts.feedback,
+                clock=parts.clock,
+                key=feedback_key,
             ),
             clock=parts.clock,
             pepper=parts.secrets.get("pepper"),

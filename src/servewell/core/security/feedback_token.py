@@ -8,6 +8,8 @@ of its end in 8 hex digits, and 32 hex digits of an HMAC-SHA-256 over both and t
 import hmac
 from typing import Final
 
+from servewell.core.security.redaction import token
+
 PREFIX: Final = "swf_"
 ID_DIGITS: Final = 32
 END_DIGITS: Final = 8
@@ -33,3 +35,8 @@ def token_prediction(token: str, *, endpoint: str, now: float, key: bytes) -> st
 
 def _mac(told: str, endpoint: str, key: bytes) -> str:
     return hmac.digest(key, f"feedback\0{endpoint}\0{told}".encode(), "sha256").hex()[:MAC_DIGITS]
+
+
+def subject_token(subject: str, key: bytes) -> str:
+    """Return what stands for a person wherever feedback is kept; empty for nobody."""
+    return token(f"subject\0{subject}", key) or "" if subject else ""

@@ -131,6 +131,8 @@ class Kind(Enum):
     STOP = "stop"  # an endpoint, in an emergency
     RESUME = "resume"
     METRICS = "metrics"
+    FEEDBACK = "feedback"  # what somebody says of an answer
+    SCRIPT = "script"  # the component that asks for feedback: like LIVE, it needs no key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,7 @@ def _given_faults(given: Mapping[str, object], asked: ConsentText | None) -> Ite
 def _unknown(told: Mapping[str, object], known: tuple[str, ...]) -> Iterator[FieldFault]:
     if not set(told) <= set(known):
         names = ", ".join(f"`{one}`" for one in known)
-        yield FieldFault(field="(another name)", allowed=f"the fields {names} alone")
+        yield FieldFault(field="(another)", allowed=f"nothing: the fields are {names}")
 
 
 def _is_text(value: object, most: int) -> bool:
