@@ -20,7 +20,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """Held-out rows whose score fell in one place of its profile, and that got one class.
+    """Held-out rows of about one score in one place of its profile, and that got one class.
 
     A hit is a row whose truth is the second class; of several classes, one that was right.
     """

@@ -2,15 +2,17 @@
 
 The window is kept as an exponential histogram: buckets of 1, 2, 4 … values, at most `BUCKETS` of
 each size, each with its sum and its sum of squared deviations. A stream of a million values takes
-about a hundred buckets. At every cut the older part is dropped, and what was found is told.
+about a hundred buckets. At every cut the older part is dropped, and what was found is told. The
+paper drops its oldest bucket until no cut is left; here all of it before the clearest cut goes at
+once, so that a change is told once and the window behind it holds the new losses alone.
 
 Source: Bifet and Gavaldà, "Learning from time-changing data with adaptive windowing", SDM 2007,
 section 4 (ADWIN2); the bound is theorem 3.1's with the variance of the window.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Final
 
 from servewell.core.catalog.loss_watch import Adwin, Bucket, Cut
@@ -70,44 +72,39 @@ def _pair(older: Bucket, newer: Bucket) -> Bucket:
     )
 
 
-def _joined(buckets: Iterable[Bucket]) -> Bucket | None:
-    whole: Bucket | None = None
-    for one in buckets:
-        whole = one if whole is None else _pair(whole, one)
-    return whole
+def _joined(buckets: Sequence[Bucket]) -> Bucket:
+    """Return all of these buckets, of which there is one at least, as one."""
+    return reduce(_pair, buckets)
 
 
 def _cut(buckets: list[Bucket], *, found_at: float, delta: float) -> Iterator[Cut]:
-    """Drop the oldest bucket as long as some cut shows a change; tell the first such cut."""
-    found = _first_change(buckets, delta=delta)
-    if found is None:
-        return
-    yield replace(found, found_at=found_at)
-    while len(buckets) > 1 and _first_change(buckets, delta=delta) is not None:
-        del buckets[0]
+    """Drop what lies before the clearest change, again until there is none, and tell of each."""
+    while (place := _clearest(buckets, delta=delta)) is not None:
+        before, now = _joined(buckets[:place]), _joined(buckets[place:])
+        yield Cut(
+            at=now.first_at, found_at=found_at, before=before.mean, now=now.mean, values=now.count
+        )
+        del buckets[:place]
 
 
-def _first_change(buckets: list[Bucket], *, delta: float) -> Cut | None:
-    """Return the clearest place where the means of both sides differ by more than the bound."""
+def _clearest(buckets: list[Bucket], *, delta: float) -> int | None:
+    """Return where the means of both sides differ most beyond the bound, None where nowhere."""
     whole = _joined(buckets)
-    if whole is None or whole.count < 2 * LEAST:
+    if whole.count < 2 * LEAST:
         return None
     spread = whole.deviations / whole.count
-    logarithm = math.log(2 * math.log(max(whole.count, 3)) / delta)
-    clearest: Cut | None = None
-    excess = 0.0
+    logarithm = math.log(2 * math.log(whole.count) / delta)
+    clearest, excess = None, 0.0
     count, total = 0, 0.0
     for place, one in enumerate(buckets[:-1], 1):
         count, total = count + one.count, total + one.total
         rest = whole.count - count
-        if count < LEAST or rest < LEAST:
+        if min(count, rest) < LEAST:
             continue
-        before, now = total / count, (whole.total - total) / rest
-        over = abs(before - now) - _bound(spread, 1 / count + 1 / rest, logarithm)
+        apart = abs(total / count - (whole.total - total) / rest)
+        over = apart - _bound(spread, 1 / count + 1 / rest, logarithm)
         if over > excess:
-            excess = over
-            at = buckets[place].first_at
-            clearest = Cut(at=at, found_at=at, before=before, now=now, values=rest)
+            clearest, excess = place, over
     return clearest
 
 

@@ -12,10 +12,11 @@ intervals are ours: each figure is linear in what becomes of the rows, to the fi
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from servewell.core.catalog.profile import Counts
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import Cell, Task
 
@@ -26,6 +27,9 @@ RECALL: Final = "recall"
 F1: Final = "F1"
 ROC_AUC: Final = "ROC AUC"
 BRIER: Final = "Brier score"
+FIRST_NUMBER: Final = 2  # place of a column of numbers; before it are missing and not finite
+TILT_MAX: Final = 40.0  # more than that leaves one cell of each place
+HALVINGS: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,45 +55,60 @@ Linear = tuple[float, tuple[float, ...]] | None
 Cells = Sequence[Weighted]
 
 
-def expected(cells: Sequence[Cell], places: Sequence[int], task: Task) -> dict[str, Figure]:
+def expected(cells: Sequence[Cell], counts: Counts, task: Task) -> dict[str, Figure]:
     """Return the expected figures of a window, each with the interval of what labels would tell.
 
-    `places` are the counts of the score's column. The interval of 95 % is that of the figure which
-    the labels of these rows would give, so it holds the chance in those rows and that in the
-    held-out ones.
+    `counts` are those of the score's column. The interval of 95 % is that of the figure which the
+    labels of these rows would give, so it holds the chance in those rows and that in the held-out
+    ones.
 
     Units: all figures are in 0..1.
     """
-    weighted = spread_over(cells, places)
+    weighted = spread_over(cells, counts)
     if not weighted:
         return {}
     found = {name: of(weighted) for name, of in FIGURES[task].items()}
     return {name: _figure(weighted, one) for name, one in found.items() if one is not None}
 
 
-def spread_over(cells: Sequence[Cell], places: Sequence[int]) -> tuple[Weighted, ...]:
-    """Return how many rows of a window belong to each cell, by the place of their score.
+def spread_over(cells: Sequence[Cell], counts: Counts) -> tuple[Weighted, ...]:
+    """Return how many rows of a window belong to each cell, by the place and mean of the score.
 
-    Rows in a place without held-out rows go to the nearest one that has some; rows without a score
-    are left out.
+    Within a place the rows are shared out as the held-out ones were, tilted towards higher or
+    lower scores until their mean is that of the window. Rows in a place without held-out rows go
+    to the nearest one that has some; rows without a score are left out.
     """
-    by_place: dict[int, list[Cell]] = {}
-    for cell in sorted(cells, key=lambda one: (one.place, one.positive)):
-        by_place.setdefault(cell.place, []).append(cell)
-    if not by_place:
+    known = sorted({cell.place for cell in cells})
+    if not known or not sum(counts.places[FIRST_NUMBER:]):
         return ()
-    rows = dict.fromkeys(by_place, 0)
-    for place in range(FIRST_NUMBER, len(places)):
-        rows[min(rows, key=lambda known: abs(known - place))] += places[place]
-    return tuple(
-        Weighted(rows=rows[place] * cell.rows / sum(one.rows for one in found), cell=cell)
-        for place, found in by_place.items()
-        for cell in found
-        if rows[place]
+    rows = dict.fromkeys(known, 0)
+    for place, count in enumerate(counts.places[FIRST_NUMBER:], FIRST_NUMBER):
+        rows[min(known, key=lambda one: abs(one - place))] += count
+    ordered = sorted(
+        (one for one in cells if rows[one.place]), key=lambda one: (one.place, one.score)
     )
+    tilt = _tilt(ordered, rows, mean=counts.total / sum(rows.values()))
+    return tuple(_tilted(ordered, rows, tilt))
 
 
-FIRST_NUMBER: Final = 2  # place of a column of numbers; before it are missing and not finite
+def _tilt(cells: Sequence[Cell], rows: dict[int, int], *, mean: float) -> float:
+    """Return the tilt at which the mean score is that of the window, by halving the range."""
+    low, high = -TILT_MAX, TILT_MAX
+    total = sum(rows.values())
+    for _ in range(HALVINGS):
+        tilt = (low + high) / 2
+        found = math.fsum(one.rows * one.cell.score for one in _tilted(cells, rows, tilt)) / total
+        low, high = (tilt, high) if found < mean else (low, tilt)
+    return (low + high) / 2
+
+
+def _tilted(cells: Sequence[Cell], rows: dict[int, int], tilt: float) -> Iterator[Weighted]:
+    weights = [one.rows * math.exp(tilt * one.score) for one in cells]
+    sums = dict.fromkeys(rows, 0.0)
+    for one, weight in zip(cells, weights, strict=True):
+        sums[one.place] += weight
+    for one, weight in zip(cells, weights, strict=True):
+        yield Weighted(rows=rows[one.place] * weight / sums[one.place], cell=one)
 
 
 def _figure(cells: Cells, linear: tuple[float, tuple[float, ...]]) -> Figure:

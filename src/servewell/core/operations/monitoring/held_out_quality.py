@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from servewell.core.catalog.profile import EVERYTHING
@@ -11,6 +11,8 @@ from servewell.core.catalog.quality_reference import Cell, Task
 from servewell.core.operations.monitoring.calibration import Calibration, calibration
 from servewell.core.operations.monitoring.realised import Judged, area, realised, task_of
 
+PARTS_MAX: Final = 5  # of a place
+PART_ROWS_MIN: Final = 20
 ROWS_MIN: Final = 100  # fewer tell nothing of another time
 SCALE_SHARE: Final = 0.99  # of the losses lie below what ADWIN takes as 1
 
@@ -57,9 +59,14 @@ def held_out_quality(rows: Sequence[HeldOutRow]) -> HeldOutQuality | None:
 
 
 def _cells(rows: Sequence[HeldOutRow], put_right: Calibration) -> Iterable[Cell]:
+    """Yield the rows of each place and predicted class, in a few parts by their score."""
     scored = sorted((r for r in rows if r.judged.score is not None), key=_cell_of)
     for (place, positive), found in groupby(scored, key=_cell_of):
-        yield _cell([one.judged for one in found], place, positive=positive, put_right=put_right)
+        ordered = sorted((one.judged for one in found), key=lambda one: one.score or 0.0)
+        parts = max(1, min(PARTS_MAX, len(ordered) // PART_ROWS_MIN))
+        ends = [len(ordered) * part // parts for part in range(parts + 1)]
+        for start, end in pairwise(ends):
+            yield _cell(ordered[start:end], place, positive=positive, put_right=put_right)
 
 
 def _cell_of(row: HeldOutRow) -> tuple[int, bool]:

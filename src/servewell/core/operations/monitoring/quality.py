@@ -64,10 +64,16 @@ def report(facts: Facts, rules: QualityRules) -> QualityReport:
         calibration=calibration_of(told),
         changed_at=cut.at if cut else None,
         loss_before=cut.before * scale if cut else None,
-        loss_now=cut.now * scale if cut else None,
+        loss_now=_loss_now(facts) * scale if cut else None,
         worse=worse is not None,
         because=_because(facts, worse, metrics, headline),
     )
+
+
+def _loss_now(facts: Facts) -> float:
+    """Return the mean loss since the last change, in shares of the scale."""
+    buckets = facts.watched.adwin.buckets if facts.watched else ()
+    return sum(one.total for one in buckets) / max(1, sum(one.count for one in buckets))
 
 
 def headlines(found: QualityReport) -> tuple[Quality, ...]:

@@ -112,7 +112,7 @@ def estimated(facts: Facts, window: Window, name: str) -> dict[str, Figure]:
         loss = expected_loss(reference.loss, places, rows=rows)
         return {ABSOLUTE: loss} if loss else {}
     score = counts.get(reference.column)
-    return expected(reference.cells, score.places, reference.task) if score else {}
+    return expected(reference.cells, score, reference.task) if score else {}
 
 
 def error_of(figure: Figure) -> float:
