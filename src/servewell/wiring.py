@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from servewell.ports.project import Project
     from servewell.ports.quality import QualityFacts
     from servewell.ports.readings import Readings
+    from servewell.ports.record_counting import RecordCounting
     from servewell.ports.record_queries import RecordQueries
     from servewell.ports.records import Records
     from servewell.ports.registry import Registry
@@ -257,6 +258,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.monitoring.profiles import SqlProfiles
 
         return SqlProfiles(self._database, self.clock)
+
+    @cached_property
+    def record_counting(self) -> "RecordCounting":
+        from servewell.adapters.embedded.monitoring.record_counting import FileRecordCounting
+
+        return FileRecordCounting(self._home / "records")
 
     @cached_property
     def profile_parts(self) -> "ProfileParts":

@@ -33,6 +33,7 @@ from servewell.ports.profiles import ProfileParts, Profiles
 from servewell.ports.project import Project
 from servewell.ports.quality import QualityFacts
 from servewell.ports.readings import Readings
+from servewell.ports.record_counting import RecordCounting
 from servewell.ports.record_queries import RecordQueries
 from servewell.ports.records import Records
 from servewell.ports.registry import Registry
@@ -129,6 +130,8 @@ class Platform(Protocol):
     def profiles(self) -> Profiles: ...
     @property
     def profile_parts(self) -> ProfileParts: ...
+    @property
+    def record_counting(self) -> RecordCounting: ...
     @property
     def series(self) -> Series: ...
     @property

@@ -28,6 +28,7 @@ class ChangeKind(StrEnum):
     RETRAINING = "retraining"
     EXPERIMENT = "experiment"
     DATASET = "dataset"
+    ALERT = "alert"
     FEEDBACK = "feedback"
     KEY_CREATED = "key-created"
     KEY_ROTATED = "key-rotated"

@@ -1,0 +1,104 @@
+"""One POST of JSON: no redirect is followed, and nothing waits longer than it must."""
+
+import http.client
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from socket import SHUT_RDWR, socket
+from threading import Timer
+from typing import Final
+from urllib.parse import SplitResult
+
+from servewell import __version__
+from servewell.adapters.embedded.alerting.addresses import ANSWER_S, connected, why_broken
+from servewell.ports.sinks import DeliveryFailedError
+
+WHOLE_S: Final = 20.0  # for a whole answer, however it trickles
+ANSWER_BYTES_MAX: Final = 2_000
+SHOWN: Final = 200  # characters of an answer
+
+
+def post(
+    url: SplitResult, body: bytes, *, headers: Mapping[str, str], secrets: tuple[str, ...]
+) -> str:
+    """Send a body; return what was answered, with no secret in it.
+
+    Raises: DeliveryFailedError, ReceiverAddressError.
+    """
+    host = url.hostname or ""
+    try:
+        status, told, retry_after = _exchange(url, host, body, headers)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(host, why_broken(error)) from error
+    answer = _shown(told, secrets)
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return f"{status} {answer}".strip()
+    if status < HTTPStatus.BAD_REQUEST:
+        raise _failed(host, f"it answered {status}, and a redirect is not followed")
+    raise _failed(host, f"it answered {status} {answer}".strip(), retry_after)
+
+
+def _exchange(
+    url: SplitResult, host: str, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, bytes, str]:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    plain = connected(host, port)
+    end = Timer(WHOLE_S, _end, (plain,))
+    end.daemon = True
+    end.start()
+    try:
+        connection = _over(plain, url, host, port)
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        agent = {"User-Agent": f"servewell/{__version__}", "Content-Type": "application/json"}
+        connection.request("POST", target, body, {**agent, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read(ANSWER_BYTES_MAX), answer.headers.get("Retry-After", "")
+    finally:
+        end.cancel()
+        plain.close()
+
+
+def _over(plain: socket, url: SplitResult, host: str, port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+    connection.sock = plain
+    if url.scheme == "https":
+        connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_S)
+        trust = ssl.create_default_context()
+        connection.sock = trust.wrap_socket(plain, server_hostname=host)
+    return connection
+
+
+def _end(connection: socket) -> None:
+    with suppress(OSError):  # it ended by itself
+        connection.shutdown(SHUT_RDWR)
+
+
+def _shown(told: bytes, secrets: tuple[str, ...]) -> str:
+    text = told.decode(errors="replace")
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
+    words = "".join(one if one.isprintable() else " " for one in text)
+    return " ".join(words.split())[:SHOWN]
+
+
+def _failed(host: str, why: str, retry_after: str = "") -> DeliveryFailedError:
+    return DeliveryFailedError(
+        f"`{host}` did not take an alert.",
+        why=why,
+        fix="see to the receiver; it is tried again, and `servewell alerts dead-letters` shows "
+        "what was given up",
+        retry_after_s=_seconds(retry_after),
+    )
+
+
+def _seconds(retry_after: str) -> float:
+    """Return what `Retry-After` asks for: seconds, or a date. Source: RFC 9110, 10.2.3."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,114 @@
+"""Mail: text with the evidence in one line, and a page with the plots beside it."""
+
+import smtplib
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from socket import SHUT_RDWR, socket
+from threading import Timer
+from typing import Final
+
+from servewell.adapters.embedded.alerting.addresses import ANSWER_S, connected, why_broken
+from servewell.core.catalog.workload_alerts import Receiver
+from servewell.core.operations.monitoring.alerts_words import paragraphs, title
+from servewell.ports.sinks import DeliveryFailedError, Letter
+
+WHOLE_S: Final = 25.0
+TLS_PORT: Final = 465  # where TLS begins before SMTP does
+SHOWN: Final = 200
+
+
+def post_mail(receiver: Receiver, letter: Letter, *, password: str) -> str:
+    """Send a mail to all recipients; return what the server said.
+
+    Raises: DeliveryFailedError, ReceiverAddressError.
+    """
+    host = receiver.host or ""
+    try:
+        with _Server(receiver) as server:
+            _introduce(server, receiver, password)
+            refused = server.send_message(message(receiver, letter))
+    except (OSError, smtplib.SMTPException) as error:
+        raise _failed(host, _why(error).replace(password or "\0", "…")) from error
+    if refused:
+        raise _failed(host, f"it refuses {', '.join(sorted(refused))}")
+    return f"taken for {', '.join(receiver.recipients)}"
+
+
+def message(receiver: Receiver, letter: Letter) -> EmailMessage:
+    """Return a notice as a mail; its Message-ID is that of the delivery."""
+    notice = letter.notice
+    made = EmailMessage()
+    made["Subject"] = " ".join(title(notice).split())
+    made["From"] = receiver.sender
+    made["To"] = ", ".join(receiver.recipients)
+    made["Date"] = format_datetime(datetime.fromtimestamp(letter.sent_at, tz=UTC))
+    made["Message-ID"] = f"<{letter.id}@servewell>"
+    made["X-Servewell-Delivery"] = letter.id
+    made["Auto-Submitted"] = "auto-generated"
+    texts = ["\n  ".join((head, *below)) for head, below in paragraphs(notice)]
+    made.set_content("\n\n".join(texts) + "\n")
+    made.add_attachment(letter.page, subtype="html", filename="alerts.html")
+    return made
+
+
+class _Server(smtplib.SMTP):
+    """A mail server to which only allowed addresses lead, and that ends in time."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._timer: Timer | None = None
+        super().__init__(receiver.host or "", receiver.port, timeout=ANSWER_S)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket:  # noqa: ARG002 - its own
+        """See `smtplib.SMTP`."""
+        plain = connected(host, port)
+        self._timer = Timer(WHOLE_S, _end, (plain,))
+        self._timer.daemon = True
+        self._timer.start()
+        if port != TLS_PORT:
+            return plain
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+
+    def close(self) -> None:
+        """See `smtplib.SMTP.close`."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
+
+
+def _introduce(server: smtplib.SMTP, receiver: Receiver, password: str) -> None:
+    if receiver.port != TLS_PORT and not receiver.unencrypted:
+        server.starttls(context=ssl.create_default_context())
+    if receiver.user:
+        server.login(receiver.user, password)
+
+
+def _end(connection: socket) -> None:
+    with suppress(OSError):  # it ended by itself
+        connection.shutdown(SHUT_RDWR)
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case smtplib.SMTPNotSupportedError():
+            return f"{error}; `unencrypted: true` allows to send without TLS"
+        case smtplib.SMTPResponseException():
+            told = error.smtp_error
+            text = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+            return f"it answered {error.smtp_code} {text[:SHOWN]}"
+        case smtplib.SMTPRecipientsRefused():
+            return f"it refuses {', '.join(sorted(error.recipients))}"
+        case _:
+            return why_broken(error)
+
+
+def _failed(host: str, why: str) -> DeliveryFailedError:
+    return DeliveryFailedError(
+        f"The mail server `{host}` did not take an alert.",
+        why=why,
+        fix="see to the mail server; it is tried again, and `servewell alerts dead-letters` shows "
+        "what was given up",
+    )

@@ -1,0 +1,86 @@
+"""Notices to receivers: each kind in its format."""
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import SplitResult
+
+import msgspec
+
+from servewell.adapters.embedded.alerting import formats
+from servewell.adapters.embedded.alerting.addresses import checked_url
+from servewell.adapters.embedded.alerting.http import post
+from servewell.adapters.embedded.alerting.mail import post_mail
+from servewell.adapters.embedded.alerting.references import resolved
+from servewell.core.catalog.workload_alerts import Receiver
+from servewell.ports.sinks import Letter
+
+PAGERDUTY: Final = "https://events.pagerduty.com/v2/enqueue"
+ALERTMANAGER: Final = "/api/v2/alerts"
+
+
+class NetworkSinks:
+    """`Sinks` over HTTP and SMTP."""
+
+    def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> str:
+        """See `Sinks.send`."""
+        secret = resolved(receiver.secret, folder=folder) if receiver.secret else ""
+        if receiver.to == "email":
+            return post_mail(receiver, letter, password=secret)
+        referred = receiver.url.startswith(("env:", "file:"))
+        address = resolved(receiver.url, folder=folder) if referred else receiver.url
+        url = checked_url(address or PAGERDUTY, receiver)
+        body, headers = FORMATS[receiver.to](letter, secret)
+        if receiver.to == "alertmanager":
+            url = _of_alertmanager(url)
+        hidden = (secret, address if referred else "")
+        named = {"X-Servewell-Delivery": letter.id}
+        return post(url, body, headers={**named, **headers}, secrets=hidden)
+
+
+Format = Callable[[Letter, str], tuple[bytes, dict[str, str]]]
+
+
+def _webhook(letter: Letter, secret: str) -> tuple[bytes, dict[str, str]]:
+    body = msgspec.json.encode(formats.webhook(letter))
+    at = str(int(letter.sent_at))
+    return body, {
+        "X-Servewell-Timestamp": at,
+        "X-Servewell-Signature": signature(secret, at, body),
+    }
+
+
+def signature(secret: str, at: str, body: bytes) -> str:
+    """Return what proves that a webhook is from who has the secret, and when it was sent."""
+    return "v1=" + hmac.digest(secret.encode(), f"{at}.".encode() + body, "sha256").hex()
+
+
+def _slack(letter: Letter, _: str) -> tuple[bytes, dict[str, str]]:
+    return msgspec.json.encode(formats.slack(letter)), {}
+
+
+def _teams(letter: Letter, _: str) -> tuple[bytes, dict[str, str]]:
+    return msgspec.json.encode(formats.teams(letter)), {}
+
+
+def _pagerduty(letter: Letter, secret: str) -> tuple[bytes, dict[str, str]]:
+    return msgspec.json.encode(formats.pagerduty(letter, key=secret)), {}
+
+
+def _alertmanager(letter: Letter, secret: str) -> tuple[bytes, dict[str, str]]:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    return msgspec.json.encode(formats.alertmanager(letter)), headers
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "webhook": _webhook,
+    "slack": _slack,
+    "teams": _teams,
+    "pagerduty": _pagerduty,
+    "alertmanager": _alertmanager,
+}
+
+
+def _of_alertmanager(url: SplitResult) -> SplitResult:
+    path = url.path.rstrip("/")
+    return url._replace(path=path if path.endswith(ALERTMANAGER) else path + ALERTMANAGER)

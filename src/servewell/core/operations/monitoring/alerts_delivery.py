@@ -1,0 +1,47 @@
+"""What becomes of a delivery after a try."""
+
+from dataclasses import replace
+from typing import Final
+
+from servewell.core.catalog.alert import Delivery, DeliveryState
+
+FIRST_S: Final = 5.0
+LONGEST_S: Final = 3_600.0
+
+
+def after_success(delivery: Delivery, answer: str, *, now: float) -> Delivery:
+    """Return a delivery that its receiver has."""
+    return replace(
+        delivery,
+        state=DeliveryState.DELIVERED,
+        tries=delivery.tries + 1,
+        answer=answer,
+        delivered_at=now,
+    )
+
+
+def after_failure(  # noqa: PLR0913 - the facts of a try
+    delivery: Delivery,
+    answer: str,
+    *,
+    now: float,
+    tries: int,
+    jitter: float,
+    retry_after_s: float = 0.0,
+) -> Delivery:
+    """Return a delivery that its receiver did not take: it waits, or is a dead letter.
+
+    The wait doubles from `FIRST_S` to `LONGEST_S`, and half of it is a matter of chance, so that
+    the letters of an outage do not all come at once when it ends. What the receiver asked for is
+    granted, up to `LONGEST_S`.
+
+    Units:  seconds; `jitter` is a random number of 0..1.
+    Raises: nothing.
+    Source: M. Brooker, "Exponential Backoff And Jitter" (2015), "equal jitter".
+    """
+    after = replace(delivery, tries=delivery.tries + 1, answer=answer)
+    if after.tries >= tries:
+        return replace(after, state=DeliveryState.DEAD)
+    step_s = min(LONGEST_S, FIRST_S * 2 ** min(delivery.tries, 20))
+    wait_s = max(step_s * (1 + jitter) / 2, min(retry_after_s, LONGEST_S))
+    return replace(after, due_at=now + wait_s)
