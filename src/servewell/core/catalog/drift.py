@@ -3,8 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from servewell.core.catalog.data_facts import Conversion
 from servewell.core.catalog.profile import EVERYTHING, Side
 from servewell.core.catalog.signal import Distributions
+
+
+class FeedFault(StrEnum):
+    """What no drift of the world does to a column."""
+
+    UNIT = "change of unit"
+    CONSTANT = "one value only"
+    NULLS = "missing values"
+    UNSEEN = "categories never seen"
 
 
 class DriftVerdict(StrEnum):
@@ -25,7 +35,7 @@ class ColumnDrift:
     slice: str = EVERYTHING
     verdict: DriftVerdict
     rows: int  # of the window
-    rows_needed: int  # to find the size that matters in four of five cases
+    rows_needed: int | None  # to find the size that matters in four of five cases; None: no number
     psi: float  # less what chance alone gives; at least 0
     p: float  # of the two-sample chi-square test, 0..1, before any correction
     significant: bool  # after the correction of Benjamini and Hochberg over all columns
@@ -35,6 +45,8 @@ class ColumnDrift:
     unseen_now: float = 0.0  # share of categories never seen, 0..1
     unseen: tuple[str, ...] = ()  # some of them
     outside_now: float = 0.0  # share below or above all reference values, 0..1
+    faults: tuple[FeedFault, ...] = ()  # that one window is enough for
+    conversion: Conversion | None = None  # that explains the values now
     distributions: Distributions | None = None
     what: str  # what moved, in the units of the column
 
@@ -51,4 +63,5 @@ class DriftReport:
     rows: int
     verdict: DriftVerdict
     columns: tuple[ColumnDrift, ...]
+    since: float | None = None  # start of the first window that moved without a break; of drift
     because: str

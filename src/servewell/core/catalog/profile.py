@@ -49,7 +49,7 @@ class Bins:
     categories: tuple[str, ...] = ()
     unnamed: tuple[int, ...] = ()  # digests of the categories seen that have no place of their own
     direction: tuple[float, ...] = ()  # of a projection
-    source: str = ""  # of a projection: the input or output
+    source: str = ""  # the input or output that it is of
 
     @property
     def places(self) -> int:
@@ -68,7 +68,7 @@ class Counts:
     squares: float = 0.0
     least: float | None = None
     greatest: float | None = None
-    unseen: dict[str, int] = field(default_factory=dict)  # the first few categories never seen
+    unseen: dict[str, int] = field(default_factory=dict)  # a few of the categories never seen
 
     @property
     def rows(self) -> int:
@@ -87,6 +87,8 @@ class ReferenceProfile:
     slices: tuple[str, ...] = ()  # categorical inputs whose values have profiles of their own
     rows: dict[str, int] = field(default_factory=dict)  # by slice, `origin=EWR`; all rows are ``
     counts: dict[str, dict[str, Counts]] = field(default_factory=dict)  # slice -> column
+    # column -> largest index of a part of these rows, in their order, against all of them
+    usual: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,5 +116,9 @@ class TrafficWindow:
     failed: int = 0  # answered with a status of 500 or more: ours
     refused: int = 0  # with one of 400 to 499: the caller's, or a limit's
     slow: int = 0  # answered, but later than the latency objective of the endpoint
+    late: int = 0  # counted more than an hour after the request was read
+    skewed: int = 0  # recorded for a time more than ten minutes ahead; counted where it was found
+    repeated: int = 0  # records of a prediction that was counted already; not counted again
+    lost: int = 0  # records that were there and cannot be read
     codes: dict[str, int] = field(default_factory=dict)  # error code -> requests
     latency: bytes = b""  # KLL sketch of the milliseconds of answered requests

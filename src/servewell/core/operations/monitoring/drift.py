@@ -1,0 +1,318 @@
+"""Whether the columns of a deployment have moved from what its version was made for.
+
+A column has moved in a window where the test of all columns finds it, after the correction of
+Benjamini and Hochberg, and its index is as large as matters, or larger than what the column does
+by itself within the reference. It drifts when it has moved in consecutive windows, or at once
+where it does what nothing in the world does: another unit, one value, values missing, categories
+never seen. What the same hours of calm days did as well is the time of day, and no drift.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict, FeedFault
+from servewell.core.catalog.profile import Bins, Counts, ReferenceProfile, WindowProfile
+from servewell.core.catalog.workload_monitoring import DriftRules
+from servewell.core.operations.false_discovery import discoveries
+from servewell.core.operations.monitoring.drift_words import because_of, remark
+from servewell.core.operations.monitoring.movement import (
+    conversion,
+    distributions,
+    is_constant,
+    shares,
+    words,
+)
+from servewell.core.operations.monitoring.profiles import merged_counts
+from servewell.core.operations.monitoring.two_samples import Difference, difference, rows_needed
+
+NOTED_SHARE: Final = 0.2  # of the index that matters, from which a significant one is on watch
+ALIKE_ROWS: Final = 0.5  # as many rows as the window at least, for other hours to explain it
+
+Key = tuple[str, str]  # slice, column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Season:
+    """The same hours of an earlier day, and that day."""
+
+    hours: WindowProfile
+    day: WindowProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A window, and what the time of day may explain of it."""
+
+    window: WindowProfile
+    seasons: tuple[Season, ...] = ()
+    young: bool = False  # shorter than a day, of a deployment that no whole day is known of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One column of one slice in one window."""
+
+    bins: Bins
+    before: Counts
+    now: Counts
+    difference: Difference
+    rows_needed: int | None
+    significant: bool = False
+    large: bool = False  # its index matters
+    explained: bool = False  # by the time of day
+    held: bool = False  # the time of day cannot be told from drift yet
+    faults: tuple[FeedFault, ...] = ()
+
+    @property
+    def moved(self) -> bool:
+        """Whether it counts towards drift."""
+        return self.significant and self.large and not self.explained and not self.held
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing, for want of rows."""
+        few = self.rows_needed is None or self.now.rows < self.rows_needed
+        return few and not self.significant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The windows up to the newest that says anything in which a column moved without a break."""
+
+    windows: int = 0
+    since: float | None = None
+    faults: tuple[FeedFault, ...] = field(default=())
+
+
+def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRules) -> DriftReport:
+    """Return the verdict on the newest of some windows; there is at least one, the oldest first.
+
+    Raises: nothing. The windows are of one deployment, and counted in the bins of the reference.
+    """
+    found = [findings(reference, looks, place, rules=rules) for place in range(len(looks))]
+    newest = looks[-1].window
+    columns = sorted(
+        (_column(key, one, _run(key, found, looks), rules=rules) for key, one in found[-1].items()),
+        key=_worst_first,
+    )
+    drifting = [one for one in columns if one.verdict is DriftVerdict.DRIFT]
+    runs = [_run((one.slice, one.column), found, looks) for one in drifting]
+    whole = whole_verdict(columns)
+    return DriftReport(
+        endpoint=newest.endpoint,
+        deployment=newest.deployment,
+        version=reference.version,
+        start=newest.start,
+        until=newest.start + newest.seconds,
+        rows=newest.rows.get("", 0),
+        verdict=whole,
+        columns=tuple(columns),
+        since=min((one.since for one in runs if one.since is not None), default=None),
+        because=because_of(whole, columns, rules=rules, seconds=newest.seconds),
+    )
+
+
+def unknown(window: WindowProfile, *, version: str, because: str) -> DriftReport:
+    """Return the verdict where there is nothing to compare."""
+    return DriftReport(
+        endpoint=window.endpoint,
+        deployment=window.deployment,
+        version=version,
+        start=window.start,
+        until=window.start + window.seconds,
+        rows=window.rows.get("", 0),
+        verdict=DriftVerdict.CANNOT_TELL,
+        columns=(),
+        because=because,
+    )
+
+
+def whole_verdict(columns: Sequence[ColumnDrift]) -> DriftVerdict:
+    """Return the verdict on all columns; a slice with few rows leaves the whole as it is."""
+    verdicts = {one.verdict for one in columns}
+    few = any(one.verdict is DriftVerdict.CANNOT_TELL and not one.slice for one in columns)
+    for verdict in (DriftVerdict.DRIFT, DriftVerdict.WATCH):
+        if verdict in verdicts:
+            return verdict
+    return DriftVerdict.CANNOT_TELL if few or not columns else DriftVerdict.FINE
+
+
+def findings(
+    reference: ReferenceProfile, looks: Sequence[Look], place: int, *, rules: DriftRules
+) -> dict[Key, Finding]:
+    """Return what one window shows of each column of each slice that the reference knows."""
+    window = looks[place].window
+    compared = list(_compared(reference, window))
+    chance = rules.false_share / max(len(compared), 1)
+    tested = [(key, _tested(*parts, rules=rules, chance=chance)) for key, parts in compared]
+    significant = discoveries([one.difference.p for _, one in tested], share=rules.false_share)
+    return {
+        key: _weighed(key, one, reference, (looks, place), rules=rules) if yes else one
+        for (key, one), yes in zip(tested, significant, strict=True)
+    }
+
+
+def _compared(
+    reference: ReferenceProfile, window: WindowProfile
+) -> Iterator[tuple[Key, tuple[Bins, Counts, Counts]]]:
+    bins = {one.column: one for one in reference.bins}
+    for name, columns in reference.counts.items():
+        held = window.counts.get(name, {})
+        for column, before in columns.items():
+            if column in held and column in bins:
+                yield (name, column), (bins[column], before, held[column])
+
+
+def _tested(
+    bins: Bins, before: Counts, now: Counts, *, rules: DriftRules, chance: float
+) -> Finding:
+    return Finding(
+        bins=bins,
+        before=before,
+        now=now,
+        difference=difference(bins, before.places, now.places),
+        rows_needed=rows_needed(before.places, index=rules.index, chance=chance),
+    )
+
+
+def _weighed(
+    key: Key,
+    one: Finding,
+    reference: ReferenceProfile,
+    at: tuple[Sequence[Look], int],
+    *,
+    rules: DriftRules,
+) -> Finding:
+    """Return a significant finding with what makes it matter, and what explains it."""
+    looks, place = at
+    bound = max(rules.index, reference.usual.get(key[1], 0.0))
+    large = one.difference.psi >= bound
+    known = [season.hours for season in looks[place].seasons]
+    known += [look.window for look in looks[:place]]
+    faults = tuple(_faults(one, _of(key, known), rules=rules)) if large else ()
+    return Finding(
+        bins=one.bins,
+        before=one.before,
+        now=one.now,
+        difference=one.difference,
+        rows_needed=one.rows_needed,
+        significant=True,
+        large=large,
+        explained=large and _explained(key, one, looks[place].seasons, rules=rules),
+        held=large and looks[place].young and not faults,
+        faults=faults,
+    )
+
+
+def _of(key: Key, windows: Sequence[WindowProfile]) -> list[Counts]:
+    name, column = key
+    found = (one.counts.get(name, {}).get(column) for one in windows)
+    return [one for one in found if one is not None]
+
+
+def _faults(one: Finding, earlier: Sequence[Counts], *, rules: DriftRules) -> Iterator[FeedFault]:
+    """Yield what no drift of the world does; `earlier` is the column in earlier windows.
+
+    A column that never had two values in a window, such as the month, has not become constant.
+    """
+    was, is_now = shares(one.bins, one.before), shares(one.bins, one.now)
+    varied = any(sum(1 for count in some.places[1:] if count) > 1 for some in earlier)
+    rise = max(is_now.missing - was.missing, is_now.not_finite - was.not_finite)
+    if conversion(one.bins, one.before, one.now):
+        yield FeedFault.UNIT
+    if varied and is_constant(one.bins, one.before, one.now):
+        yield FeedFault.CONSTANT
+    if rise > rules.missing_rise_max:
+        yield FeedFault.NULLS
+    if is_now.unseen > rules.unseen_max + new_categories(one.bins, one.before):
+        yield FeedFault.UNSEEN
+
+
+def new_categories(bins: Bins, before: Counts) -> float:
+    """Return which share of rows may have a category never seen with nothing amiss, 0..1.
+
+    That is at most the share of the categories that were seen once (Good 1953, Biometrika 40,
+    237-264); those without a place of their own may all be such.
+    """
+    once = sum(1 for count in before.places[1:-2] if count == 1)
+    return min(1.0, (once + len(bins.unnamed)) / max(before.rows, 1))
+
+
+def _explained(key: Key, one: Finding, seasons: Sequence[Season], *, rules: DriftRules) -> bool:
+    """Whether the same hours of earlier days, calm as a whole, looked as this window does."""
+    calm = [
+        season.hours
+        for season in seasons
+        for day in _of(key, [season.day])
+        if difference(one.bins, one.before.places, day.places).psi < rules.index
+    ]
+    found = _of(key, calm)
+    if not found:
+        return False
+    same = merged_counts(found)
+    if same.rows < ALIKE_ROWS * one.now.rows:
+        return False
+    return difference(one.bins, same.places, one.now.places).psi < rules.index
+
+
+def _run(key: Key, found: Sequence[Mapping[Key, Finding]], looks: Sequence[Look]) -> Run:
+    """Return in how many windows without a break a column moved; those that say nothing aside."""
+    windows, since, faults = 0, None, ()
+    for place in reversed(range(len(looks))):
+        one = found[place].get(key)
+        if one is None or one.silent:
+            continue
+        if not one.moved:
+            break
+        faults = faults or one.faults
+        windows, since = windows + 1, float(looks[place].window.start)
+    return Run(windows=windows, since=since, faults=faults)
+
+
+def _column(key: Key, one: Finding, run: Run, *, rules: DriftRules) -> ColumnDrift:
+    was, is_now = shares(one.bins, one.before), shares(one.bins, one.now)
+    name, column = key
+    told = words(one.bins, one.before, one.now)
+    return ColumnDrift(
+        column=column,
+        side=one.bins.side,
+        slice=name,
+        verdict=_verdict(column, one, run, rules=rules),
+        rows=one.now.rows,
+        rows_needed=one.rows_needed,
+        psi=one.difference.psi,
+        p=one.difference.p,
+        significant=one.significant,
+        windows=run.windows,
+        missing_before=was.missing,
+        missing_now=is_now.missing,
+        unseen_now=is_now.unseen,
+        unseen=tuple(sorted(one.now.unseen, key=lambda text: -one.now.unseen[text])),
+        outside_now=is_now.outside,
+        faults=run.faults,
+        conversion=conversion(one.bins, one.before, one.now) if one.large else None,
+        distributions=distributions(one.bins, one.before, one.now),
+        what=remark(told, explained=one.explained, held=one.held),
+    )
+
+
+def _verdict(column: str, one: Finding, run: Run, *, rules: DriftRules) -> DriftVerdict:
+    if run.faults or run.windows >= rules.windows:
+        return DriftVerdict.WATCH if column in rules.may else DriftVerdict.DRIFT
+    if one.silent:
+        return DriftVerdict.CANNOT_TELL
+    noted = one.difference.psi >= NOTED_SHARE * rules.index and not one.explained
+    return DriftVerdict.WATCH if one.significant and noted else DriftVerdict.FINE
+
+
+ORDER: Final = (
+    DriftVerdict.DRIFT,
+    DriftVerdict.WATCH,
+    DriftVerdict.CANNOT_TELL,
+    DriftVerdict.FINE,
+)
+
+
+def _worst_first(one: ColumnDrift) -> tuple[int, bool, float, str, str]:
+    return ORDER.index(one.verdict), bool(one.slice), -one.psi, one.column, one.slice
