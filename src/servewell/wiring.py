@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from servewell.ports.keys import Keys
     from servewell.ports.labels import Labels
     from servewell.ports.load_generator import LoadGenerator
+    from servewell.ports.loss_watches import LossWatches
     from servewell.ports.machine import Machine
     from servewell.ports.mirrors import Mirrors
     from servewell.ports.optimiser import Optimiser
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from servewell.ports.predictors import Predictors
     from servewell.ports.profiles import ProfileParts, Profiles
     from servewell.ports.project import Project
-    from servewell.ports.quality import QualityFacts
     from servewell.ports.readings import Readings
     from servewell.ports.record_counting import RecordCounting
     from servewell.ports.record_queries import RecordQueries
@@ -278,10 +278,10 @@ class EmbeddedPlatform:
         return SqlLabels(self._database)
 
     @cached_property
-    def quality(self) -> "QualityFacts":
-        from servewell.adapters.embedded.monitoring.quality import SqlQualityFacts
+    def loss_watches(self) -> "LossWatches":
+        from servewell.adapters.embedded.monitoring.loss_watches import SqlLossWatches
 
-        return SqlQualityFacts(self._database)
+        return SqlLossWatches(self._database)
 
     @cached_property
     def series(self) -> "Series":

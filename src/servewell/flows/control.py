@@ -15,6 +15,24 @@ from servewell.errors import ServewellError
 from servewell.flows.datasets import end_retention
 from servewell.flows.experiments import follow_experiments
 from servewell.flows.loading import run_errands
+from servewell.flows.monitoring.alert_delivery import deliver_alerts
+from servewell.flows.monitoring.feedback import end_feedback_retention, take_up_feedback
+from servewell.flows.monitoring.profiling import keep_profiles
+from servewell.flows.monitoring.watch import watch
+from servewell.flows.monitoring.anomalies import EVERY_S as FIGURES_EVERY_S
+from servewell.flows.monitoring.anomalies import judge_figures
+from servewell.flows.monitoring.looks import EVERY_S as LOOKS_EVERY_S
+from servewell.flows.monitoring.looks import keep_looks
+from servewell.flows.monitoring.series import (
+    HOME_EVERY_S,
+    LATE_EVERY_S,
+    TRAFFIC_EVERY_S,
+    keep_home_series,
+    keep_late_series,
+    keep_traffic_series,
+    sweep_series,
+)
+from servewell.flows.monitoring.series import SWEEP_EVERY_S as SERIES_SWEEP_EVERY_S
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
@@ -33,11 +51,15 @@ EXPERIMENTS_EVERY_S: Final = 5.0
 STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
+PROFILES_EVERY_S: Final = 5.0
 SWEEP_EVERY_S: Final = 300.0
 RETENTION_EVERY_S: Final = 600.0
 RENEW_EVERY_S: Final = 3_600.0
 RETRAIN_EVERY_S: Final = 2.0
+FEEDBACK_EVERY_S: Final = 2.0
 TRACKING_EVERY_S: Final = 5.0
+WATCH_EVERY_S: Final = 10.0
+DELIVER_EVERY_S: Final = 1.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
 Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
@@ -67,17 +89,29 @@ def run_control(
         observe_shadows: SHADOWS_EVERY_S,
         follow_experiments: EXPERIMENTS_EVERY_S,
         _compact: COMPACT_EVERY_S,
+        keep_home_series: HOME_EVERY_S,
+        keep_traffic_series: TRAFFIC_EVERY_S,
+        keep_late_series: LATE_EVERY_S,
+        keep_looks: LOOKS_EVERY_S,
+        judge_figures: FIGURES_EVERY_S,
+        sweep_series: SERIES_SWEEP_EVERY_S,
+        keep_profiles: PROFILES_EVERY_S,
+        watch: WATCH_EVERY_S,
         _sweep: SWEEP_EVERY_S,
         end_retention: RETENTION_EVERY_S,
+        take_up_feedback: FEEDBACK_EVERY_S,
+        end_feedback_retention: RETENTION_EVERY_S,
     }
+    sending: Duties = {deliver_alerts: DELIVER_EVERY_S}  # waits for others, and nothing for it
     ended = Event()
     with (
         ThreadPoolExecutor(1, thread_name_prefix="rollouts") as one,
+        ThreadPoolExecutor(1, thread_name_prefix="deliveries") as another,
         ThreadPoolExecutor(1, thread_name_prefix="slow-duties", initializer=unhurried) as other,
     ):
         beside = [
             thread.submit(_repeat, duties, platform, lambda: stopping() or ended.is_set())
-            for thread, duties in ((one, changing), (other, slow))
+            for thread, duties in ((one, changing), (another, sending), (other, slow))
         ]
         try:
             _repeat(quick, platform, lambda: stopping() or any(some.done() for some in beside))

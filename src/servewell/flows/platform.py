@@ -23,6 +23,7 @@ from servewell.ports.ids import Ids
 from servewell.ports.keys import Keys
 from servewell.ports.labels import Labels
 from servewell.ports.load_generator import LoadGenerator
+from servewell.ports.loss_watches import LossWatches
 from servewell.ports.machine import Machine
 from servewell.ports.mirrors import Mirrors
 from servewell.ports.optimiser import Optimiser
@@ -31,7 +32,6 @@ from servewell.ports.outputs import Outputs
 from servewell.ports.pipelines import Pipelines
 from servewell.ports.profiles import ProfileParts, Profiles
 from servewell.ports.project import Project
-from servewell.ports.quality import QualityFacts
 from servewell.ports.readings import Readings
 from servewell.ports.record_counting import RecordCounting
 from servewell.ports.record_queries import RecordQueries
@@ -125,7 +125,7 @@ class Platform(Protocol):
     @property
     def labels(self) -> Labels: ...
     @property
-    def quality(self) -> QualityFacts: ...
+    def loss_watches(self) -> LossWatches: ...
     @property
     def profiles(self) -> Profiles: ...
     @property

@@ -1,7 +1,7 @@
 """What deployments took and gave, and how they answered, in counters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from servewell.core.catalog.profile import (
@@ -20,6 +20,7 @@ class Part:
     endpoint: str
     hour: int  # its start, in seconds since the epoch, UTC
     records: int
+    missing: int = 0  # records of the segment that are lost; told with its first part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,10 @@ class CountedPart:
     """What was counted of a part, in windows of one minute."""
 
     part: Part
-    windows: tuple[WindowProfile, ...]
-    traffic: tuple[TrafficWindow, ...]
-    waiting: dict[str, int]  # rows of packages that have no reference profile yet, not counted
+    windows: tuple[WindowProfile, ...] = ()
+    traffic: tuple[TrafficWindow, ...] = ()
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Rows of packages that have no reference profile yet, which are not counted."""
 
 
 class Profiles(Protocol):

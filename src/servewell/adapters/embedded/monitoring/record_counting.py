@@ -1,0 +1,316 @@
+"""Counting the Parquet files of the prediction log with numpy, one file after the other."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from datasketches import kll_floats_sketch  # type: ignore[import-untyped]  # has no types
+
+from servewell.adapters.embedded.atomic_file import storage_faults
+from servewell.adapters.embedded.compaction import RecordFolders
+from servewell.adapters.embedded.monitoring.cells import Cells, Mask, Whole
+from servewell.adapters.embedded.monitoring.grouping import (
+    Table,
+    grouped,
+    reference_of,
+    slices_in,
+)
+from servewell.adapters.embedded.monitoring.part_reading import (
+    MICROSECONDS,
+    OK,
+    SPENT,
+    Named,
+    Portion,
+    portions,
+)
+from servewell.adapters.embedded.monitoring.window_rows import SKETCH_K, merged_sketches
+from servewell.adapters.embedded.record_files import UNREADABLE, file_for
+from servewell.adapters.embedded.record_journal import Filed, Position
+from servewell.core.catalog.profile import (
+    MINUTE_S,
+    ReferenceProfile,
+    TrafficWindow,
+    WindowProfile,
+)
+from servewell.core.catalog.signature import Signature
+from servewell.core.operations.monitoring.profiles import merged, merged_traffic
+from servewell.ports.profiles import CountedPart, Part
+from servewell.ports.record_counting import FiledParts, References
+
+AHEAD_S: Final = 600  # of a record's time, that is no skew of clocks
+LATE_S: Final = 3_600
+OURS: Final = 500  # from which a status is a fault of ours
+THEIRS: Final = 400
+
+
+class FileRecordCounting:
+    """`RecordCounting` in the folder of the prediction log."""
+
+    def __init__(self, root: Path) -> None:
+        self._folders = RecordFolders(root)
+
+    def filed(self, cursor: str, *, most: int) -> FiledParts:
+        """See `RecordCounting.filed`."""
+        since = msgspec.json.decode(cursor, type=Position) if cursor else (0, 0)
+        parts: list[Part] = []
+        with storage_faults(self._folders.root, doing="read"):
+            for line, behind in self._folders.journal.lines(since):
+                parts += _parts_of(line)
+                since = behind
+                if len(parts) >= most:
+                    break
+        at = msgspec.json.encode(since).decode()
+        return FiledParts(parts=tuple(parts), cursor=at, more=len(parts) >= most)
+
+    def count(
+        self, part: Part, *, references: References, objective_ms: float, now: float
+    ) -> CountedPart:
+        """See `RecordCounting.count`."""
+        counting = _Counting(part, references, objective_ms=objective_ms, now=now)
+        with storage_faults(self._folders.root, doing="read"):
+            try:
+                for portion in self._portions(part):
+                    counting.take(portion)
+            except UNREADABLE:
+                counting = _Counting(part, references, objective_ms=objective_ms, now=now)
+                counting.lose(part.records)
+        counting.lose(part.missing)
+        return counting.result()
+
+    def count_package(
+        self, part: Part, reference: ReferenceProfile, *, now: float
+    ) -> tuple[WindowProfile, ...]:
+        """See `RecordCounting.count_package`."""
+        found: list[WindowProfile] = []
+        try:
+            for portion in self._portions(part):
+                is_of, _ = _of_package(portion, reference.package)
+                found += _windows(part, portion, is_of, reference, now=now)
+        except UNREADABLE:
+            return ()
+        return tuple(_by_window(found))
+
+    def first_rows(
+        self, parts: Sequence[Part], package: str, signature: Signature, *, most: int
+    ) -> ReferenceProfile | None:
+        """See `RecordCounting.first_rows`."""
+        taken: list[tuple[Named, Named]] = []
+        rows = 0
+        for portion in self._readable(parts):
+            is_of, live = _of_package(portion, package)
+            first = is_of & live & (np.cumsum(is_of & live) <= most - rows)
+            if first.any():
+                taken.append(portion.cells(package, first))
+                rows += int(first.sum())
+        if not rows:
+            return None
+        table = Table(
+            inputs=_joined([one for one, _ in taken]), outputs=_joined([two for _, two in taken])
+        )
+        source = f"the first {rows:,} rows that callers were answered"
+        return reference_of(signature, table, rows=rows, slices=(), source=source)
+
+    def _portions(self, part: Part) -> Iterator[Portion]:
+        if part.records:
+            file = file_for(self._folders.parquet, part.endpoint, part.hour, part.segment)
+            yield from portions(file.path)
+
+    def _readable(self, parts: Sequence[Part]) -> Iterator[Portion]:
+        for part in parts:
+            try:
+                yield from self._portions(part)
+            except UNREADABLE:
+                continue
+
+
+class _Counting:
+    """The counts of one part."""
+
+    def __init__(
+        self, part: Part, references: References, *, objective_ms: float, now: float
+    ) -> None:
+        self._part = part
+        self._references = references
+        self._objective_ms = objective_ms
+        self._now = now
+        self._windows: list[WindowProfile] = []
+        self._traffic: list[TrafficWindow] = []
+        self._waiting: dict[str, int] = {}
+
+    def take(self, portion: Portion) -> None:
+        """Count some rows."""
+        self._traffic += _traffic(
+            self._part, portion, objective_ms=self._objective_ms, now=self._now
+        )
+        _, packages = portion.coded("package")
+        for package in filter(None, packages):
+            is_of, live = _of_package(portion, package)
+            reference = self._references(package)
+            if reference is None:
+                rows = int((is_of & live).sum())
+                if is_of.any():
+                    self._waiting[package] = self._waiting.get(package, 0) + rows
+            else:
+                self._windows += _windows(self._part, portion, is_of, reference, now=self._now)
+
+    def lose(self, records: int) -> None:
+        """Count records that cannot be read."""
+        if records:
+            start = self._part.hour or int(self._now) // MINUTE_S * MINUTE_S
+            self._traffic.append(
+                TrafficWindow(
+                    endpoint=self._part.endpoint,
+                    deployment="",
+                    start=start,
+                    seconds=MINUTE_S,
+                    lost=records,
+                )
+            )
+
+    def result(self) -> CountedPart:
+        """Return what was counted, one window for each minute."""
+        return CountedPart(
+            part=self._part,
+            windows=tuple(_by_window(self._windows)),
+            traffic=tuple(_by_traffic(self._traffic)),
+            waiting=self._waiting,
+        )
+
+
+def _parts_of(line: Filed) -> list[Part]:
+    """Return the parts of a segment; the first one tells what is missing of it."""
+    parts = [
+        Part(
+            segment=line.segment,
+            endpoint=one.endpoint,
+            hour=one.hour,
+            records=one.records,
+            missing=0 if number else line.missing,
+        )
+        for number, one in enumerate(line.parts)
+    ]
+    if not parts and line.missing:
+        parts = [Part(segment=line.segment, endpoint="", hour=0, records=0, missing=line.missing)]
+    return parts
+
+
+def _of_package(portion: Portion, package: str) -> tuple[Mask, Mask]:
+    """Return which rows are to be profiled for a package, and which are no shadow's."""
+    codes, packages = portion.coded("package")
+    at = packages.index(package) if package in packages else len(packages)
+    return (codes == at) & portion.valued(), ~portion.shadows()
+
+
+def _windows(
+    part: Part, portion: Portion, rows: Mask, reference: ReferenceProfile, *, now: float
+) -> Iterator[WindowProfile]:
+    """Yield a window for each deployment and minute of these rows, which are of one package."""
+    if not rows.any():
+        return
+    deployments, names = portion.coded("deployment")
+    minutes, _ = _minutes(portion.times[rows], now)
+    keys = np.stack([deployments[rows], minutes])
+    distinct, groups = np.unique(keys, axis=1, return_inverse=True)
+    inputs, outputs = portion.cells(reference.package, rows)
+    table = Table(inputs=inputs, outputs=outputs)
+    number = distinct.shape[1]
+    found = grouped(reference.bins, slices_in(reference), table, groups.reshape(-1), number)
+    for (deployment, start), group in zip(distinct.T.tolist(), found, strict=True):
+        yield WindowProfile(
+            endpoint=part.endpoint,
+            deployment=names[deployment],
+            package=reference.package,
+            start=start,
+            seconds=MINUTE_S,
+            rows=group.rows,
+            counts=group.counts,
+        )
+
+
+def _traffic(
+    part: Part, portion: Portion, *, objective_ms: float, now: float
+) -> Iterator[TrafficWindow]:
+    """Yield a window for each deployment and minute of what callers asked."""
+    mine = portion.begins & ~portion.shadows()
+    once = portion.counts[mine]
+    deployments, names = portion.coded("deployment")
+    codes, words = portion.coded("code")
+    minutes, ahead = _minutes(portion.times[mine], now)
+    status = portion.numbers("status")[mine]
+    spent_ms = np.sum([portion.numbers(name)[mine] for name in SPENT], axis=0) / 1_000
+    well = (status >= OK.start) & (status < OK.stop)
+    late = portion.times[mine] // MICROSECONDS < now - LATE_S
+    for (deployment, start), rows in _by_key(deployments[mine], minutes):
+        those = rows[once[rows]]
+        answered = those[well[those]]
+        yield TrafficWindow(
+            endpoint=part.endpoint,
+            deployment=names[deployment],
+            start=start,
+            seconds=MINUTE_S,
+            requests=len(those),
+            failed=_number(status[those] >= OURS),
+            refused=_number((status[those] >= THEIRS) & (status[those] < OURS)),
+            slow=_number(spent_ms[answered] > objective_ms),
+            late=_number(late[those]),
+            skewed=_number(ahead[those]),
+            repeated=len(rows) - len(those),
+            codes=_tally(codes[mine][those], words),
+            latency=_sketch(spent_ms[answered]),
+        )
+
+
+def _by_key(first: Whole, second: Whole) -> Iterator[tuple[tuple[int, int], Whole]]:
+    """Yield the rows of each pair of values."""
+    order = np.lexsort((second, first))
+    pairs = np.stack([first[order], second[order]], axis=1)
+    starts = np.flatnonzero(np.any(pairs[1:] != pairs[:-1], axis=1)) + 1
+    for rows in np.split(order, starts) if len(order) else ():
+        yield (int(first[rows[0]]), int(second[rows[0]])), rows
+
+
+def _minutes(times: Whole, now: float) -> tuple[Whole, Mask]:
+    """Return the minute in which each row counts, and which are too far ahead of now."""
+    seconds = times // MICROSECONDS
+    ahead: Mask = seconds > now + AHEAD_S
+    return np.where(ahead, int(now), seconds) // MINUTE_S * MINUTE_S, ahead
+
+
+def _number(rows: Mask) -> int:
+    return int(np.count_nonzero(rows))
+
+
+def _tally(codes: Whole, words: Sequence[str]) -> dict[str, int]:
+    numbers = np.bincount(codes, minlength=len(words)).tolist()
+    return {word: number for word, number in zip(words, numbers, strict=True) if word and number}
+
+
+def _sketch(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bytes:
+    if not len(values):
+        return b""
+    sketch = kll_floats_sketch(SKETCH_K)
+    sketch.update(values.astype(np.float32))
+    data: bytes = sketch.serialize()
+    return data
+
+
+def _by_window(windows: Sequence[WindowProfile]) -> Iterator[WindowProfile]:
+    groups: dict[tuple[str, str, int], list[WindowProfile]] = {}
+    for one in windows:
+        groups.setdefault((one.deployment, one.package, one.start), []).append(one)
+    return map(merged, groups.values())
+
+
+def _by_traffic(windows: Sequence[TrafficWindow]) -> Iterator[TrafficWindow]:
+    groups: dict[tuple[str, int], list[TrafficWindow]] = {}
+    for one in windows:
+        groups.setdefault((one.deployment, one.start), []).append(one)
+    return (merged_traffic(group, sketches=merged_sketches) for group in groups.values())
+
+
+def _joined(portions: Sequence[Named]) -> Named:
+    """Return the values of several portions one after the other; names that all of them have."""
+    names = [name for name in portions[0] if all(name in one for one in portions)]
+    return {name: Cells.joined([one[name] for one in portions]) for name in names}

@@ -1,0 +1,136 @@
+"""Count what was recorded into profiles, as it is filed, each record once."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from servewell.core.catalog.endpoint import EndpointPolicy
+from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.profile import ReferenceProfile
+from servewell.flows.platform import Platform
+from servewell.ports.profiles import Part
+
+REFERENCE_FILE: Final = "reference-profile.json"  # among the files of a package
+PARTS_AT_ONCE: Final = 50
+TURNS: Final = 40  # of one duty, so that others get theirs
+FIRST_ROWS: Final = 10_000  # of live ones, that a version without rows of its own is held against
+
+
+def keep_profiles(platform: Platform) -> None:
+    """Count the parts of the prediction log that were not counted yet; a duty of control.
+
+    It may be killed at any moment and loses nothing: the next one goes on from there.
+
+    Raises: StateUnavailableError, StorageError, BlobCorruptError, BlobMissingError.
+    """
+    known = _Known(platform)
+    for _ in range(TURNS):
+        if not _count_next(platform, known):
+            break
+    _count_waiting(platform, known)
+    platform.profile_parts.forget(platform.clock.now())
+
+
+def reference_in(platform: Platform, version: ModelVersion) -> ReferenceProfile | None:
+    """Return the reference profile that was signed with a version; None where it came without.
+
+    Raises: StorageError, BlobCorruptError, BlobMissingError.
+    """
+    digest = version.manifest.files.get(REFERENCE_FILE)
+    if digest is None:
+        return None
+    made = msgspec.json.decode(platform.blobs.read(digest), type=ReferenceProfile)
+    return replace(made, package=version.package, version=version.name)
+
+
+def reference_bytes(reference: ReferenceProfile) -> bytes:
+    """Return a reference profile as it stands in a package."""
+    return msgspec.json.encode(reference, order="deterministic")
+
+
+@dataclass
+class _Known:
+    """What one turn of the duty looks up, once."""
+
+    platform: Platform
+    references: dict[str, ReferenceProfile | None] = field(default_factory=dict)
+
+    @cached_property
+    def versions(self) -> dict[str, ModelVersion]:
+        return {one.package: one for one in self.platform.registry.list()}
+
+    @cached_property
+    def objectives_ms(self) -> dict[str, float]:
+        found = self.platform.endpoints.list()
+        return {one.name: one.policy.latency_objective_ms for one in found}
+
+    def objective_ms(self, endpoint: str) -> float:
+        return self.objectives_ms.get(endpoint, EndpointPolicy().latency_objective_ms)
+
+    def reference(self, package: str) -> ReferenceProfile | None:
+        if package not in self.references:
+            self.references[package] = self._found(package)
+        return self.references[package]
+
+    def keep(self, reference: ReferenceProfile | None) -> ReferenceProfile | None:
+        """Keep a reference profile that was made now, if it was."""
+        if reference is not None:
+            self.platform.profiles.keep_reference(reference)
+            self.references[reference.package] = reference
+        return reference
+
+    def _found(self, package: str) -> ReferenceProfile | None:
+        kept = self.platform.profiles.reference(package)
+        if kept is not None or package not in self.versions:
+            return kept
+        return self.keep(reference_in(self.platform, self.versions[package]))
+
+
+def _count_next(platform: Platform, known: _Known) -> bool:
+    """Count the next parts; return whether there are more."""
+    parts, counting = platform.profile_parts, platform.record_counting
+    cursor = parts.cursor()
+    filed = counting.filed(cursor, most=PARTS_AT_ONCE)
+    for part in parts.uncounted(filed.parts):
+        counted = counting.count(
+            part,
+            references=known.reference,
+            objective_ms=known.objective_ms(part.endpoint),
+            now=platform.clock.now(),
+        )
+        parts.add(counted)
+    if filed.cursor != cursor:
+        parts.advance(filed.cursor)
+    return filed.more
+
+
+def _count_waiting(platform: Platform, known: _Known) -> None:
+    """Count the rows that waited for a reference profile, where there is one by now."""
+    for package, parts in platform.profile_parts.waiting().items():
+        reference = known.reference(package)
+        if reference is None:
+            reference = known.keep(_first_rows(platform, known, package, parts))
+        if reference is not None:
+            _add_waiting(platform, reference, parts)
+
+
+def _add_waiting(platform: Platform, reference: ReferenceProfile, parts: tuple[Part, ...]) -> None:
+    now = platform.clock.now()
+    for part in parts:
+        windows = platform.record_counting.count_package(part, reference, now=now)
+        platform.profile_parts.add_waiting(part, reference.package, windows)
+
+
+def _first_rows(
+    platform: Platform, known: _Known, package: str, parts: tuple[Part, ...]
+) -> ReferenceProfile | None:
+    """Return a reference profile of the first rows, once there are enough of them."""
+    version = known.versions.get(package)
+    if version is None or sum(one.records for one in parts) < FIRST_ROWS:
+        return None
+    made = platform.record_counting.first_rows(
+        parts, package, version.manifest.signature, most=FIRST_ROWS
+    )
+    return made and replace(made, package=package, version=version.name)

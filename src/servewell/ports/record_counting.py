@@ -1,0 +1,71 @@
+"""Counting the prediction log, a part at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from servewell.core.catalog.profile import ReferenceProfile, WindowProfile
+from servewell.core.catalog.signature import Signature
+from servewell.ports.profiles import CountedPart, Part
+
+References = Callable[[str], ReferenceProfile | None]  # by package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiledParts:
+    """Parts of the log that are in their final place, as its journal tells."""
+
+    parts: tuple[Part, ...]
+    cursor: str  # for the next time
+    more: bool  # whether there is more already
+
+
+class RecordCounting(Protocol):
+    """Counts parts of the log. Contract: tests/ports/test_record_counting.py.
+
+    - Every record is in one part, and every part is told at least once to who goes on from the
+      cursor of the time before;
+    - of a part each prediction counts once, at the time at which its request was read;
+    - it counts in the profiles what callers were answered well, and in the traffic everything
+      that callers asked. Of a shadow, whose answers nobody got, only the outputs are profiled;
+    - memory is bounded by the size of a segment, whatever the traffic is.
+    """
+
+    def filed(self, cursor: str, *, most: int) -> FiledParts:
+        """Return the next parts, about so many, of those filed since a cursor; all from an empty.
+
+        Raises: StorageError.
+        """
+        ...
+
+    def count(
+        self, part: Part, *, references: References, objective_ms: float, now: float
+    ) -> CountedPart:
+        """Count a part. What cannot be read of it is counted as lost.
+
+        An answer later than `objective_ms` is slow. A record for a time more than ten minutes
+        after `now`, in seconds since the epoch, is counted in the minute of `now`.
+
+        Raises: StorageError.
+        """
+        ...
+
+    def count_package(
+        self, part: Part, reference: ReferenceProfile, *, now: float
+    ) -> tuple[WindowProfile, ...]:
+        """Count the rows of one package alone; none where the part cannot be read.
+
+        Raises: StorageError.
+        """
+        ...
+
+    def first_rows(
+        self, parts: Sequence[Part], package: str, signature: Signature, *, most: int
+    ) -> ReferenceProfile | None:
+        """Return a reference profile of the first rows that callers were answered.
+
+        None where none of the parts can be read.
+
+        Raises: StorageError.
+        """
+        ...
