@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from servewell.core.catalog.profile import Counts
-from servewell.core.catalog.quality_reference import Task
+from servewell.core.catalog.quality_reference import QualityReference, Task
 from servewell.core.operations.monitoring.cbpe import (
     ACCURACY,
     BRIER,
@@ -17,7 +17,6 @@ from servewell.core.operations.monitoring.cbpe import (
     expected,
 )
 from servewell.core.operations.monitoring.held_out_quality import (
-    HeldOutQuality,
     HeldOutRow,
     held_out_quality,
 )
@@ -50,7 +49,7 @@ def places_of(scores: Numbers, edges: Numbers) -> NDArray[np.int64]:
     return np.asarray(np.clip(np.searchsorted(edges, scores, side="right"), 0, len(edges)) + 2)
 
 
-def held_out(rows: int = 8_000) -> tuple[HeldOutQuality, Numbers]:
+def held_out(rows: int = 8_000) -> tuple[QualityReference, Numbers]:
     """Return the quality on held-out rows whose scores are right, in twenty bins."""
     drawn = np.random.default_rng(1)
     scores = drawn.beta(1.2, 3.0, rows)

@@ -506,14 +506,6 @@ PROFILE_MARK: Final = sa.Table(
     sa.Column("value", Words, nullable=False),
 )
 
-QUALITY_REFERENCE: Final = sa.Table(
-    "quality_reference",
-    METADATA,
-    sa.Column("package", Words, primary_key=True),
-    sa.Column("made_at", sa.Double, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-
 LOSS_WATCH: Final = sa.Table(
     "loss_watch",
     METADATA,

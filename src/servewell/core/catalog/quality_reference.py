@@ -53,12 +53,8 @@ class LossModel:
 class QualityReference:
     """What is known of the rightness of one version from its held-out rows."""
 
-    package: str  # digest
-    version: str  # `model:number`
     task: Task
-    source: str  # which rows, for a person: `held-out rows of flights:3`
     rows: int  # with a label
-    made_at: float  # seconds since the epoch, UTC
     column: str = ""  # of the profile, which holds the score
     cells: tuple[Cell, ...] = ()
     calibrated: bool = False  # whether the scores are put right by isotonic regression

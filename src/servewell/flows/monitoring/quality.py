@@ -2,8 +2,12 @@
 
 from typing import Final
 
+import msgspec
+
 from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.quality import QualityReport
+from servewell.core.catalog.quality_reference import QualityReference
 from servewell.core.catalog.signal import Signal
 from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.operations.monitoring.loss_watch import followed
@@ -12,6 +16,7 @@ from servewell.core.operations.monitoring.quality_signals import signals_of
 from servewell.core.operations.monitoring.quality_window import Facts, Span, look_back, spans_of
 from servewell.flows.platform import Platform
 
+QUALITY_FILE: Final = "quality-reference.json"  # among the files of a package
 LABELS_AT_ONCE: Final = 5_000
 TURNS: Final = 20  # of one duty, so that others get theirs
 
@@ -36,8 +41,7 @@ def quality_of(
     start, end = first if since is None else since, last if until is None else until
     spans = spans_of(start, end, days=rules.window_days)
     return tuple(
-        report(_facts(platform, found, one, spans=spans, now=now), rules)
-        for one in found.deployments
+        report(_facts(platform, found, one, spans=spans), rules) for one in found.deployments
     )
 
 
@@ -73,13 +77,15 @@ def quality_rules(platform: Platform, endpoint: Endpoint) -> QualityRules:
 
 def _followed(platform: Platform, endpoint: Endpoint) -> bool:
     """Follow the next labels of an endpoint; return whether there may be more."""
-    watch = platform.quality.watch(endpoint.name)
+    watch = platform.loss_watches.of(endpoint.name)
     labels = platform.labels.since(watch.cursor, endpoint=endpoint.name, limit=LABELS_AT_ONCE)
     if not labels:
         return False
-    held = {one.name: platform.quality.reference(one.package) for one in endpoint.deployments}
+    held = {one.name: _reference(platform, _version(platform, one)) for one in endpoint.deployments}
     scales = {name: one.loss_scale for name, one in held.items() if one}
-    kept = platform.quality.advance(followed(watch, labels, scales=scales), cursor=watch.cursor)
+    kept = platform.loss_watches.advance(
+        followed(watch, labels, scales=scales), cursor=watch.cursor
+    )
     return kept and len(labels) == LABELS_AT_ONCE
 
 
@@ -89,15 +95,14 @@ def _facts(
     deployment: Deployment,
     *,
     spans: tuple[Span, ...],
-    now: float,
 ) -> Facts:
-    name = endpoint.name
+    name, version = endpoint.name, _version(platform, deployment)
     whole = {"since": spans[0].start, "until": spans[-1].until}
     return Facts(
         endpoint=name,
         deployment=deployment.name,
-        version=f"{deployment.model}:{deployment.version}",
-        now=now,
+        version=version.name,
+        made_at=version.created_at,
         spans=spans,
         profiles=tuple(
             platform.profiles.total(name, deployment.name, since=one.start, until=one.until)
@@ -105,6 +110,18 @@ def _facts(
         ),
         labels=platform.labels.between(name, deployment.name, **whole),
         bins=platform.profiles.reference(deployment.package),
-        reference=platform.quality.reference(deployment.package),
-        watched=platform.quality.watch(name).deployments.get(deployment.name),
+        reference=_reference(platform, version),
+        watched=platform.loss_watches.of(name).deployments.get(deployment.name),
     )
+
+
+def _version(platform: Platform, deployment: Deployment) -> ModelVersion:
+    return platform.registry.get(deployment.model, deployment.version)
+
+
+def _reference(platform: Platform, version: ModelVersion) -> QualityReference | None:
+    """Return what was signed with a version of its rightness; None where it came without."""
+    digest = version.manifest.files.get(QUALITY_FILE)
+    if digest is None:
+        return None
+    return msgspec.json.decode(platform.blobs.read(digest), type=QualityReference)

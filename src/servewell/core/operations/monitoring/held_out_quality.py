@@ -6,8 +6,7 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from servewell.core.catalog.profile import EVERYTHING
-from servewell.core.catalog.quality import Figure
-from servewell.core.catalog.quality_reference import Cell, Task
+from servewell.core.catalog.quality_reference import Cell, LossModel, QualityReference, Task
 from servewell.core.operations.monitoring.calibration import Calibration, calibration
 from servewell.core.operations.monitoring.realised import Judged, area, realised, task_of
 
@@ -26,33 +25,28 @@ class HeldOutRow:
     slices: tuple[str, ...] = ()  # `origin=EWR`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutQuality:
-    """What the held-out rows say of a version."""
+def held_out_quality(
+    rows: Sequence[HeldOutRow], *, column: str = "", loss: LossModel | None = None
+) -> QualityReference | None:
+    """Return what held-out rows say of a version; None of too few that can be compared.
 
-    task: Task
-    rows: int
-    cells: tuple[Cell, ...]
-    calibration: Calibration
-    loss_scale: float
-    figures: dict[str, dict[str, Figure]]  # slice -> metric
-
-
-def held_out_quality(rows: Sequence[HeldOutRow]) -> HeldOutQuality | None:
-    """Return what held-out rows say of a version; None of too few that can be compared."""
+    `column` is that of the score in the profile.
+    """
     task = task_of(one.judged for one in rows)
-    if task is None:
-        return None
     same = [one for one in rows if one.judged.task is task]
-    if len(same) < ROWS_MIN:
+    if task is None or len(same) < ROWS_MIN:
         return None
     scored = [(r.judged.score, r.judged.hit) for r in same if r.judged.score is not None]
     put_right = calibration(scored)
-    return HeldOutQuality(
+    return QualityReference(
         task=task,
         rows=len(same),
+        column=column,
         cells=tuple(_cells(same, put_right)),
-        calibration=put_right,
+        calibrated=put_right.curve is not None,
+        error_raw=put_right.error_raw,
+        error_calibrated=put_right.error_calibrated,
+        loss=loss,
         loss_scale=_scale(sorted(one.judged.loss for one in same), task),
         figures={name: realised(told, task) for name, told in _by_slice(same).items()},
     )

@@ -136,8 +136,7 @@ def _changed(facts: Facts, window: Window) -> Verdict | None:
 
 
 def _old(facts: Facts, window: Window, rules: QualityRules) -> Verdict | None:
-    made_at = facts.reference.made_at if facts.reference else 0.0
-    days = (window.span.until - made_at) / DAY_S
+    days = (window.span.until - facts.made_at) / DAY_S
     if days <= rules.age_days_max:
         return None
     return _doubtful(f"the version is {days:,.0f} days old, and no labels bear it out")

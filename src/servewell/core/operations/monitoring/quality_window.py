@@ -35,7 +35,7 @@ class Facts:
     endpoint: str
     deployment: str
     version: str
-    now: float
+    made_at: float  # when the version was, in seconds since the epoch, UTC
     spans: tuple[Span, ...]
     profiles: tuple[WindowProfile | None, ...]  # one for each span
     labels: tuple[Label, ...]  # in all spans

@@ -108,13 +108,6 @@ def _quality() -> None:
         ["endpoint", "deployment", "predicted_at"],
     )
     op.create_table(
-        "quality_reference",
-        sa.Column("package", sa.Text(), nullable=False),
-        sa.Column("made_at", sa.Double(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("package", name="pk_quality_reference"),
-    )
-    op.create_table(
         "loss_watch",
         sa.Column("endpoint", sa.Text(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
