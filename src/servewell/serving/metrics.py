@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from servewell.core.catalog.latency_bounds import TIMES_NS
 from servewell.core.catalog.prediction_record import STAGES
 from servewell.core.catalog.reading import READINGS
 from servewell.serving.counters import OVERFLOW, Counters, Exemplar
@@ -28,12 +29,7 @@ SPANS_DROPPED: Final = "servewell_spans_dropped_total"
 ALL_STAGES: Final = ("read", *STAGES, "record")
 OF_DEPLOYMENT: Final = ("endpoint", "deployment")
 
-# Upper bounds of the buckets: of times in nanoseconds, and of rows in one call of the model.
-TIMES_NS: Final = tuple(
-    int(step * decade)
-    for decade in (100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
-    for step in (1, 2.5, 5)
-)
+# Upper bounds of the buckets of rows in one call of the model.
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2_048, 8_192)
 
 
