@@ -16,23 +16,21 @@ from servewell.flows.datasets import end_retention
 from servewell.flows.experiments import follow_experiments
 from servewell.flows.loading import run_errands
 from servewell.flows.monitoring.alert_delivery import deliver_alerts
+from servewell.flows.monitoring.anomalies import FIGURES_EVERY_S, judge_figures
 from servewell.flows.monitoring.feedback import end_feedback_retention, take_up_feedback
+from servewell.flows.monitoring.looks import LOOKS_EVERY_S, keep_looks
 from servewell.flows.monitoring.profiling import keep_profiles
-from servewell.flows.monitoring.watch import watch
-from servewell.flows.monitoring.anomalies import EVERY_S as FIGURES_EVERY_S
-from servewell.flows.monitoring.anomalies import judge_figures
-from servewell.flows.monitoring.looks import EVERY_S as LOOKS_EVERY_S
-from servewell.flows.monitoring.looks import keep_looks
 from servewell.flows.monitoring.series import (
     HOME_EVERY_S,
     LATE_EVERY_S,
+    SERIES_SWEEP_EVERY_S,
     TRAFFIC_EVERY_S,
     keep_home_series,
     keep_late_series,
     keep_traffic_series,
     sweep_series,
 )
-from servewell.flows.monitoring.series import SWEEP_EVERY_S as SERIES_SWEEP_EVERY_S
+from servewell.flows.monitoring.watch import watch
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine

@@ -1,8 +1,16 @@
 """How old what predictions are made from is, and whether that is too old."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from servewell.core.catalog.objective import DAY_S
+
+# What has an age, and the name of its objective.
+AGES: Final = {
+    "model": "freshness of the model",
+    "data": "freshness of the data",
+    "label": "freshness of the newest label",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

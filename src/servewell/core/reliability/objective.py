@@ -5,15 +5,11 @@ from typing import Final
 
 from servewell.core.catalog.objective import DAY_S, Objective, ObjectiveKind
 from servewell.core.catalog.workload_objectives import ObjectiveRules
+from servewell.core.reliability.freshness_objective import AGES
 
 AVAILABILITY: Final = 0.995
 LATENCY: Final = 0.99
 OFF: Final = "off"
-BOUND_TO: Final = {
-    "model": "the model",
-    "data": "the data",
-    "label": "the newest label",
-}
 
 
 def objectives_of(
@@ -80,12 +76,12 @@ def _objectives(endpoint: str, rules: ObjectiveRules, latency_ms: float) -> Iter
 
 def _fresh(endpoint: str, rules: ObjectiveRules, period_s: float) -> Iterator[Objective]:
     goal = share(rules.freshness.goal)
-    for of, words in BOUND_TO.items():
+    for of, name in AGES.items():
         days = max_days(rules, of)
         if days is not None and goal is not None:
             yield Objective(
                 endpoint=endpoint,
-                name=f"freshness of {words}",
+                name=name,
                 kind=ObjectiveKind.FRESHNESS,
                 goal=goal,
                 period_s=period_s,

@@ -16,7 +16,11 @@ from servewell.core.operations.monitoring.alerts_folding import WATCHING
 from servewell.core.operations.monitoring.alerts_moves import RETURNS_WITHIN_S
 from servewell.core.operations.monitoring.alerts_routing import Route, routed
 from servewell.core.operations.monitoring.alerts_words import said
+from servewell.flows.monitoring.anomalies import anomaly_signals
+from servewell.flows.monitoring.change import change_signals
+from servewell.flows.monitoring.objectives import objective_signals
 from servewell.flows.monitoring.quality import quality_signals
+from servewell.flows.monitoring.serving import serving_signals
 from servewell.flows.monitoring.undelivered import delivery_signals
 from servewell.flows.platform import Platform
 
@@ -32,11 +36,30 @@ class Monitor:
     name: str
     signals: Callable[..., tuple[Signal, ...]]  # (platform, *, now)
     kinds: frozenset[SignalKind]
+    knows_past: bool = True  # whether it can say what it would have said at another time
 
 
 MONITORS: Final[tuple[Monitor, ...]] = (
+    Monitor(
+        name="serving",
+        signals=serving_signals,
+        kinds=frozenset({SignalKind.SERVING, SignalKind.ROOM}),
+        knows_past=False,
+    ),
+    Monitor(
+        name="objectives",
+        signals=objective_signals,
+        kinds=frozenset({SignalKind.AVAILABILITY, SignalKind.LATENCY, SignalKind.FRESHNESS}),
+    ),
+    Monitor(name="anomalies", signals=anomaly_signals, kinds=frozenset({SignalKind.ANOMALY})),
+    Monitor(
+        name="changes",
+        signals=change_signals,
+        kinds=frozenset({SignalKind.CHANGE}),
+        knows_past=False,
+    ),
     Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
-    Monitor(name="deliveries", signals=delivery_signals, kinds=frozenset()),
+    Monitor(name="deliveries", signals=delivery_signals, kinds=frozenset(), knows_past=False),
 )
 
 

@@ -1,0 +1,155 @@
+"""Keep figures over time: of the home, of the traffic, and of looks at what is served."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.profile import ReferenceProfile, TrafficWindow, WindowProfile
+from servewell.core.catalog.series import DAY_S, HOUR_S, SeriesPoint
+from servewell.core.catalog.series_names import (
+    DISK_FREE,
+    MEMORY,
+    QUEUE,
+    RECORDS_LOST,
+    REQUESTS,
+    SERIES_LEFT_OUT,
+    STALE,
+    WORKERS,
+    WORKERS_WANTED,
+    of_endpoint,
+)
+from servewell.core.operations.monitoring.traffic_points import (
+    changed,
+    profile_points,
+    traffic_points,
+)
+from servewell.errors import ServewellError
+from servewell.flows.keys import OPERATOR_KEY
+from servewell.flows.platform import Platform
+
+HOME_EVERY_S: Final = 10.0
+TRAFFIC_EVERY_S: Final = 60.0
+LATE_EVERY_S: Final = 300.0
+SERIES_SWEEP_EVERY_S: Final = 3_600.0
+RECENT_S: Final = 600.0
+FIRST_S: Final = 60 * DAY_S  # that are looked at where nothing is known yet
+COUNTERS: Final = {
+    QUEUE: "servewell_queue_requests",
+    RECORDS_LOST: "servewell_records_lost_total",
+}
+
+
+def keep_home_series(platform: Platform) -> None:
+    """Keep what the processes and the machine are like now.
+
+    Raises: StateUnavailableError, StorageError.
+    """
+    now = platform.clock.now()
+    start = int(now // HOME_EVERY_S * HOME_EVERY_S)
+    figures = dict(_figures(platform))
+    points = [
+        SeriesPoint(name=name, start=start, seconds=int(HOME_EVERY_S), value=value)
+        for name, value in figures.items()
+    ]
+    platform.series.add(points, now=now)
+
+
+def keep_traffic_series(platform: Platform) -> None:
+    """Keep what was counted of the traffic since the last time.
+
+    Raises: StateUnavailableError.
+    """
+    _keep_traffic(platform, look_s=RECENT_S)
+
+
+def keep_late_series(platform: Platform) -> None:
+    """Correct the time of what was counted late: a worker's segment may come a day later.
+
+    Raises: StateUnavailableError.
+    """
+    _keep_traffic(platform, look_s=2 * DAY_S)
+
+
+def sweep_series(platform: Platform) -> None:
+    """Remove what is past its retention.
+
+    Raises: StateUnavailableError.
+    """
+    platform.series.sweep(platform.clock.now())
+
+
+def _keep_traffic(platform: Platform, *, look_s: float) -> None:
+    now = platform.clock.now()
+    left_out = 0
+    for endpoint in platform.endpoints.list():
+        points = list(_traffic(platform, endpoint, now=now, look_s=look_s))
+        left_out += platform.series.add(points, now=now)
+    if left_out:
+        told = SeriesPoint(name=SERIES_LEFT_OUT, start=int(now), seconds=10, value=left_out)
+        platform.series.add([told], now=now)
+
+
+def _traffic(
+    platform: Platform, endpoint: Endpoint, *, now: float, look_s: float
+) -> Iterator[SeriesPoint]:
+    requests = of_endpoint(endpoint.name, REQUESTS)
+    newest = platform.series.newest(requests).get(requests, now - FIRST_S)
+    since = min(now - look_s, newest) // HOUR_S * HOUR_S
+    windows = platform.profiles.traffic(endpoint.name, since=since, until=now + HOUR_S)
+    samples = platform.series.read(requests, since=since, until=now + HOUR_S, step=10)
+    other = changed(windows, {one.start: one for one in samples})
+    for at_once in other:
+        yield from traffic_points(at_once, lambda some: _latency(platform, some))
+    yield from _profiles(platform, endpoint, [one[0] for one in other])
+
+
+def _latency(platform: Platform, windows: Sequence[TrafficWindow]) -> float | None:
+    found = platform.profiles.latency_ms(windows, (0.95,))
+    return found[0] if found else None
+
+
+def _profiles(
+    platform: Platform, endpoint: Endpoint, changes: list[TrafficWindow]
+) -> Iterator[SeriesPoint]:
+    if not changes:
+        return
+    starts = {one.start for one in changes}
+    found: list[WindowProfile] = []
+    for deployment in endpoint.deployments:
+        found += platform.profiles.windows(
+            endpoint.name, deployment.name, since=min(starts), until=max(starts) + 1
+        )
+    anew = [one for one in found if one.start in starts]
+    yield from profile_points(anew, _references(platform, anew))
+
+
+def _references(platform: Platform, windows: list[WindowProfile]) -> dict[str, ReferenceProfile]:
+    found = {one: platform.profiles.reference(one) for one in {one.package for one in windows}}
+    return {package: one for package, one in found.items() if one is not None}
+
+
+def _figures(platform: Platform) -> Iterator[tuple[str, float]]:
+    state = platform.fleet.state()
+    reports = [
+        one for one in platform.snapshots.reports() if state.workers.get(one.worker) == one.pid
+    ]
+    newest = platform.history.revision()
+    facts = platform.machine.facts()
+    yield WORKERS, sum(one.ready for one in reports)
+    yield WORKERS_WANTED, state.plan.workers if state.plan else 0
+    yield MEMORY, sum(one.memory_bytes for one in reports)
+    yield STALE, sum(one.snapshot < newest for one in reports)
+    yield DISK_FREE, facts.disk_free_bytes / max(facts.disk_total_bytes, 1)
+    if reports:
+        yield from _counters(platform)
+
+
+def _counters(platform: Platform) -> Iterator[tuple[str, float]]:
+    """Yield what the workers count, or nothing where none of them answers."""
+    key = platform.secrets.find(OPERATOR_KEY)
+    try:
+        counted = platform.door(key.decode() if key else "").metrics()
+    except ServewellError:  # who does not answer is told of as such, not here
+        return
+    for name, counter in COUNTERS.items():
+        yield name, sum(value for one, value in counted.items() if one.partition("{")[0] == counter)
