@@ -41,7 +41,7 @@ def columns_of(
 
 def counted(bins: Bins, cells: Cells, groups: Whole, number: int) -> list[Counts]:
     """Return the counts of each of so many groups; a row of group -1 counts nowhere."""
-    places = _places(bins, cells)
+    places = places_of(bins, cells)
     keep = (places >= 0) & (groups >= 0)
     group, place = groups[keep], places[keep]
     flat = np.bincount(group * bins.places + place, minlength=number * bins.places)
@@ -57,8 +57,8 @@ def counted(bins: Bins, cells: Cells, groups: Whole, number: int) -> list[Counts
     return [Counts(places=tuple(row)) for row in table]
 
 
-def _places(bins: Bins, cells: Cells) -> Whole:
-    """Return the place of each row."""
+def places_of(bins: Bins, cells: Cells) -> Whole:
+    """Return the place of each row among the counts; -1 where it does not have the column."""
     if bins.kind is ColumnKind.NUMBER and cells.numbers is not None and cells.width == 1:
         places = _number_places(bins, cells.numbers)
     elif bins.kind is ColumnKind.CATEGORY and cells.texts is not None:
