@@ -288,7 +288,7 @@ def test_a_drain_under_load_drops_no_request(home: Home) -> None:
         outcomes: list[Counter[str]] = []
         callers = [
             threading.Thread(target=lambda: outcomes.append(keep_calling(home.port, key, stop)))
-            for _ in range(8)
+            for _ in range(16)  # the kernel shares connections out by chance
         ]
         for one in callers:
             one.start()
