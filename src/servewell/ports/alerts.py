@@ -9,7 +9,7 @@ from servewell.errors import ServewellError
 
 
 class AlertMissingError(ServewellError):
-    """No alert has that number."""
+    """No alert has that number, or no silence that id."""
 
     code = "SW-267"
 

@@ -4,7 +4,6 @@ from typing import Final
 
 from servewell.core.catalog.alert import Delivery, DeliveryState
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
-from servewell.core.operations.monitoring.alerts_folding import WATCHING
 from servewell.flows.platform import Platform
 
 WITHIN_S: Final = 86_400.0
@@ -29,7 +28,7 @@ def _signal(workload: str, receiver: str, dead: list[Delivery]) -> Signal:
         kind=SignalKind.SERVING,
         severity=Severity.TICKET,
         endpoint="",
-        subject=f"{WATCHING}{workload}/{receiver}",
+        subject=f"receiver {workload}/{receiver}",
         since=min(one.made_at for one in dead),
         what=f"{len(dead):,} alerts to `{receiver}` of `{workload}` could not be delivered.",
         because=f"the last try ended so: {dead[0].answer}",

@@ -12,7 +12,6 @@ from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.workload_alerts import AlertRules
 from servewell.core.operations.monitoring.alerts import Decided, Outcome, RulesOf, decide
 from servewell.core.operations.monitoring.alerts_change import SLACK_S, nearest_change
-from servewell.core.operations.monitoring.alerts_folding import WATCHING
 from servewell.core.operations.monitoring.alerts_moves import RETURNS_WITHIN_S
 from servewell.core.operations.monitoring.alerts_routing import Route, routed
 from servewell.core.operations.monitoring.alerts_words import said
@@ -216,7 +215,7 @@ def _unwatched(monitor: Monitor, error: Exception, now: float) -> Signal:
         kind=SignalKind.SERVING,
         severity=Severity.TICKET,
         endpoint="",
-        subject=f"{WATCHING}{monitor.name}",
+        subject=f"monitor {monitor.name}",
         since=now,
         what=f"The monitor `{monitor.name}` cannot say anything.",
         because=f"it ended with {type(error).__name__}: {error}",

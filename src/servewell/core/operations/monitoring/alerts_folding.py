@@ -9,7 +9,11 @@ from servewell.core.catalog.signal import Severity, SignalKind
 from servewell.core.operations.monitoring.alerts_moves import URGENCY
 
 LATER_S: Final = 900.0  # a cause may be seen so much later than what it explains
-WATCHING: Final = "watching/"  # begins the subject of a fault of the watching: no request feels it
+# Of these kinds only some subjects are felt by requests: a lost record slows none.
+FELT: Final[Mapping[SignalKind, frozenset[str]]] = {
+    SignalKind.SERVING: frozenset({"workers", "quarantine", "stop"}),
+    SignalKind.ROOM: frozenset({"disk", "memory"}),
+}
 
 # What a condition of one kind explains at the same endpoint. A kind stands behind all that it
 # explains, so nothing explains itself by a detour.
@@ -56,8 +60,6 @@ def _cause(alert: Alert, others: Iterable[Alert]) -> str:
 def _explains(cause: Alert, alert: Alert) -> bool:
     if cause.key == alert.key or cause.state not in OPEN or cause.silence:
         return False
-    if cause.signal.subject.startswith(WATCHING):
-        return False
     if cause.signal.since > alert.signal.since + LATER_S:
         return False
     if cause.key in alert.signal.causes:
@@ -65,6 +67,9 @@ def _explains(cause: Alert, alert: Alert) -> bool:
     near = cause.endpoint in ("", alert.endpoint)
     deployments = (cause.signal.deployment, alert.signal.deployment)
     same = "" in deployments or deployments[0] == deployments[1]
+    felt = FELT.get(cause.signal.kind)
+    if felt is not None and cause.signal.subject not in felt:
+        return False
     return near and same and alert.signal.kind in EXPLAINS.get(cause.signal.kind, frozenset())
 
 
