@@ -24,14 +24,14 @@ test: covered journeys
 # All tests but the journeys, with coverage of every process.
 covered *ARGS:
     coverage erase
-    coverage run -m pytest --ignore=tests/journeys {{ ARGS }}
+    coverage run -m pytest -n 2 --dist loadfile --ignore=tests/journeys {{ ARGS }}
     # A process that a test killed may leave a file that cannot be read; the report is what judges.
     coverage combine -q || test -f .coverage
     coverage report --fail-under=85
 
 # What a person does from end to end, at the speed at which a person meets it: without coverage.
 journeys *ARGS:
-    pytest tests/journeys {{ ARGS }}
+    pytest -n 2 --dist loadfile tests/journeys {{ ARGS }}
 
 # Renew the locked versions of all dependencies.
 lock:
