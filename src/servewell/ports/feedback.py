@@ -1,6 +1,7 @@
 """What people say of predictions: on its way from the workers, and kept."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,15 @@ class FeedbackMissingError(ServewellError):
     """No feedback has that id."""
 
     code = "SW-274"
+
+    @classmethod
+    def of(cls, name: str) -> "FeedbackMissingError":
+        """Return the error of an id."""
+        return cls(
+            f"There is no feedback `{name}`.",
+            why="none of this home has that id: it was erased, or its time has passed",
+            fix="`servewell feedback list ENDPOINT` shows what there is",
+        )
 
 
 class InboxFullError(ServewellError):
@@ -48,6 +58,10 @@ class FeedbackInbox(Protocol):
         """Keep feedback, all of it or none. Raises: InboxFullError, StorageError."""
         ...
 
+    def taking(self) -> AbstractContextManager[None]:
+        """Have all that waits for oneself within the block; others wait. Raises: StorageError."""
+        ...
+
     def waiting(self, limit: int) -> tuple[Batch, ...]:
         """Return the first batches that wait, oldest first. Raises: StorageError."""
         ...
@@ -56,11 +70,16 @@ class FeedbackInbox(Protocol):
         """Forget a batch. Raises: StorageError."""
         ...
 
+    def damaged(self) -> tuple[str, ...]:
+        """Return where what nobody can read was set aside. Raises: StorageError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackQuery:
     """Which feedback is asked for; what is empty or None does not matter."""
 
+    ids: tuple[str, ...] | None = None  # at most 500
     endpoint: str = ""
     prediction_id: str = ""
     subject: str = ""  # keyed token of a person
@@ -74,26 +93,31 @@ class FeedbackStore(Protocol):
 
     - An author has one piece of feedback for a row, the newest by its time, however often and in
       whatever order it is kept;
-    - what was removed is in no answer and in no row of the store any more;
+    - what was replaced or removed is in no answer and nowhere in the store any more;
+    - a label that was a correction is emptied, but for its number, together with the correction:
+      when that is removed, rejected, or replaced by what is not accepted;
     - all of one call are kept, or none.
 
     All methods raise StateUnavailableError.
     """
 
-    def keep(self, feedback: Sequence[Feedback]) -> tuple[Feedback, ...]:
-        """Keep feedback; return what it replaced."""
-        ...
-
-    def get(self, feedback_id: str) -> Feedback:
-        """Return a piece of feedback. Raises: FeedbackMissingError."""
+    def keep(self, feedback: Sequence[Feedback]) -> None:
+        """Keep feedback, each in place of what its author said before of the row."""
         ...
 
     def find(self, query: FeedbackQuery) -> tuple[Feedback, ...]:
         """Return feedback, newest first."""
         ...
 
-    def remove(self, ids: Sequence[str], *, until: float | None = None) -> tuple[Feedback, ...]:
-        """Remove feedback, and return it; not what was said after `until` (epoch seconds)."""
+    def settle(self, feedback_id: str, *, state: CorrectionState, because: str) -> None:
+        """Note where a correction stands now. Raises: FeedbackMissingError."""
+        ...
+
+    def remove(self, feedback: Sequence[Feedback], *, labels: bool = True) -> int:
+        """Remove feedback of these ids that is not newer; return how many labels were emptied.
+
+        Without `labels` none is.
+        """
         ...
 
     def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:

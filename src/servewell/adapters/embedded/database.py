@@ -7,7 +7,7 @@ and short, and so every number in it can be the next one, without a gap.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -70,6 +70,18 @@ class Database:
             with self.writing() as connection:
                 if _version(connection) < NEWEST:
                     _upgrade(connection)
+
+    def empty_log(self) -> None:
+        """Leave nothing of what was removed in SQLite's write-ahead log.
+
+        It waits for readers as any writer does; what they hold up, the next one empties.
+
+        Raises: StateUnavailableError.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with state_faults(self._engine.url), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the connections. They open again when needed."""
@@ -139,6 +151,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
     cursor.close()
 
 

@@ -61,7 +61,8 @@ class SqlLabels:
             later.row == ROWS.row,
             later.number > ROWS.number,
         )
-        wanted = sa.select(LABEL).where(ROWS.number > after, *_asked(query), ~corrected)
+        there = ROWS.prediction_id != ""  # what was erased is empty, but for its number
+        wanted = sa.select(LABEL).where(ROWS.number > after, there, *_asked(query), ~corrected)
         return self._found(wanted.order_by(ROWS.number).limit(limit))
 
     def last(self) -> int:

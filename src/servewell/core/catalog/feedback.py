@@ -63,7 +63,7 @@ class Consent:
     """The consent that was given."""
 
     version: str  # of the text
-    digest: str  # of the text: the first 16 hex digits of its SHA-256
+    text: str  # as it was shown
     scope: Scope
 
 

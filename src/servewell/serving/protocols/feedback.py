@@ -105,6 +105,7 @@ def asked_page(endpoint: str, policy: FeedbackPolicy, prediction_id: str) -> byt
             "prediction_id": prediction_id,
             "consent": asked,
             "corrections": policy.corrections is not Corrections.IGNORE,
+            "component": {"src": f"/feedback/{NAME_OF_VERSION}", "integrity": INTEGRITY},
             "comment_chars_max": COMMENT_CHARS_MAX,
             "correction_chars_max": CORRECTION_CHARS_MAX,
         }

@@ -7,7 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from servewell.adapters.embedded.database import Database
-from servewell.adapters.embedded.state_tables import CONSENT_TEXT, FEEDBACK, row_of, value_of
+from servewell.adapters.embedded.state_tables import (
+    CONSENT_TEXT,
+    FEEDBACK,
+    LABEL,
+    row_of,
+    value_of,
+)
 from servewell.core.catalog.feedback import (
     ConsentText,
     CorrectionState,
@@ -19,6 +25,20 @@ from servewell.ports.feedback import FeedbackMissingError, FeedbackQuery
 
 ROWS: Final = FEEDBACK.c
 IDS_AT_ONCE: Final = 500  # in one question
+EMPTY: Final[dict[str, object]] = {
+    "prediction_id": "",
+    "row": 0,
+    "endpoint": "",
+    "deployment": "",
+    "role": "",
+    "value": "",
+    "outputs": {},
+    "loss": None,
+    "measure": "",
+    "principal": "",
+    "source": "",
+    "slices": {},
+}
 
 
 class SqlFeedback:
@@ -27,32 +47,21 @@ class SqlFeedback:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, feedback: Sequence[Feedback]) -> tuple[Feedback, ...]:
+    def keep(self, feedback: Sequence[Feedback]) -> None:
         """See `FeedbackStore.keep`."""
         with self._database.writing() as connection:
             known = {one.id: one for one in _by_ids(connection, [one.id for one in feedback])}
-            newest: dict[str, Feedback] = {}
+            news: dict[str, Feedback] = {}
             for one in feedback:
-                before = newest.get(one.id) or known.get(one.id)
-                if before is None or (one.at, one.entry) >= (before.at, before.entry):
-                    newest[one.id] = one
-            replaced = [known[name] for name in newest if name in known]
-            _delete(connection, list(newest))
-            if newest:
-                connection.execute(sa.insert(FEEDBACK), [row_of(one) for one in newest.values()])
-        return tuple(replaced)
-
-    def get(self, feedback_id: str) -> Feedback:
-        """See `FeedbackStore.get`."""
-        with self._database.reading() as connection:
-            found = _by_ids(connection, [feedback_id])
-        if not found:
-            raise FeedbackMissingError(
-                f"There is no feedback `{feedback_id}`.",
-                why="none of this home has that id: it was erased, or its time has passed",
-                fix="`servewell feedback list ENDPOINT` shows what there is",
-            )
-        return found[0]
+                before = news.get(one.id) or known.get(one.id)
+                if before is None or _is_newer(one, before):
+                    news[one.id] = one
+            _delete(connection, list(news))
+            _empty_labels(connection, [one for one in news.values() if not _is_label(one)])
+            if news:
+                connection.execute(sa.insert(FEEDBACK), [row_of(one) for one in news.values()])
+        if known:
+            self._database.empty_log()
 
     def find(self, query: FeedbackQuery) -> tuple[Feedback, ...]:
         """See `FeedbackStore.find`."""
@@ -63,6 +72,8 @@ class SqlFeedback:
             ROWS.state: query.state or "",
         }
         asked = sa.select(FEEDBACK).where(*(name == held for name, held in wanted.items() if held))
+        if query.ids is not None:
+            asked = asked.where(ROWS.id.in_(query.ids))
         if query.before is not None:
             asked = asked.where(ROWS.at < query.before)
         ordered = asked.order_by(ROWS.at.desc(), ROWS.id).limit(query.limit)
@@ -70,13 +81,29 @@ class SqlFeedback:
             found = connection.execute(ordered).mappings().all()
         return tuple(value_of(row, Feedback) for row in found)
 
-    def remove(self, ids: Sequence[str], *, until: float | None = None) -> tuple[Feedback, ...]:
+    def settle(self, feedback_id: str, *, state: CorrectionState, because: str) -> None:
+        """See `FeedbackStore.settle`."""
+        with self._database.writing() as connection:
+            found = _by_ids(connection, [feedback_id])
+            if not found:
+                raise FeedbackMissingError.of(feedback_id)
+            moved = sa.update(FEEDBACK).where(ROWS.id == feedback_id)
+            connection.execute(moved.values(state=state.value, because=because))
+            if state is not CorrectionState.ACCEPTED:
+                _empty_labels(connection, found)
+
+    def remove(self, feedback: Sequence[Feedback], *, labels: bool = True) -> int:
         """See `FeedbackStore.remove`."""
         with self._database.writing() as connection:
-            found = _by_ids(connection, ids)
-            gone = [one for one in found if until is None or one.at <= until]
+            known = {one.id: one for one in _by_ids(connection, [one.id for one in feedback])}
+            gone = [
+                one for one in feedback if one.id not in known or not _is_newer(known[one.id], one)
+            ]
             _delete(connection, [one.id for one in gone])
-        return tuple(gone)
+            emptied = _empty_labels(connection, gone) if labels else 0
+        if gone:
+            self._database.empty_log()
+        return emptied
 
     def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:
         """See `FeedbackStore.counts`."""
@@ -123,6 +150,14 @@ class SqlFeedback:
         return tuple(value_of(row, ConsentText) for row in found)
 
 
+def _is_newer(one: Feedback, other: Feedback) -> bool:
+    return (one.at, one.entry) > (other.at, other.entry)
+
+
+def _is_label(one: Feedback) -> bool:
+    return one.state is CorrectionState.ACCEPTED
+
+
 def _how_many(condition: sa.ColumnElement[bool]) -> sa.Function[int]:
     return sa.func.sum(sa.case((condition, 1), else_=0))
 
@@ -140,3 +175,12 @@ def _delete(connection: Connection, ids: Sequence[str]) -> None:
     for start in range(0, len(ids), IDS_AT_ONCE):
         some = ROWS.id.in_(ids[start : start + IDS_AT_ONCE])
         connection.execute(sa.delete(FEEDBACK).where(some))
+
+
+def _empty_labels(connection: Connection, feedback: Sequence[Feedback]) -> int:
+    """Empty the labels that these corrections became; their numbers stay, as readers count on."""
+    labels, emptied = LABEL.c, 0
+    for one in feedback:
+        those = (labels.prediction_id == one.prediction_id, labels.source == one.source)
+        emptied += connection.execute(sa.update(LABEL).where(*those).values(EMPTY)).rowcount
+    return emptied

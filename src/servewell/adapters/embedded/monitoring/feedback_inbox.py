@@ -4,21 +4,28 @@ A file has its name only when it is whole and on the disk. Its first line has th
 rest, so that a fault of the disk is seen.
 """
 
+import fcntl
 import os
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from servewell.adapters.embedded.atomic_file import storage_faults, write_atomically
+from servewell.adapters.embedded.atomic_file import (
+    ensure_folder,
+    storage_faults,
+    write_atomically,
+)
 from servewell.core.catalog.feedback import Said
 from servewell.ports.feedback import Batch, InboxFullError
 
 SUFFIX: Final = ".feedback"
 DAMAGED: Final = ".damaged"
+LOCK: Final = "lock"
 FILES_MAX: Final = 50_000  # that wait, before no more is taken
 MAGIC: Final = b"servewell-feedback 1"
 
@@ -44,6 +51,18 @@ class FolderFeedbackInbox:
                 )
             write_atomically(self._folder / name, _framed(body))
 
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """See `FeedbackInbox.taking`."""
+        with storage_faults(self._folder):
+            ensure_folder(self._folder)
+            handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
     def waiting(self, limit: int) -> tuple[Batch, ...]:
         """See `FeedbackInbox.waiting`."""
         with storage_faults(self._folder, doing="read"):
@@ -55,9 +74,14 @@ class FolderFeedbackInbox:
         with storage_faults(place, doing="removed"):
             place.unlink(missing_ok=True)
 
-    def _names(self) -> list[str]:
+    def damaged(self) -> tuple[str, ...]:
+        """See `FeedbackInbox.damaged`."""
+        with storage_faults(self._folder, doing="read"):
+            return tuple(str(self._folder / name) for name in sorted(self._names(DAMAGED)))
+
+    def _names(self, suffix: str = SUFFIX) -> list[str]:
         try:
-            return [name for name in os.listdir(self._folder) if name.endswith(SUFFIX)]  # noqa: PTH208  (names alone are wanted, of many)
+            return [name for name in os.listdir(self._folder) if name.endswith(suffix)]  # noqa: PTH208  (names alone are wanted, of many)
         except FileNotFoundError:
             return []
 

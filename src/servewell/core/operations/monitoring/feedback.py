@@ -5,12 +5,14 @@ author says anew begins anew; only a person moves one that waits, or takes a dec
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from servewell.core.catalog.feedback import (
     BROWSER,
+    SOURCE,
     ConsentText,
     Corrections,
     CorrectionState,
@@ -19,6 +21,7 @@ from servewell.core.catalog.feedback import (
     Said,
     Scope,
 )
+from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.workload_feedback import FeedbackRules
 from servewell.errors import ServewellError
 
@@ -97,6 +100,30 @@ def feedback_id(said: Said) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:DIGEST_DIGITS]
 
 
+def source_of(name: str) -> str:
+    """Return how a label says that it was the correction of this feedback."""
+    return f"{SOURCE}{name}"
+
+
+def is_newer(said: Said, kept: Feedback) -> bool:
+    """Whether something was said after what is kept; the same is not."""
+    return (said.at, said.entry) > (kept.at, kept.entry)
+
+
+def newest_by_author(said: Iterable[Said]) -> list[Said]:
+    """Return what each author said last of each row, in the order of time."""
+    ordered = sorted(said, key=lambda one: (one.at, one.entry))
+    return list({feedback_id(one): one for one in ordered}.values())
+
+
+def answered_by(outcome: Outcome | None, said: Said) -> str:
+    """Return which deployment gave the answer that somebody speaks of; empty for none."""
+    if outcome is None or outcome.endpoint != said.endpoint:
+        return ""
+    given = any(said.row < len(values) for values in outcome.outputs.values())
+    return outcome.deployment if given else ""
+
+
 def decide_arrival(
     said: Said, *, corrections: Corrections, deployment: str, truth: str
 ) -> CorrectionDecision:
@@ -144,6 +171,16 @@ def decide_move(one: Feedback, move: Move, *, by: str, because: str) -> Correcti
     return CorrectionDecision(state=state, because=f"{by} {move}ed it{told}")
 
 
+def check_label(one: Feedback, *, labels: int) -> None:
+    """Refuse to accept a correction that has become no label. Raises: CorrectionMoveError."""
+    if one.state is CorrectionState.ACCEPTED and not labels:
+        raise CorrectionMoveError(
+            f"The correction of the feedback `{one.id}` cannot become a label.",
+            why="the record of its prediction is gone: its retention has ended",
+            fix="reject it; keep records longer with `records.retention_days`",
+        )
+
+
 def feedback_of(said: Said, decision: CorrectionDecision, *, deployment: str) -> Feedback:
     """Return what is kept of what was said."""
     consent = said.consent
@@ -162,7 +199,7 @@ def feedback_of(said: Said, decision: CorrectionDecision, *, deployment: str) ->
         comment=said.comment,
         subject=said.subject,
         consent_version=consent.version if consent else "",
-        consent_digest=consent.digest if consent else "",
+        consent_digest=text_digest(consent.text) if consent else "",
         consent_scope=consent.scope if consent else "",
         state=decision.state,
         because=decision.because,

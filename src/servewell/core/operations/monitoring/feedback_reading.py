@@ -16,7 +16,6 @@ from servewell.core.catalog.feedback import (
     Scope,
 )
 from servewell.core.catalog.label import Truth
-from servewell.core.operations.monitoring.feedback import text_digest
 
 PREDICTION_CHARS_MAX: Final = 64
 SUBJECT_CHARS_MAX: Final = 256
@@ -88,7 +87,7 @@ def _consent(given: object, asked: ConsentText | None) -> Consent | None:
     if asked is None or not isinstance(given, Mapping) or given.get("given") is not True:
         return None
     scope = Scope(given.get("scope") or asked.scope)
-    return Consent(version=asked.version, digest=text_digest(asked.text), scope=scope)
+    return Consent(version=asked.version, text=asked.text, scope=scope)
 
 
 def _faults(told: Mapping[str, object], policy: FeedbackPolicy) -> Iterator[FieldFault]:
