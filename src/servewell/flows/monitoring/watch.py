@@ -50,6 +50,7 @@ MONITORS: Final[tuple[Monitor, ...]] = (
         signals=objective_signals,
         kinds=frozenset({SignalKind.AVAILABILITY, SignalKind.LATENCY, SignalKind.FRESHNESS}),
     ),
+    Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
     Monitor(name="anomalies", signals=anomaly_signals, kinds=frozenset({SignalKind.ANOMALY})),
     Monitor(
         name="changes",
@@ -57,7 +58,6 @@ MONITORS: Final[tuple[Monitor, ...]] = (
         kinds=frozenset({SignalKind.CHANGE}),
         knows_past=False,
     ),
-    Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
     Monitor(name="deliveries", signals=delivery_signals, kinds=frozenset(), knows_past=False),
 )
 
