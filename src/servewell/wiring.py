@@ -9,11 +9,13 @@ import pwd
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from servewell.errors import ServewellError
 from servewell.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -501,12 +503,31 @@ def control(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: stopped.append(received))  # noqa: ARG005 - the signal's own
     collect_seldom()
-    run_control(
-        open_platform(Path(arguments[0])),
-        stopping=lambda: bool(stopped),
-        unhurried=let_others_go_first,
-    )
+    platform = open_platform(Path(arguments[0]))
+    with _metrics_export(Path(arguments[0]) / "run", platform.clock):
+        run_control(platform, stopping=lambda: bool(stopped), unhurried=let_others_go_first)
     return 0
+
+
+@contextmanager
+def _metrics_export(folder: Path, clock: "Clock") -> Iterator[None]:
+    """Send metrics to the collector that the environment names, if it names one.
+
+    That they cannot be sent is said, and keeps nothing else from being done.
+    """
+    exporter = None
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        try:
+            from servewell.serving.telemetry.metrics_export import open_metrics_export
+
+            exporter = open_metrics_export(folder, now=clock.now)
+        except (ImportError, OSError, ServewellError) as error:
+            sys.stderr.write(f"metrics by OTLP: {error}\n")
+    try:
+        yield
+    finally:
+        if exporter is not None:
+            exporter.close()
 
 
 def supervisor(arguments: list[str]) -> int:

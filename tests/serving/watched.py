@@ -50,8 +50,10 @@ class Collector:
 
 
 @contextmanager
-def collecting(status: int = 200, *, hangs: bool = False) -> Iterator[Collector]:
-    """Give a collector that answers with a status, or never."""
+def collecting(
+    status: int = 200, *, hangs: bool = False, reply: bytes = b""
+) -> Iterator[Collector]:
+    """Give a collector that answers with a status and a reply, or never."""
     collector = Collector(status)
     if not hangs:
         collector.hangs.set()
@@ -63,8 +65,9 @@ def collecting(status: int = 200, *, hangs: bool = False) -> Iterator[Collector]
             collector.bodies.append(body)
             collector.hangs.wait(30)
             self.send_response(collector.status)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(reply)))
             self.end_headers()
+            self.wfile.write(reply)
 
         def log_message(self, *words: object) -> None:
             """Say nothing."""

@@ -26,6 +26,8 @@ BUILD: Final = "servewell_build_info"
 COPIES: Final = "servewell_shadow_copies_total"
 COPY_OUTCOMES: Final = ("answered", "failed", "busy", "full", "late", "unrecorded")
 SPANS_DROPPED: Final = "servewell_spans_dropped_total"
+METRICS_EXPORTED: Final = "servewell_metrics_exported_total"
+METRICS_DROPPED: Final = "servewell_metrics_dropped_total"
 ALL_STAGES: Final = ("read", *STAGES, "record")
 OF_DEPLOYMENT: Final = ("endpoint", "deployment")
 
@@ -191,6 +193,18 @@ METRICS: Final = (
         kind="counter",
         about="Spans lost: there were more than are sent in a second (`queue`), the collector was "
         "not there (`sink`) or did not take them (`rejected`), or the worker ended (`exit`).",
+        labels=("reason",),
+    ),
+    Metric(
+        name=METRICS_EXPORTED,
+        kind="counter",
+        about="Exports of all metrics that the collector took.",
+    ),
+    Metric(
+        name=METRICS_DROPPED,
+        kind="counter",
+        about="Exports of all metrics that were lost: the collector was not there (`sink`) or did "
+        "not take them (`rejected`).",
         labels=("reason",),
     ),
     Metric(

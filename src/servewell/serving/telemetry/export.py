@@ -101,13 +101,16 @@ class Exporter:
         return message_of(spans, self._resource.attributes)
 
 
-def resource_of(worker: int) -> Resource:
-    """Return who makes the spans; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say more."""
+def resource_of(worker: int | None) -> Resource:
+    """Return who tells, a worker or none of them.
+
+    `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say more.
+    """
     ours: dict[str, str | int] = {
         SERVICE_NAME: "servewell",
         SERVICE_VERSION: __version__,
         SERVICE_INSTANCE_ID: f"{socket.gethostname()}:{os.getpid()}",
-        "servewell.worker": worker,
+        **({} if worker is None else {"servewell.worker": worker}),
     }
     told = Resource.create()
     named = str(told.attributes.get(SERVICE_NAME, "")).partition(":")[0] != "unknown_service"

@@ -28,16 +28,16 @@ class SinkError(Exception):
 class Sink:
     """One collector. Used by one thread."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, path: str = PATH) -> None:
         url = urlsplit(endpoint)
         self._host = url.netloc
         self._secure = url.scheme == "https"
-        self._path = url.path.rstrip("/") + PATH
+        self._path = url.path.rstrip("/") + path
         self._headers = {"content-type": "application/x-protobuf", **headers_of_environment()}
         self._connection: HTTPConnection | None = None
 
     def send(self, message: bytes) -> int:
-        """Send one export; return how many of its spans the collector did not want.
+        """Send one export; return how many of its spans, or points, the collector did not want.
 
         Raises: SinkError.
         """
@@ -77,6 +77,7 @@ def headers_of_environment() -> dict[str, str]:
 
 
 def _rejected(reply: bytes) -> int:
+    """Return how much was not wanted; the reply to metrics has the same field at the same place."""
     try:
         return ExportTraceServiceResponse.FromString(reply).partial_success.rejected_spans
     except DecodeError:  # a collector that says OK has taken them
