@@ -20,6 +20,8 @@ class RecordQuery:
 
     endpoint: str | None = None
     prediction_id: str | None = None
+    request_id: str | None = None  # the caller's own
+    trace_id: str | None = None
     since: float | None = None  # seconds since the epoch, inclusive
     until: float | None = None  # exclusive
     limit: int | None = None  # the newest so many

@@ -93,10 +93,11 @@ def _from_segment(segment: Segment, folders: RecordFolders, query: RecordQuery) 
 def _requests(
     segment: Segment, entries: list[Entry], query: RecordQuery, layout: Layout
 ) -> list[Row]:
+    asked = record_files.wanted_ids(query)
     found = [
         (entry, record)
         for entry, record in segment.records(entries)
-        if query.prediction_id in (None, record.prediction_id)
+        if all(getattr(record, name) == wanted for name, wanted in asked.items())
     ]
     table, _ = table_of([(entry.schema, record) for entry, record in found], layout)
     return list(requests_in(table, (entry.endpoint for entry, _ in found)))
