@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 WITHIN_S = 300.0
+ENDED = {"promoted", "rolled-back", "cancelled"}
 
 
 @dataclass(kw_only=True)
@@ -79,14 +80,31 @@ class House:
         newest = reports[-1] if reports else None
         return newest["version"] if newest and not newest["lets_through"] else None
 
+    def trainings(self) -> list[dict[str, Any]]:
+        """Return what was asked to be trained, the oldest first."""
+        told: list[dict[str, Any]] = self.run("retrain", "history")
+        return told
+
+    def rolls_out(self) -> bool:
+        """Whether a rollout is under way."""
+        rollouts = self.run("rollouts", "list")
+        return any(one["stage"] not in ENDED for one in rollouts)
+
     def busy(self) -> bool:
         """Whether a training or a rollout is under way."""
-        trainings = self.run("retrain", "history")
-        rollouts = self.run("rollouts", "list")
-        open_stages = {"promoted", "rolled-back", "cancelled"}
-        return any(one["ended_at"] is None for one in trainings) or any(
-            one["stage"] not in open_stages for one in rollouts
-        )
+        return any(one["ended_at"] is None for one in self.trainings()) or self.rolls_out()
+
+    def wait_judged(self, trainings: int) -> None:
+        """Wait until more trainings than that were asked for, and all have ended.
+
+        While a rollout is under way no training begins, so then there is nothing to wait for.
+        """
+        end = time.monotonic() + WITHIN_S
+        while time.monotonic() < end and not self.rolls_out():
+            asked = self.trainings()
+            if len(asked) > trainings and all(one["ended_at"] is not None for one in asked):
+                return
+            time.sleep(1.0)
 
     def wait(self, seconds: float) -> None:
         """Wait until nothing is under way, or so long."""

@@ -1,6 +1,6 @@
 """Replay 2013 against a running Servewell, and draw the year.
 
-    python replay.py                 # March to December: about fifteen minutes
+    python replay.py                 # March to December: about twenty minutes
     python replay.py --months 3-6 --keep
 
 Each month the flights of the months before are written as new data, and Servewell trains, judges
@@ -77,10 +77,16 @@ def replay(house: House, story: Story, options: argparse.Namespace) -> None:
     flights = pd.read_parquet(FLIGHTS)
     asked = flights.sample(frac=options.share, random_state=0).sort_values("scheduled")
     for month in range(options.first, options.last + 1):
-        say(f"{date(YEAR, month, 1):%B}")
-        feed(house, flights, month, story)
+        first = date(YEAR, month, 1)
+        say(f"{first:%B}")
+        story.day(first)
         if month == options.first:
+            feed(house, flights, month, story)
             house.up()
+        else:
+            trainings = len(house.trainings())
+            feed(house, flights, month, story)
+            house.wait_judged(trainings)  # the first of a month is as long as it takes
         callers = Callers(house, rate=options.rate, story=story)
         with callers:
             live_through(house, story, callers, asked, month)
@@ -118,6 +124,7 @@ def live_through(
 
 def force_open(house: House, story: Story) -> None:
     """Let the bad model through the gates by a person's word, to see what the judge does."""
+    house.wait_judged(0)
     bad = house.newest_refused()
     if bad is None:
         return
