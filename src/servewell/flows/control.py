@@ -20,6 +20,7 @@ from servewell.flows.monitoring.anomalies import FIGURES_EVERY_S, judge_figures
 from servewell.flows.monitoring.feedback import end_feedback_retention, take_up_feedback
 from servewell.flows.monitoring.looks import LOOKS_EVERY_S, keep_looks
 from servewell.flows.monitoring.profiling import keep_profiles
+from servewell.flows.monitoring.quality import watch_losses
 from servewell.flows.monitoring.series import (
     HOME_EVERY_S,
     LATE_EVERY_S,
@@ -50,6 +51,7 @@ STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 PROFILES_EVERY_S: Final = 5.0
+LOSSES_EVERY_S: Final = 5.0
 SWEEP_EVERY_S: Final = 300.0
 RETENTION_EVERY_S: Final = 600.0
 RENEW_EVERY_S: Final = 3_600.0
@@ -94,6 +96,7 @@ def run_control(
         judge_figures: FIGURES_EVERY_S,
         sweep_series: SERIES_SWEEP_EVERY_S,
         keep_profiles: PROFILES_EVERY_S,
+        watch_losses: LOSSES_EVERY_S,
         watch: WATCH_EVERY_S,
         _sweep: SWEEP_EVERY_S,
         end_retention: RETENTION_EVERY_S,

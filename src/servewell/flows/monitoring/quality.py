@@ -1,11 +1,14 @@
 """How right the predictions of an endpoint are, without labels and with them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.quality import QualityReport
 from servewell.core.catalog.quality_reference import QualityReference
 from servewell.core.catalog.signal import Signal
@@ -13,12 +16,33 @@ from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.operations.monitoring.loss_watch import followed
 from servewell.core.operations.monitoring.quality import report
 from servewell.core.operations.monitoring.quality_signals import signals_of
-from servewell.core.operations.monitoring.quality_window import Facts, Span, look_back, spans_of
+from servewell.core.operations.monitoring.quality_window import (
+    DAY_S,
+    Facts,
+    Span,
+    look_back,
+    spans_of,
+)
+from servewell.core.operations.traffic import DeploymentMissingError
+from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 
 QUALITY_FILE: Final = "quality-reference.json"  # among the files of a package
 LABELS_AT_ONCE: Final = 5_000
+WINDOWS_MAX: Final = 200
 TURNS: Final = 20  # of one duty, so that others get theirs
+
+
+class LookBackError(ServewellError):
+    """The time that quality is asked of is none, or has too many windows."""
+
+    code = "SW-172"
+
+
+class SliceUnknownError(ServewellError):
+    """Nothing is known of the quality of a slice."""
+
+    code = "SW-264"
 
 
 def quality_of(
@@ -33,15 +57,50 @@ def quality_of(
 
     Times are in seconds since the epoch, UTC; without them it is the look back of the rules.
 
-    Raises: EndpointMissingError, StateUnavailableError.
+    Raises: EndpointMissingError, LookBackError, StateUnavailableError, StorageError.
     """
     found = platform.endpoints.get(endpoint)
     rules = quality_rules(platform, found)
-    first, last = look_back(now, rules)
-    start, end = first if since is None else since, last if until is None else until
+    start, end = _asked(look_back(now, rules), since, until, rules)
     spans = spans_of(start, end, days=rules.window_days)
     return tuple(
         report(_facts(platform, found, one, spans=spans), rules) for one in found.deployments
+    )
+
+
+def of_deployment(
+    found: Sequence[QualityReport], endpoint: str, name: str | None
+) -> tuple[QualityReport, ...]:
+    """Return the report of one deployment, or all of them where none is named.
+
+    Raises: DeploymentMissingError.
+    """
+    those = tuple(one for one in found if name in (None, one.deployment))
+    if name is None or those:
+        return those
+    raise DeploymentMissingError(
+        f"The endpoint `{endpoint}` has no deployment `{name}`.",
+        why=f"it has {', '.join(f'`{one.deployment}`' for one in found) or 'none'}",
+        fix="`servewell endpoints` lists them",
+    )
+
+
+def of_slice(found: QualityReport, name: str) -> QualityReport:
+    """Return what is known of one slice, such as `origin=EWR`.
+
+    Raises: SliceUnknownError.
+    """
+    metrics = tuple(one for one in found.metrics if one.slice == name)
+    if metrics:
+        return replace(found, metrics=metrics)
+    known = sorted({one.slice for one in found.metrics if one.slice != EVERYTHING})
+    raise SliceUnknownError(
+        f"Nothing is known of the slice `{name}` of {found.version}.",
+        why=f"its slices are {', '.join(f'`{one}`' for one in known)}"
+        if known
+        else "no slices were declared when it was made",
+        fix="name inputs under `monitoring.slices` in the workload file; they count from the next "
+        "version on",
     )
 
 
@@ -73,6 +132,25 @@ def quality_rules(platform: Platform, endpoint: Endpoint) -> QualityRules:
     """Return the rules that hold for an endpoint: its workload's, or the usual ones."""
     known = next((w for w in platform.workloads.list() if w.name == endpoint.workload), None)
     return known.workload.monitoring.quality if known else QualityRules()
+
+
+def _asked(
+    usual: tuple[float, float], since: float | None, until: float | None, rules: QualityRules
+) -> tuple[float, float]:
+    """Return the time that is asked of. Raises: LookBackError."""
+    end = usual[1] if until is None else until
+    start = end - (usual[1] - usual[0]) if since is None else since
+    length = rules.window_days * DAY_S
+    if not 0 < end - start <= WINDOWS_MAX * length:
+        raise LookBackError(
+            "There is no quality to be told of this time.",
+            why="it ends before it begins"
+            if end <= start
+            else f"it has more than {WINDOWS_MAX} windows of {rules.window_days} days",
+            fix="correct --since and --until, or raise `monitoring.quality.window_days` in the "
+            "workload file",
+        )
+    return start, end
 
 
 def _followed(platform: Platform, endpoint: Endpoint) -> bool:

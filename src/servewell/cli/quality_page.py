@@ -1,0 +1,87 @@
+"""What is known of the rightness of a deployment, as a page with a plot of each metric."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from servewell.charts.page import page, paragraph, section, table
+from servewell.charts.plot import Line, Point, Scatter, plot
+from servewell.charts.svg import Axis
+from servewell.cli.show import moment
+from servewell.core.catalog.quality import Figure, Quality, QualityReport
+
+DAY_S: Final = 86_400
+HEADS: Final = (
+    "from (UTC)",
+    "predictions",
+    "labels",
+    "estimated (95 %)",
+    "by labels (95 %)",
+    "held-out",
+    "trust in the estimate",
+)
+
+
+def quality_page(endpoint: str, reports: Sequence[QualityReport]) -> str:
+    """Return a whole page."""
+    parts = [part for one in reports for part in _of_deployment(one)]
+    return page(f"Quality of {endpoint}", parts)
+
+
+def figure(value: Figure | None) -> str:
+    """Return a figure with its interval."""
+    return "-" if value is None else f"{value.value:.4g} ({value.low:.4g} to {value.high:.4g})"
+
+
+def cells(one: Quality) -> tuple[str, ...]:
+    """Return a window as the cells of a table, under `HEADS`."""
+    return (
+        moment(one.start),
+        f"{one.rows:,}",
+        f"{one.labels:,}",
+        figure(one.estimated),
+        figure(one.realised),
+        "-" if one.reference is None else f"{one.reference:.4g}",
+        one.trust.value,
+    )
+
+
+def _of_deployment(found: QualityReport) -> Iterable[str]:
+    yield section(
+        f"{found.deployment}: {found.version}",
+        paragraph(("Worse than it was: " if found.worse else "") + found.because, kind="lead"),
+    )
+    for metric in dict.fromkeys(one.metric for one in found.metrics):
+        windows = [one for one in reversed(found.metrics) if one.metric == metric]
+        yield section(metric, _plot(metric, windows), table(HEADS, map(cells, windows)))
+    if found.metrics:
+        yield paragraph(f"The estimate of the newest window: {found.metrics[0].because}")
+
+
+def _plot(metric: str, windows: Sequence[Quality]) -> str:
+    """Return the estimated band, what labels say, and the figure of the held-out rows."""
+    end = windows[-1].until
+    ages = [((one.start + one.until) / 2 - end) / DAY_S for one in windows]
+    guessed = [one.estimated for one in windows]
+    told = [
+        Point(x=age, y=one.realised.value, y_range=(one.realised.low, one.realised.high))
+        for age, one in zip(ages, windows, strict=True)
+        if one.realised is not None
+    ]
+    held = [(age, one.reference) for age, one in zip(ages, windows, strict=True)]
+    return plot(
+        Axis(title=f"days before {moment(end)} UTC"),
+        Axis(title=metric),
+        [
+            _line("estimated", ages, [one.value if one else None for one in guessed], dashed=False),
+            _line("its 95 %", ages, [one.low if one else None for one in guessed]),
+            _line("", ages, [one.high if one else None for one in guessed]),
+            Scatter(label="by labels", points=told, colour=1),
+            Line(label="held-out rows", points=held, colour=5),
+        ],
+    )
+
+
+def _line(
+    label: str, ages: Sequence[float], values: Sequence[float | None], *, dashed: bool = True
+) -> Line:
+    return Line(label=label, points=list(zip(ages, values, strict=True)), dashed=dashed)
