@@ -49,10 +49,8 @@ class KindRule:
         ),
     ] = None
     hold_s: Annotated[
-        float | None,
+        Annotated[float, Meta(ge=0, le=604_800)] | None,
         Meta(
-            ge=0,
-            le=604_800,
             description="Seconds that the condition must hold before anybody is told. Without it: "
             "the default of the kind.",
             examples=[600],
