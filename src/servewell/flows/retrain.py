@@ -182,6 +182,25 @@ def send_signal(
     return asked if dry_run else platform.retrainings.save(*asked)
 
 
+def ask_by_verdict(
+    platform: Platform, known: KnownWorkload, *, signal: str, because: str, endpoint: str
+) -> Retraining:
+    """Ask for a training because of what monitoring found; the history tells both together.
+
+    Raises: StateConflictError, StateUnavailableError.
+    """
+    words = f"the signal `{signal}`: {because}"
+    row = replace(_asked(platform, known, Trigger.SIGNAL, because=words), signal=signal)
+    change = Change(
+        at=row.asked_at,
+        principal=platform.principal,
+        kind=ChangeKind.SIGNAL,
+        subject=endpoint,
+        because=f"{words}; a training of `{known.name}` is asked for",
+    )
+    return platform.retrainings.save(row, change=change)[0]
+
+
 def pause(platform: Platform, name: str, *, because: str, dry_run: bool = False) -> KnownWorkload:
     """Let nothing but a person begin a training of a workload.
 

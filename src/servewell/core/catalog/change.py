@@ -28,6 +28,7 @@ class ChangeKind(StrEnum):
     RETRAINING = "retraining"
     EXPERIMENT = "experiment"
     DATASET = "dataset"
+    SIGNAL = "signal"
     ALERT = "alert"
     FEEDBACK = "feedback"
     KEY_CREATED = "key-created"

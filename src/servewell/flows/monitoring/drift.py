@@ -5,7 +5,7 @@ from typing import Final
 
 from servewell.core.catalog.drift import DriftReport
 from servewell.core.catalog.endpoint import Deployment, Endpoint
-from servewell.core.catalog.profile import ReferenceProfile, WindowProfile
+from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, WindowProfile
 from servewell.core.catalog.workload_monitoring import DriftRules, MonitoringRules
 from servewell.core.operations.monitoring.drift import Look, judge, unknown
 from servewell.core.operations.monitoring.looking import (
@@ -16,7 +16,7 @@ from servewell.core.operations.monitoring.looking import (
     minutes_from,
     window_length,
 )
-from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S, MINUTE_S
+from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S
 from servewell.flows.platform import Platform
 from servewell.ports.workloads import WorkloadMissingError
 
