@@ -78,6 +78,8 @@ def test_a_predictor_is_described_and_proved(folder: Path) -> None:
     ]
     assert (result.equivalence.rows, result.equivalence.largest_difference) == (ROWS // 10, 0.0)
     assert result.predictor == Predictor(script="predictor.py", timeout_s=5.0)
+    assert result.reference is not None
+    assert b"held-out rows of rows.parquet" in result.reference.read_bytes()
     with zipfile.ZipFile(result.artifact) as packed:
         assert packed.namelist() == ["predictor.py", "weights.npy"]
 

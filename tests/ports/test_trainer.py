@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -35,6 +36,7 @@ from servewell.adapters.embedded.job.launch import job_environment
 from servewell.adapters.embedded.job.packaging import Loaded, package
 from servewell.adapters.embedded.trainer import ProcessTrainer
 from servewell.core.catalog.inferred_signature import InputRuleError
+from servewell.core.catalog.profile import ReferenceProfile
 from servewell.core.catalog.signature import Datatype
 from servewell.core.catalog.workload import HeldOut, InputRule
 from servewell.errors import ServewellError
@@ -198,8 +200,19 @@ def test_a_script_becomes_a_proved_model(trainer: Trainer, data: Path, tmp_path:
         ("probabilities", (2,)),
     ]
     assert result.signature.outputs[1].classes == ("0", "1")
-    session = onnxruntime.InferenceSession(result.artifact)
-    assert [one.name for one in session.get_inputs()] == list(inputs)
+    taken = onnxruntime.InferenceSession(result.artifact).get_inputs()
+    assert [one.name for one in taken] == list(inputs)
+    columns = _profiled_columns(result, "31 held-out rows of rows.parquet")
+    assert columns == [*inputs, "label", "probabilities:score"]
+
+
+def _profiled_columns(result: JobResult, source: str) -> list[str]:
+    """Return the columns of a reference profile, which is of these rows."""
+    assert result.reference is not None
+    profile = msgspec.json.decode(result.reference.read_bytes(), type=ReferenceProfile)
+    assert profile.source == source
+    assert profile.counts[""].keys() == {one.column for one in profile.bins}
+    return [one.column for one in profile.bins]
 
 
 def test_a_script_may_have_an_environment_of_its_own(

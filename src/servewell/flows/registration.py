@@ -15,6 +15,8 @@ from servewell.core.catalog.model import (
 from servewell.core.catalog.run import Run
 from servewell.core.catalog.workload import Workload
 from servewell.flows.environments import LOCK, TRAINING_LOCK
+from servewell.flows.monitoring.profiling import REFERENCE_FILE
+from servewell.flows.monitoring.quality import QUALITY_FILE
 from servewell.flows.platform import Platform
 from servewell.ports.trainer import Job, JobResult
 
@@ -47,6 +49,8 @@ def register(  # noqa: PLR0913 - what was made of what, by which job of which ru
         files={
             "environment.lock": blobs.put_file(result.environment),
             "log.txt": blobs.put_file(result.log),
+            **({REFERENCE_FILE: blobs.put_file(result.reference)} if result.reference else {}),
+            **({QUALITY_FILE: blobs.put_file(result.quality)} if result.quality else {}),
             **({LOCK: blobs.put(job.predictor.lock)} if job.predictor else {}),
             **({TRAINING_LOCK: blobs.put(job.lock)} if job.lock else {}),
         },

@@ -153,7 +153,8 @@ def _succeeded(
 
 def _files(job: Job, result: JobResult) -> dict[str, Path]:
     """Return what the step writes, for the steps after it and for a run that takes it over."""
-    made = (result.artifact, result.environment, result.log, result.told)
+    made = [result.artifact, result.environment, result.log, result.told]
+    made += [one for one in (result.reference, result.quality) if one]
     return {one.name: one for one in made} | ({ROWS: job.data} if job.data else {})
 
 
@@ -175,8 +176,10 @@ def _job(
         format=artifact.format if artifact else "sklearn",
         allow_pickle=artifact.allow_pickle if artifact else False,
         data=platform.blobs.path(dataset.digest) if dataset else None,
+        dataset=f"{dataset.name}:{dataset.number}" if dataset else "",
         label=data.label if data else None,
         held_out=data.held_out if data else None,
+        slices=workload.monitoring.slices,
         parameters=dict(train.parameters) if train else {},
         inputs=dict(workload.inputs),
         tolerance=workload.model.tolerance,

@@ -83,8 +83,10 @@ class Job:
     allow_pickle: bool = False
     predictor: PredictorJob | None = None
     data: Path | None = None  # Parquet; an import may come without, and then proves less
+    dataset: str = ""  # what people call that data: `name:number`
     label: str | None = None
     held_out: HeldOut | None = None
+    slices: tuple[str, ...] = ()  # inputs whose texts have reference profiles of their own
     parameters: dict[str, Parameter] = field(default_factory=dict)
     inputs: dict[str, InputRule] = field(default_factory=dict)
     tolerance: float = 1e-4
@@ -105,6 +107,8 @@ class JobResult:
     environment: Path  # the lock: one `name==version` a line, below the Python and the platform
     predictor: Predictor | None = None  # how to run it, where it is Python code
     told: Path  # what of this is no file, as one
+    reference: Path | None = None  # profile of the held-out rows; None where there were none
+    quality: Path | None = None  # what their labels say of it; None where they have none
     usage: Usage = NO_USAGE
 
 

@@ -141,6 +141,8 @@ def _job_result(files: RunFiles, result: Result, usage: Usage = NO_USAGE) -> Job
         environment=files.environment,
         predictor=result.predictor,
         told=files.result,
+        reference=files.reference if files.reference.exists() else None,
+        quality=files.quality if files.quality.exists() else None,
         usage=usage,
     )
 

@@ -45,11 +45,6 @@ def reference_in(platform: Platform, version: ModelVersion) -> ReferenceProfile 
     return replace(made, package=version.package, version=version.name)
 
 
-def reference_bytes(reference: ReferenceProfile) -> bytes:
-    """Return a reference profile as it stands in a package."""
-    return msgspec.json.encode(reference, order="deterministic")
-
-
 @dataclass
 class _Known:
     """What one turn of the duty looks up, once."""

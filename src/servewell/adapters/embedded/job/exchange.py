@@ -107,6 +107,8 @@ class RunFiles:
         self.archive = folder / "predictor.zip"
         self.variants = folder / "variants"
         self.fitted = folder / "fitted"  # what training in its own environment hands over
+        self.reference = folder / "reference-profile.json"
+        self.quality = folder / "quality-reference.json"
         self.result = folder / "result.json"
         self.failure = folder / "failure.json"
 
@@ -115,7 +117,8 @@ class RunFiles:
 
         Raises: OSError.
         """
-        for path in (self.pid, self.log, self.artifact, self.result, self.failure):
+        made = (self.artifact, self.reference, self.quality, self.result, self.failure)
+        for path in (self.pid, self.log, *made):
             path.unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ from servewell.adapters.embedded.job.exchange import Result, RunFiles
 from servewell.adapters.embedded.job.held_out import column_names
 from servewell.adapters.embedded.job.packaging import Described, Known
 from servewell.adapters.embedded.job.proof import feeds
+from servewell.adapters.embedded.job.reference import write_reference
 from servewell.adapters.embedded.job.rows import read_rows
 from servewell.adapters.embedded.predictor import pyfunc
 from servewell.adapters.embedded.predictor.packages import ProcessHost, host_of, pack
@@ -82,10 +83,13 @@ def package_predictor(job: Job, code: PredictorJob, files: RunFiles, *, say: Say
     say(f"proving {_count(columns):,} rows out of its package")
     with closing(_host(code, files, None)) as host:
         equivalence = _proved(host, columns, wanted, job=job, code=code)
+    signature = Signature(inputs=inputs, outputs=outputs)
+    if not known.rows.empty:
+        write_reference(job, signature, taken=columns, given=wanted, files=files)
     personal = {one.name for one in inputs if one.personal}
     example = {name: one for name, one in known.example.items() if name not in personal}
     return Result(
-        signature=Signature(inputs=inputs, outputs=outputs),
+        signature=signature,
         equivalence=equivalence,
         metrics={},
         example=example or None,

@@ -133,10 +133,20 @@ def _work(job: Job, files: RunFiles, say: Say) -> Result:
         # These load libraries that may not be installed, which `_outcome` turns into words.
         from servewell.adapters.embedded.job.packaging import Loaded, package  # noqa: PLC0415
 
-        return package(Loaded(model=model, metrics=metrics), job, files, say=say)
+        return _profiled(
+            job, package(Loaded(model=model, metrics=metrics), job, files, say=say), files, say
+        )
     from servewell.adapters.embedded.job.importing import import_model  # noqa: PLC0415
 
-    return import_model(job, files, say)
+    return _profiled(job, import_model(job, files, say), files, say)
+
+
+def _profiled(job: Job, result: Result, files: RunFiles, say: Say) -> Result:
+    """Write the reference profile of an ONNX model beside it."""
+    from servewell.adapters.embedded.job.reference import write_reference_of_onnx  # noqa: PLC0415
+
+    write_reference_of_onnx(job, result, files, say)
+    return result
 
 
 def _library_missing(error: ImportError) -> LibraryMissingError:
