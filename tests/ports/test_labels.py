@@ -111,3 +111,15 @@ def test_many_predictions_at_once(labels: Labels) -> None:
     """More than a database takes as values of one question."""
     assert labels.add([label(number) for number in range(2_500)]).added == 2_500
     assert labels.add([label(number) for number in range(2_500)]).repeated == 2_500
+
+
+def test_what_is_true_by_now_of_a_time(labels: Labels) -> None:
+    """Of each row the last label, oldest prediction first, whenever it was added."""
+    labels.add([label(3), label(1, slices={"origin": "EWR"}), label(9)])
+    labels.add([label(2), label(1, 0.0), label(4, deployment="other")])
+    found = labels.between("flights", "champion", since=101.0, until=104.0)
+    told = [(one.prediction_id, one.value, one.corrects) for one in found]
+    assert told == [("id-1", 0.0, True), ("id-2", 1.0, False), ("id-3", 1.0, False)]
+    assert found[0].slices == {}
+    assert labels.history("id-1")[0].slices == {"origin": "EWR"}
+    assert labels.between("flights", "champion", since=104.0, until=105.0) == ()

@@ -53,11 +53,13 @@ def add_labels(
     Raises: LabelFaultsError, TableFaultsError, StateUnavailableError, StorageError.
     """
     rows = _check(platform, path, columns)
+    sliced = sliced_inputs(platform)
     result = Added(dry_run=dry_run)
     for told in _told(platform, path, columns):
         found = labelled(
             told,
-            list(platform.records.find({one.prediction_id for one in told})),
+            list(platform.records.find({one.prediction_id for one in told}, inputs=bool(sliced))),
+            sliced=sliced,
             added_at=platform.clock.now(),
             principal=platform.principal,
             source=path.name,
@@ -70,6 +72,19 @@ def add_labels(
         progress(len(told))
     result.rows = rows
     return result
+
+
+def sliced_inputs(platform: Platform) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return, by endpoint and deployment, the inputs that predictions are told apart by.
+
+    Raises: StateUnavailableError.
+    """
+    references = {
+        (endpoint.name, one.name): platform.profiles.reference(one.package)
+        for endpoint in platform.endpoints.list()
+        for one in endpoint.deployments
+    }
+    return {key: found.slices for key, found in references.items() if found and found.slices}
 
 
 def _check(platform: Platform, path: Path, columns: LabelColumns) -> int:

@@ -101,10 +101,11 @@ class Records(Protocol):
         """
         ...
 
-    def find(self, ids: Collection[str]) -> Iterator[Outcome]:
-        """Yield the live records of these predictions, in any order, without their inputs.
+    def find(self, ids: Collection[str], *, inputs: bool = False) -> Iterator[Outcome]:
+        """Yield the live records of these predictions, in any order.
 
-        What is damaged or past its retention is not found.
+        Inputs are given only where they are asked for. What is damaged or past its retention is
+        not found.
 
         Raises: StorageError.
         """

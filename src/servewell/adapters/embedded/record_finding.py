@@ -31,7 +31,9 @@ MICROSECONDS: Final = 1_000
 AT_ONCE: Final = 50_000  # outcomes of a segment
 
 
-def find(folders: RecordFolders, ids: Collection[str]) -> Iterator[Outcome]:
+def find(
+    folders: RecordFolders, ids: Collection[str], *, inputs: bool = False
+) -> Iterator[Outcome]:
     """Yield the live records of these predictions, in any order. Raises: StorageError."""
     wanted = sorted(set(ids))
     if not wanted:
@@ -39,11 +41,11 @@ def find(folders: RecordFolders, ids: Collection[str]) -> Iterator[Outcome]:
     with storage_faults(folders.root, doing="read"), ExitStack() as opened:
         segments = open_segments(folders, opened)
         for file in files_beside(folders, segments, _when(wanted)):
-            yield from _in_file(file, wanted)
+            yield from _in_file(file, wanted, inputs=inputs)
         known = frozenset(wanted)
         for segment in segments:
             tail = Tail(segment)
-            while found := tail.outcomes("", inputs=False, most=AT_ONCE):
+            while found := tail.outcomes("", inputs=inputs, most=AT_ONCE):
                 yield from (o for o in found if o.prediction_id in known and not o.is_shadow)
 
 
@@ -67,18 +69,18 @@ def outcome_of(row: Row, file: RecordFile, sequence: int, *, inputs: bool) -> Ou
     )
 
 
-def _in_file(file: RecordFile, wanted: Sequence[str]) -> Iterator[Outcome]:
+def _in_file(file: RecordFile, wanted: Sequence[str], *, inputs: bool) -> Iterator[Outcome]:
     try:
         with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
             for group in range(parquet.num_row_groups):
                 if _may_hold(parquet, group, wanted):
-                    yield from _in_group(parquet, group, file, wanted)
+                    yield from _in_group(parquet, group, file, wanted, inputs=inputs)
     except UNREADABLE:  # read by nobody; `Records.read` names it
         return
 
 
 def _in_group(
-    parquet: pq.ParquetFile, group: int, file: RecordFile, wanted: Sequence[str]
+    parquet: pq.ParquetFile, group: int, file: RecordFile, wanted: Sequence[str], *, inputs: bool
 ) -> Iterator[Outcome]:
     table = completed(parquet.read_row_group(group))
     table = table.filter(pc.is_in(table["prediction_id"], pa.array(wanted)))
@@ -87,7 +89,7 @@ def _in_group(
     begins = table.filter(pc.equal(table["row"].fill_null(0), 0))
     rows = requests_in(table, [file.endpoint] * begins.num_rows)
     for sequence, row in zip(begins["sequence"].to_pylist(), rows, strict=True):
-        found = outcome_of(row, file, sequence, inputs=False)
+        found = outcome_of(row, file, sequence, inputs=inputs)
         if not found.is_shadow:
             yield found
 

@@ -47,9 +47,9 @@ class FileRecords:
         """See `Records.follow`."""
         return record_following.follow(self._folders, cursor, endpoint=endpoint, inputs=inputs)
 
-    def find(self, ids: Collection[str]) -> Iterator[Outcome]:
+    def find(self, ids: Collection[str], *, inputs: bool = False) -> Iterator[Outcome]:
         """See `Records.find`."""
-        return find(self._folders, ids)
+        return find(self._folders, ids, inputs=inputs)
 
     def compact(self, now: float, *, age_s: float) -> Compaction:
         """See `Records.compact`. Only segments that were not written for `age_s` are taken."""

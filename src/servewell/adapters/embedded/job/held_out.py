@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from servewell.core.catalog.workload import HeldOut
 from servewell.ports.trainer import HeldOutRowsError, TrainingFailedError
 
+ROWS_MAX: Final = 50_000  # evenly from all held-out rows, to profile; more tell the bins no better
 LAST_SHARE: Final = 10  # without `held_out`, one row in so many is held out: the last ones
 
 
@@ -64,6 +66,12 @@ def held_out_rows(table: pa.Table, held_out: HeldOut | None) -> pa.Array:
     if held_out.until:
         mask = pc.and_(mask, pc.less(column, _bound(held_out.until, column.type, held_out)))
     return pc.fill_null(mask, fill_value=False)
+
+
+def sampled(rows: int) -> NDArray[np.intp]:
+    """Return at most ROWS_MAX of so many rows, evenly."""
+    number = min(rows, ROWS_MAX)
+    return np.linspace(0, rows - 1, number).astype(np.intp) if rows else np.zeros(0, np.intp)
 
 
 def _bound(text: str, kind: pa.DataType, held_out: HeldOut) -> pa.Scalar:

@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from servewell.adapters.embedded.job.exchange import RunFiles
+from servewell.adapters.embedded.job.held_out import column_names, held_out_rows, sampled
 from servewell.adapters.embedded.job.loss_fit import fit_loss
 from servewell.adapters.embedded.monitoring.cells import Cells
 from servewell.adapters.embedded.monitoring.counting import columns_of, places_of
@@ -15,6 +19,7 @@ from servewell.core.catalog.profile import Bins, ColumnKind, ReferenceProfile, S
 from servewell.core.catalog.quality_reference import QualityReference, Task
 from servewell.core.operations.monitoring.held_out_quality import HeldOutRow, held_out_quality
 from servewell.core.operations.monitoring.realised import Judged, judged
+from servewell.ports.trainer import Job
 
 ROWS_MAX: Final = 200_000  # the last ones; more make no figure better
 WATCHED: Final = (ColumnKind.NUMBER, ColumnKind.CATEGORY)
@@ -22,6 +27,33 @@ TELLING: Final = (Side.INPUT, Side.OUTPUT)
 
 Tensors = Mapping[str, NDArray[Any]]
 Whole = NDArray[np.int64]
+
+
+def write_quality(
+    job: Job, profile: ReferenceProfile, table: Table, given: Tensors, *, files: RunFiles
+) -> None:
+    """Write what the held-out rows say of a new version, where they have labels.
+
+    What was given is of all held-out rows, or of the evenly sampled ones. Raises: OSError.
+    """
+    labels = _labels(job)
+    rows = len(next(iter(given.values()), ()))
+    if len(labels) != rows:
+        labels = [labels[at] for at in sampled(len(labels))]
+    if not rows or len(labels) != rows:
+        return
+    found = quality_of_rows(profile, table, given, labels)
+    if found is not None:
+        files.quality.write_bytes(msgspec.json.encode(found, order="deterministic"))
+
+
+def _labels(job: Job) -> list[object]:
+    """Return the labels of the held-out rows, none where the data has no such column."""
+    if job.data is None or job.label is None or job.label not in column_names(job.data):
+        return []
+    aside = [job.held_out.column] if job.held_out else []
+    table = pq.read_table(job.data, columns=list(dict.fromkeys([job.label, *aside])))
+    return list(table.filter(held_out_rows(table, job.held_out)).column(job.label).to_pylist())
 
 
 def quality_of_rows(
