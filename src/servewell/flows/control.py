@@ -19,8 +19,10 @@ from servewell.flows.monitoring.alert_delivery import deliver_alerts
 from servewell.flows.monitoring.anomalies import FIGURES_EVERY_S, judge_figures
 from servewell.flows.monitoring.feedback import end_feedback_retention, take_up_feedback
 from servewell.flows.monitoring.looks import LOOKS_EVERY_S, keep_looks
+from servewell.flows.monitoring.loop import close_loop
 from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.quality import watch_losses
+from servewell.flows.monitoring.readings import tell_readings
 from servewell.flows.monitoring.series import (
     HOME_EVERY_S,
     LATE_EVERY_S,
@@ -51,6 +53,7 @@ STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 PROFILES_EVERY_S: Final = 5.0
+READINGS_EVERY_S: Final = 30.0
 LOSSES_EVERY_S: Final = 5.0
 SWEEP_EVERY_S: Final = 300.0
 RETENTION_EVERY_S: Final = 600.0
@@ -59,6 +62,7 @@ RETRAIN_EVERY_S: Final = 2.0
 FEEDBACK_EVERY_S: Final = 2.0
 TRACKING_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 10.0
+LOOP_EVERY_S: Final = 60.0
 DELIVER_EVERY_S: Final = 1.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 
@@ -96,8 +100,10 @@ def run_control(
         judge_figures: FIGURES_EVERY_S,
         sweep_series: SERIES_SWEEP_EVERY_S,
         keep_profiles: PROFILES_EVERY_S,
+        tell_readings: READINGS_EVERY_S,
         watch_losses: LOSSES_EVERY_S,
         watch: WATCH_EVERY_S,
+        close_loop: LOOP_EVERY_S,
         _sweep: SWEEP_EVERY_S,
         end_retention: RETENTION_EVERY_S,
         take_up_feedback: FEEDBACK_EVERY_S,

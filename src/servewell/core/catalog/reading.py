@@ -19,8 +19,9 @@ QUALITY_WORSE: Final = "servewell_quality_worse"
 OBJECTIVE: Final = "servewell_objective_target_ratio"
 BUDGET_LEFT: Final = "servewell_objective_budget_left_ratio"
 HEALTH: Final = "servewell_endpoint_health"
-PROFILE_LAG: Final = "servewell_profile_lag_seconds"
+PARTS_WAITING: Final = "servewell_profile_parts_waiting"
 ALERTS: Final = "servewell_alerts"
+FAULTS: Final = "servewell_watch_faults"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +88,19 @@ READINGS: Final = (
         labels=(*OF_ENDPOINT, "state"),
     ),
     ReadingKind(
-        name=PROFILE_LAG,
-        about="Age of the oldest finished part of the prediction log that no profile counts yet; "
-        "0 where all are counted.",
+        name=PARTS_WAITING,
+        about="Parts of the prediction log that are in no profile yet, 50 at most; the control "
+        "process counts them within seconds.",
     ),
     ReadingKind(
         name=ALERTS,
         about="Alerts that are not resolved, by the state that they are in.",
         labels=(*OF_ENDPOINT, "severity", "state"),
+    ),
+    ReadingKind(
+        name=FAULTS,
+        about="1 where a source of these figures could not be read the last time, else 0: nothing "
+        "is told of it then.",
+        labels=("source",),
     ),
 )

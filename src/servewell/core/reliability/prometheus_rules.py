@@ -9,7 +9,8 @@ from servewell.core.catalog.prometheus_rule import PrometheusGroup, PrometheusRu
 from servewell.core.catalog.reading import (
     BUDGET_LEFT,
     DRIFT_VERDICT,
-    PROFILE_LAG,
+    FAULTS,
+    PARTS_WAITING,
     QUALITY_WORSE,
     WATCHED_AT,
 )
@@ -24,7 +25,7 @@ from servewell.core.reliability.prometheus_traffic import (
 
 JOB: Final = "servewell"
 SILENT_S: Final = 300  # that the control process may tell nothing new
-LAG_S: Final = 900  # that profiles may be behind
+LATE_S: Final = 900  # that profiles may be behind, or a source of figures fail
 HEARTBEAT_S: Final = 30  # that a worker may not have looked after itself
 EXPIRY_S: Final = 7 * 86_400  # before which a certificate is to be renewed
 
@@ -155,10 +156,18 @@ def _home() -> Iterable[PrometheusRule]:
     )
     yield _of_home(
         "ServewellProfilesLate",
-        f"{PROFILE_LAG} > {LAG_S}",
-        for_s=300,
+        f"{PARTS_WAITING} > 0",
+        for_s=LATE_S,
         severity=Severity.TICKET,
         summary="the profiles of {{ $labels.instance }} are behind its records",
+        command="servewell logs control",
+    )
+    yield _of_home(
+        "ServewellBlind",
+        f"{FAULTS} > 0",
+        for_s=LATE_S,
+        severity=Severity.TICKET,
+        summary="nothing can be said of {{ $labels.source }} at {{ $labels.instance }}",
         command="servewell logs control",
     )
     expiry = "servewell_certificate_expiry_timestamp_seconds"
