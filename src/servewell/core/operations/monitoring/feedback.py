@@ -111,7 +111,7 @@ def is_newer(said: Said, kept: Feedback) -> bool:
 
 
 def newest_by_author(said: Iterable[Said]) -> list[Said]:
-    """Return what each author said last of each row, in the order of time."""
+    """Return what each author said last of each row."""
     ordered = sorted(said, key=lambda one: (one.at, one.entry))
     return list({feedback_id(one): one for one in ordered}.values())
 
