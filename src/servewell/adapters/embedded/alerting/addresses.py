@@ -2,16 +2,27 @@
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from threading import Timer
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.ports.sinks import ReceiverAddressError
 
-ANSWER_S: Final = 10.0  # for a connection, and for each piece of an answer
 # Outside the link-local ranges, but answered by a cloud about the machine that asks.
 OF_CLOUDS: Final = frozenset({ip_address("168.63.129.16"), ip_address("fd00:ec2::254")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a receiver is waited for."""
+
+    answer_s: float = 10.0  # for a connection, and for each piece of an answer
+    whole_s: float = 20.0  # for all of it, however it trickles
 
 
 def checked_url(url: str, receiver: Receiver) -> SplitResult:
@@ -31,25 +42,31 @@ def checked_url(url: str, receiver: Receiver) -> SplitResult:
     return parts
 
 
-def connected(host: str, port: int) -> socket.socket:
-    """Return a connection whose other end may be told something.
+@contextmanager
+def connected(host: str, port: int, patience: Patience) -> Iterator[socket.socket]:
+    """Give a connection whose other end may be told something, and that ends in time.
 
     The address of the connection itself is looked at: a name may lead elsewhere at each asking.
 
     Raises: OSError, ReceiverAddressError.
     """
-    found = socket.create_connection((host, port), timeout=ANSWER_S)
-    if _is_forbidden(_peer(found)):
-        found.close()
-        raise _unusable(f"`{host}` is an address of this machine's own link, or of its cloud")
-    return found
+    with socket.create_connection((host, port), timeout=patience.answer_s) as found:
+        if is_forbidden(_peer(found)):
+            raise _unusable(f"`{host}` is an address of this machine's own link, or of its cloud")
+        end = Timer(patience.whole_s, _end, (found,))
+        end.daemon = True
+        end.start()
+        try:
+            yield found
+        finally:
+            end.cancel()
 
 
 def why_broken(error: Exception) -> str:
     """Return why nothing came of a connection, in words."""
     match error:
         case TimeoutError():
-            return f"it did not answer within {ANSWER_S:.0f} s"
+            return "it did not answer in time"
         case ConnectionRefusedError():
             return "nothing listens there"
         case ssl.SSLCertVerificationError():
@@ -65,7 +82,13 @@ def _peer(connection: socket.socket) -> IPv4Address | IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_forbidden(address: IPv4Address | IPv6Address) -> bool:
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):  # it ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def is_forbidden(address: IPv4Address | IPv6Address) -> bool:
+    """Whether nothing is sent to an address, whoever named it."""
     return (
         address.is_link_local
         or address.is_multicast

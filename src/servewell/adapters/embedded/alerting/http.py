@@ -4,25 +4,28 @@ import http.client
 import ssl
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from socket import SHUT_RDWR, socket
-from threading import Timer
+from socket import socket
 from typing import Final
 from urllib.parse import SplitResult
 
 from servewell import __version__
-from servewell.adapters.embedded.alerting.addresses import ANSWER_S, connected, why_broken
+from servewell.adapters.embedded.alerting.addresses import Patience, connected, why_broken
 from servewell.ports.sinks import DeliveryFailedError
 
-WHOLE_S: Final = 20.0  # for a whole answer, however it trickles
+HTTPS_PORT: Final = 443
 ANSWER_BYTES_MAX: Final = 2_000
 SHOWN: Final = 200  # characters of an answer
 
 
 def post(
-    url: SplitResult, body: bytes, *, headers: Mapping[str, str], secrets: tuple[str, ...]
+    url: SplitResult,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    secrets: tuple[str, ...],
+    patience: Patience,
 ) -> str:
     """Send a body; return what was answered, with no secret in it.
 
@@ -30,7 +33,7 @@ def post(
     """
     host = url.hostname or ""
     try:
-        status, told, retry_after = _exchange(url, host, body, headers)
+        status, told, retry_after = _exchange(url, body, headers, patience)
     except (OSError, http.client.HTTPException) as error:
         raise _failed(host, why_broken(error)) from error
     answer = _shown(told, secrets)
@@ -42,38 +45,29 @@ def post(
 
 
 def _exchange(
-    url: SplitResult, host: str, body: bytes, headers: Mapping[str, str]
+    url: SplitResult, body: bytes, headers: Mapping[str, str], patience: Patience
 ) -> tuple[int, bytes, str]:
-    port = url.port or (443 if url.scheme == "https" else 80)
-    plain = connected(host, port)
-    end = Timer(WHOLE_S, _end, (plain,))
-    end.daemon = True
-    end.start()
-    try:
+    host = url.hostname or ""
+    port = url.port or (HTTPS_PORT if url.scheme == "https" else http.client.HTTP_PORT)
+    with connected(host, port, patience) as plain:
         connection = _over(plain, url, host, port)
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         agent = {"User-Agent": f"servewell/{__version__}", "Content-Type": "application/json"}
         connection.request("POST", target, body, {**agent, **headers})
         answer = connection.getresponse()
-        return answer.status, answer.read(ANSWER_BYTES_MAX), answer.headers.get("Retry-After", "")
-    finally:
-        end.cancel()
-        plain.close()
+        told = answer.read(ANSWER_BYTES_MAX)
+        connection.close()
+        return answer.status, told, answer.headers.get("Retry-After", "")
 
 
 def _over(plain: socket, url: SplitResult, host: str, port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
-    connection.sock = plain
-    if url.scheme == "https":
-        connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_S)
-        trust = ssl.create_default_context()
-        connection.sock = trust.wrap_socket(plain, server_hostname=host)
+    if url.scheme != "https":
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = plain
+        return connection
+    connection = http.client.HTTPSConnection(host, port)
+    connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
     return connection
-
-
-def _end(connection: socket) -> None:
-    with suppress(OSError):  # it ended by itself
-        connection.shutdown(SHUT_RDWR)
 
 
 def _shown(told: bytes, secrets: tuple[str, ...]) -> str:

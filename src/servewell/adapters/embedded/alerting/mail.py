@@ -2,32 +2,32 @@
 
 import smtplib
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from socket import SHUT_RDWR, socket
-from threading import Timer
+from socket import socket
 from typing import Final
 
-from servewell.adapters.embedded.alerting.addresses import ANSWER_S, connected, why_broken
+from servewell.adapters.embedded.alerting.addresses import Patience, connected, why_broken
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.core.operations.monitoring.alerts_words import paragraphs, title
 from servewell.ports.sinks import DeliveryFailedError, Letter
 
-WHOLE_S: Final = 25.0
 TLS_PORT: Final = 465  # where TLS begins before SMTP does
 SHOWN: Final = 200
 
 
-def post_mail(receiver: Receiver, letter: Letter, *, password: str) -> str:
+def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Patience) -> str:
     """Send a mail to all recipients; return what the server said.
 
     Raises: DeliveryFailedError, ReceiverAddressError.
     """
     host = receiver.host or ""
     try:
-        with _Server(receiver) as server:
+        with (
+            connected(host, receiver.port, patience) as plain,
+            _Server(receiver, plain) as server,
+        ):
             _introduce(server, receiver, password)
             refused = server.send_message(message(receiver, letter))
     except (OSError, smtplib.SMTPException) as error:
@@ -55,28 +55,18 @@ def message(receiver: Receiver, letter: Letter) -> EmailMessage:
 
 
 class _Server(smtplib.SMTP):
-    """A mail server to which only allowed addresses lead, and that ends in time."""
+    """A mail server over a connection that was made before."""
 
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._timer: Timer | None = None
-        super().__init__(receiver.host or "", receiver.port, timeout=ANSWER_S)
+    def __init__(self, receiver: Receiver, plain: socket) -> None:
+        self._plain = plain
+        if receiver.port == TLS_PORT:
+            trust = ssl.create_default_context()
+            self._plain = trust.wrap_socket(plain, server_hostname=receiver.host)
+        super().__init__(receiver.host or "", receiver.port)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket:  # noqa: ARG002 - its own
         """See `smtplib.SMTP`."""
-        plain = connected(host, port)
-        self._timer = Timer(WHOLE_S, _end, (plain,))
-        self._timer.daemon = True
-        self._timer.start()
-        if port != TLS_PORT:
-            return plain
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-
-    def close(self) -> None:
-        """See `smtplib.SMTP.close`."""
-        if self._timer is not None:
-            self._timer.cancel()
-        super().close()
+        return self._plain
 
 
 def _introduce(server: smtplib.SMTP, receiver: Receiver, password: str) -> None:
@@ -84,11 +74,6 @@ def _introduce(server: smtplib.SMTP, receiver: Receiver, password: str) -> None:
         server.starttls(context=ssl.create_default_context())
     if receiver.user:
         server.login(receiver.user, password)
-
-
-def _end(connection: socket) -> None:
-    with suppress(OSError):  # it ended by itself
-        connection.shutdown(SHUT_RDWR)
 
 
 def _why(error: Exception) -> str:

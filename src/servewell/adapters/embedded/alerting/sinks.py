@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 import msgspec
 
 from servewell.adapters.embedded.alerting import formats
-from servewell.adapters.embedded.alerting.addresses import checked_url
+from servewell.adapters.embedded.alerting.addresses import Patience, checked_url
 from servewell.adapters.embedded.alerting.http import post
 from servewell.adapters.embedded.alerting.mail import post_mail
 from servewell.adapters.embedded.alerting.references import resolved
@@ -22,11 +22,14 @@ ALERTMANAGER: Final = "/api/v2/alerts"
 class NetworkSinks:
     """`Sinks` over HTTP and SMTP."""
 
+    def __init__(self, patience: Patience = Patience()) -> None:  # noqa: B008 - a frozen value
+        self._patience = patience
+
     def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> str:
         """See `Sinks.send`."""
         secret = resolved(receiver.secret, folder=folder) if receiver.secret else ""
         if receiver.to == "email":
-            return post_mail(receiver, letter, password=secret)
+            return post_mail(receiver, letter, password=secret, patience=self._patience)
         referred = receiver.url.startswith(("env:", "file:"))
         address = resolved(receiver.url, folder=folder) if referred else receiver.url
         url = checked_url(address or PAGERDUTY, receiver)
@@ -35,7 +38,13 @@ class NetworkSinks:
             url = _of_alertmanager(url)
         hidden = (secret, address if referred else "")
         named = {"X-Servewell-Delivery": letter.id}
-        return post(url, body, headers={**named, **headers}, secrets=hidden)
+        return post(
+            url,
+            body,
+            headers={**named, **headers},
+            secrets=hidden,
+            patience=self._patience,
+        )
 
 
 Format = Callable[[Letter, str], tuple[bytes, dict[str, str]]]
