@@ -63,5 +63,4 @@ class DriftReport:
     rows: int
     verdict: DriftVerdict
     columns: tuple[ColumnDrift, ...]
-    since: float | None = None  # start of the first window that moved without a break; of drift
     because: str

@@ -7,7 +7,7 @@ from servewell.flows.platform import Platform
 
 
 def drift_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
-    """Return what is to be said of drift and of broken feeds, of everything that is served.
+    """Return what is to be said of drift and of broken feeds, of all that takes requests.
 
     Raises: StateUnavailableError, StorageError.
     """
@@ -15,5 +15,6 @@ def drift_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
         signal
         for endpoint in platform.endpoints.list()
         for report, verdict in examined(platform, endpoint.name, now=now)
+        if report.deployment in endpoint.traffic
         for signal in signals_of(report, verdict)
     )

@@ -17,7 +17,9 @@ from servewell.core.operations.monitoring.alerts_routing import Route, routed
 from servewell.core.operations.monitoring.alerts_words import said
 from servewell.flows.monitoring.anomalies import anomaly_signals
 from servewell.flows.monitoring.change import change_signals
+from servewell.flows.monitoring.drift_signals import drift_signals
 from servewell.flows.monitoring.objectives import objective_signals
+from servewell.flows.monitoring.profiles import record_signals
 from servewell.flows.monitoring.quality import quality_signals
 from servewell.flows.monitoring.serving import serving_signals
 from servewell.flows.monitoring.undelivered import delivery_signals
@@ -45,10 +47,16 @@ MONITORS: Final[tuple[Monitor, ...]] = (
         kinds=frozenset({SignalKind.SERVING, SignalKind.ROOM}),
         knows_past=False,
     ),
+    Monitor(name="records", signals=record_signals, kinds=frozenset({SignalKind.SERVING})),
     Monitor(
         name="objectives",
         signals=objective_signals,
         kinds=frozenset({SignalKind.AVAILABILITY, SignalKind.LATENCY, SignalKind.FRESHNESS}),
+    ),
+    Monitor(
+        name="drift",
+        signals=drift_signals,
+        kinds=frozenset({SignalKind.DRIFT, SignalKind.FEED}),
     ),
     Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
     Monitor(name="anomalies", signals=anomaly_signals, kinds=frozenset({SignalKind.ANOMALY})),

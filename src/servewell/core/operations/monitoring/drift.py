@@ -7,8 +7,8 @@ where it does what nothing in the world does: another unit, one value, values mi
 never seen. What the same hours of calm days did as well is the time of day, and no drift.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict, FeedFault
@@ -86,8 +86,7 @@ class Run:
     """The windows up to the newest that says anything in which a column moved without a break."""
 
     windows: int = 0
-    since: float | None = None
-    faults: tuple[FeedFault, ...] = field(default=())
+    faults: tuple[FeedFault, ...] = ()
 
 
 def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRules) -> DriftReport:
@@ -98,11 +97,9 @@ def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRul
     found = [findings(reference, looks, place, rules=rules) for place in range(len(looks))]
     newest = looks[-1].window
     columns = sorted(
-        (_column(key, one, _run(key, found, looks), rules=rules) for key, one in found[-1].items()),
+        (_column(key, one, _run(key, found), rules=rules) for key, one in found[-1].items()),
         key=_worst_first,
     )
-    drifting = [one for one in columns if one.verdict is DriftVerdict.DRIFT]
-    runs = [_run((one.slice, one.column), found, looks) for one in drifting]
     whole = whole_verdict(columns)
     return DriftReport(
         endpoint=newest.endpoint,
@@ -113,7 +110,6 @@ def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRul
         rows=newest.rows.get("", 0),
         verdict=whole,
         columns=tuple(columns),
-        since=min((one.since for one in runs if one.since is not None), default=None),
         because=because_of(whole, columns, rules=rules, seconds=newest.seconds),
     )
 
@@ -141,6 +137,12 @@ def whole_verdict(columns: Sequence[ColumnDrift]) -> DriftVerdict:
         if verdict in verdicts:
             return verdict
     return DriftVerdict.CANNOT_TELL if few or not columns else DriftVerdict.FINE
+
+
+def began(report: DriftReport, columns: Iterable[ColumnDrift]) -> float:
+    """Return the start of the first of the windows in which these columns moved without a break."""
+    windows = max((one.windows for one in columns), default=1)
+    return report.start - max(windows - 1, 0) * (report.until - report.start)
 
 
 def findings(
@@ -264,20 +266,19 @@ def _explained(key: Key, one: Finding, seasons: Sequence[Season], *, rules: Drif
     return difference(one.bins, same.places, one.now.places).psi < rules.index
 
 
-def _run(key: Key, found: Sequence[Mapping[Key, Finding]], looks: Sequence[Look]) -> Run:
+def _run(key: Key, found: Sequence[Mapping[Key, Finding]]) -> Run:
     """Return in how many windows without a break a column moved; those that say nothing aside."""
     windows = 0
-    since: float | None = None
     faults: tuple[FeedFault, ...] = ()
-    for place in reversed(range(len(looks))):
-        one = found[place].get(key)
+    for window in reversed(found):
+        one = window.get(key)
         if one is None or one.silent:
             continue
         if not one.moved:
             break
         faults = faults or one.faults
-        windows, since = windows + 1, float(looks[place].window.start)
-    return Run(windows=windows, since=since, faults=faults)
+        windows += 1
+    return Run(windows=windows, faults=faults)
 
 
 def _column(key: Key, one: Finding, run: Run, *, rules: DriftRules) -> ColumnDrift:

@@ -6,6 +6,7 @@ from typing import Final
 from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict, FeedFault
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.triage import Kind, Remedy, Triage
+from servewell.core.operations.monitoring.drift import began
 from servewell.core.operations.monitoring.drift_words import name
 
 URGENT: Final[dict[FeedFault, Severity]] = {
@@ -37,7 +38,7 @@ def _broken(drift: DriftReport, one: ColumnDrift) -> Signal:
         endpoint=drift.endpoint,
         deployment=drift.deployment,
         subject=one.column,
-        since=drift.since or drift.start,
+        since=began(drift, (one,)),
         what=f"The feed of {name(one)} is broken: {', '.join(one.faults)}.",
         because=f"in {one.rows:,} rows {one.what}; the index is {one.psi:.2f}",
         value=one.psi,
@@ -71,7 +72,7 @@ def _drifted(drift: DriftReport, moved: Sequence[ColumnDrift], verdict: Triage) 
         severity=Severity.NOTE if harmless else Severity.TICKET,
         endpoint=drift.endpoint,
         deployment=drift.deployment,
-        since=drift.since or drift.start,
+        since=began(drift, moved),
         what=f"{drift.version} gets other rows than it was made for: {told}{more} moved. "
         f"It is {verdict.kind}; what helps: {verdict.remedy}.",
         because=verdict.because,

@@ -82,7 +82,8 @@ def _needed(reference: ReferenceProfile, rules: DriftRules) -> int | None:
 
 def looks_of(seen: Seen, *, seconds: int, rules: DriftRules, now: float) -> tuple[Look, ...]:
     """Return the newest complete windows of that length, oldest first, with what explains them."""
-    newest = seen.laid(seconds, now=now)[-LOOKS:]
+    since = (int(now // seconds) - LOOKS) * seconds
+    newest = [one for one in seen.laid(seconds, now=now) if one.start >= since]
     if not rules.seasons or seconds >= DAY_S:
         return tuple(Look(window=one) for one in newest)
     began = min((one.start for one in seen.hours), default=0)

@@ -13,6 +13,7 @@ from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict
 from servewell.core.catalog.profile import Side
 from servewell.core.catalog.quality import Quality, QualityReport, Trust
 from servewell.core.catalog.triage import Kind, Remedy, Triage
+from servewell.core.operations.monitoring.drift import began
 from servewell.core.operations.monitoring.drift_words import name
 from servewell.core.operations.monitoring.quality import expected_worse, headlines
 
@@ -107,7 +108,7 @@ def triage(
         kind=kind,
         remedy=remedy,
         columns=blamed,
-        since=_since(kind, drift, quality),
+        since=_since(kind, drift, quality, [one for one in moved if one.column in blamed]),
         because=f"{of_inputs}; {of_loss}",
     )
 
@@ -176,6 +177,8 @@ def _blamed(moved: Sequence[ColumnDrift], refusals: Refusals) -> tuple[str, ...]
     return tuple(dict.fromkeys([*lacking, *(broken or [one.column for one in moved])]))
 
 
-def _since(kind: Kind, drift: DriftReport, quality: QualityReport | None) -> float:
+def _since(
+    kind: Kind, drift: DriftReport, quality: QualityReport | None, blamed: Sequence[ColumnDrift]
+) -> float:
     changed = quality.changed_at if quality and kind is Kind.CONCEPT_DRIFT else None
-    return changed or drift.since or drift.start
+    return changed or began(drift, blamed)
