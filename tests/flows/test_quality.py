@@ -268,7 +268,7 @@ def test_the_command_tells_of_a_time_in_words_as_json_and_as_a_page(
     predict(served, world, 999)
     served.labels.add([*world.labels(999, range(500))])
     page = tmp_path / "quality.html"
-    asked = ["--home", str(tmp_path / "home"), "quality", "flights"]
+    asked = ["quality", "flights", "--home", str(tmp_path / "home")]
     time = ["--since", "1972-09-20", "--until", "1972-09-28"]
     assert run(open_platform, [*asked, *time, "--html", str(page)]) == 0
     told = capsys.readouterr().out
