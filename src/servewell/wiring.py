@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from servewell.ports.errands import Errands
     from servewell.ports.evaluator import Evaluator
     from servewell.ports.experiments import Experiments
+    from servewell.ports.explainer import Explainer
     from servewell.ports.feedback import FeedbackInbox, FeedbackStore
     from servewell.ports.fleet import Fleet
     from servewell.ports.gates import Gates
@@ -326,6 +327,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.analysis.record_queries import ProcessRecordQueries
 
         return ProcessRecordQueries(self._home / "records", self._home / "scratch")
+
+    @cached_property
+    def explainer(self) -> "Explainer":
+        from servewell.adapters.embedded.analysis.explainer import ProcessExplainer
+
+        return ProcessExplainer(self._home / "scratch")
 
     @cached_property
     def tables(self) -> "Tables":

@@ -15,6 +15,7 @@ from servewell.ports.environments import Environments
 from servewell.ports.errands import Errands
 from servewell.ports.evaluator import Evaluator
 from servewell.ports.experiments import Experiments
+from servewell.ports.explainer import Explainer
 from servewell.ports.feedback import FeedbackInbox, FeedbackStore
 from servewell.ports.fleet import Fleet
 from servewell.ports.gates import Gates
@@ -120,6 +121,8 @@ class Platform(Protocol):
     def records(self) -> Records: ...
     @property
     def record_queries(self) -> RecordQueries: ...
+    @property
+    def explainer(self) -> Explainer: ...
     @property
     def readings(self) -> Readings: ...
     @property

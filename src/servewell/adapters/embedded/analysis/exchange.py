@@ -8,6 +8,7 @@ import msgspec
 
 from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.errors import ServewellError
+from servewell.ports.explainer import ExplainJob, Explanation, NotExplainableError
 from servewell.ports.record_queries import (
     Answered,
     QueryInvalidError,
@@ -16,6 +17,7 @@ from servewell.ports.record_queries import (
     QueryTooLargeError,
     SqlQuery,
 )
+from servewell.ports.trainer import LibraryMissingError
 
 ERRORS: Final[dict[str, type[ServewellError]]] = {
     kind.code: kind
@@ -24,6 +26,8 @@ ERRORS: Final[dict[str, type[ServewellError]]] = {
         QueryRefusedError,
         QueryTooLargeError,
         QueryLibraryMissingError,
+        NotExplainableError,
+        LibraryMissingError,
     )
 }
 
@@ -43,7 +47,8 @@ class Order:
 
     progress_pipe: int
     parent_pipe: int
-    query: QueryOrder | None = None
+    query: QueryOrder | None = None  # either this
+    explain: ExplainJob | None = None  # or that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class Failure:
     fix: str
 
 
-Told = TypeVar("Told", bound=Answered)
+Told = TypeVar("Told", Answered, Explanation)
 
 
 class WorkFiles:

@@ -11,9 +11,15 @@ from servewell.adapters.embedded.analysis.exchange import (
     read_order,
     write,
 )
-from servewell.adapters.embedded.job.bounds import end_before_who_serves, end_with
+from servewell.adapters.embedded.job.bounds import (
+    bound_memory,
+    end_before_who_serves,
+    end_with,
+)
 from servewell.errors import ServewellError
+from servewell.ports.explainer import ExplainJob, Explanation, NotExplainableError
 from servewell.ports.record_queries import QueryLibraryMissingError
+from servewell.ports.trainer import LibraryMissingError
 
 
 def main(folder: Path) -> int:
@@ -37,17 +43,36 @@ def main(folder: Path) -> int:
 
 def _done(order: Order, files: WorkFiles) -> object:
     # Each kind of work loads libraries of its own.
+    if order.explain is not None:
+        return _explained(order.explain)
     assert order.query is not None  # noqa: S101 - an order is one of the kinds of work
     try:
         from servewell.adapters.embedded.analysis.querying import answer  # noqa: PLC0415
     except ImportError as error:
-        raise _missing(error) from error
+        raise QueryLibraryMissingError(
+            f"SQL over the prediction log needs `{error.name}`, which is not installed.",
+            why="it is an extra, because serving does not need it",
+            fix="pip install 'servewell[query]'",
+        ) from error
     return answer(order.query, files)
 
 
-def _missing(error: ImportError) -> QueryLibraryMissingError:
-    return QueryLibraryMissingError(
-        f"SQL over the prediction log needs `{error.name}`, which is not installed.",
-        why="it is an extra, because serving does not need it",
-        fix="pip install 'servewell[query]'",
-    )
+def _explained(job: ExplainJob) -> Explanation:
+    bound_memory(job.memory_bytes_max)
+    try:
+        from servewell.adapters.embedded.analysis.background import background_of  # noqa: PLC0415
+        from servewell.adapters.embedded.analysis.explaining import explain  # noqa: PLC0415
+    except ImportError as error:
+        raise LibraryMissingError(
+            f"The library `{error.name}` is not installed.",
+            why="the graph of a model cannot be read without it",
+            fix="pip install 'servewell[sklearn]'",
+        ) from error
+    try:
+        return explain(job, background_of(job))
+    except MemoryError as error:
+        raise NotExplainableError(
+            "This answer cannot be explained within the memory that that may take.",
+            why=f"the model is larger than {job.memory_bytes_max >> 20:,} MiB suffice for",
+            fix="`servewell trace` shows what is known of the request",
+        ) from error

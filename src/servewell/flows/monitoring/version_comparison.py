@@ -1,0 +1,109 @@
+"""Compare two deployments of an endpoint over any time, from their profiles and labels."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from servewell.core.catalog.label import Label
+from servewell.core.catalog.profile import TrafficWindow
+from servewell.core.catalog.quality import Figure
+from servewell.core.catalog.version_comparison import VersionComparison
+from servewell.core.operations.monitoring.realised import judged
+from servewell.core.operations.monitoring.version_comparison import Side, compare_versions
+from servewell.errors import ServewellError
+from servewell.flows.platform import Platform
+from servewell.ports.labels import LabelQuery
+
+LABELS_AT_ONCE: Final = 10_000
+LABELS_MAX: Final = 200_000  # of both together
+QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+RANK_ERROR: Final = 0.014  # of a sketch: see `Profiles.latency_ms`
+Z: Final = 1.96
+
+
+class NothingToCompareError(ServewellError):
+    """A deployment has answered nothing in the time that is asked for."""
+
+    code = "SW-273"
+
+
+def compare_deployments(  # noqa: PLR0913 - the words of the command
+    platform: Platform, endpoint: str, first: str, second: str, *, since: float, until: float
+) -> VersionComparison:
+    """Compare two deployments over a time, in seconds since the epoch.
+
+    Raises: EndpointMissingError, NothingToCompareError, StateUnavailableError.
+    """
+    platform.endpoints.get(endpoint)
+    traffic = platform.profiles.traffic(endpoint, since=since, until=until)
+    for one in (first, second):
+        _require(endpoint, one, traffic)
+    labels = list(islice(_labels(platform, endpoint, since, until), LABELS_MAX))
+    sides = (
+        _side(platform, endpoint, one, traffic, labels, since=since, until=until)
+        for one in (first, second)
+    )
+    return compare_versions(endpoint, *sides, since=since, until=until)
+
+
+def _require(endpoint: str, deployment: str, traffic: Sequence[TrafficWindow]) -> None:
+    known = sorted({one.deployment for one in traffic if one.deployment})
+    if deployment not in known:
+        raise NothingToCompareError(
+            f"`{deployment}` of `{endpoint}` answered nothing in that time.",
+            why=f"the profiles of that time are of: {', '.join(known) or 'no deployment'}",
+            fix="choose another time with `--since` and `--until`; profiles are counted from the "
+            "records within minutes while `servewell up` runs",
+        )
+
+
+def _side(  # noqa: PLR0913 - what it is put together from
+    platform: Platform,
+    endpoint: str,
+    deployment: str,
+    traffic: Sequence[TrafficWindow],
+    labels: Sequence[Label],
+    *,
+    since: float,
+    until: float,
+) -> Side:
+    own = tuple(one for one in traffic if one.deployment == deployment)
+    profile = platform.profiles.total(endpoint, deployment, since=since, until=until)
+    reference = None if profile is None else platform.profiles.reference(profile.package)
+    rows = (judged(one.outputs, one.value) for one in labels if one.deployment == deployment)
+    return Side(
+        deployment=deployment,
+        version=reference.version if reference else "",
+        traffic=own,
+        latency=_latency(platform, own),
+        profile=profile,
+        reference=reference,
+        judged=tuple(one for one in rows if one is not None),
+    )
+
+
+def _latency(platform: Platform, windows: Sequence[TrafficWindow]) -> dict[str, Figure]:
+    """Return the quantiles of the latency, each between those of the ranks that it may be."""
+    requests = sum(one.requests for one in windows)
+    found = {}
+    for name, share in QUANTILES.items():
+        reach = Z * math.sqrt(share * (1 - share) / max(requests, 1)) + RANK_ERROR
+        ranks = (max(share - reach, 0.0), share, min(share + reach, 1.0))
+        quantiles = platform.profiles.latency_ms(windows, ranks)
+        if quantiles is not None:
+            low, value, high = quantiles
+            found[name] = Figure(value=value, low=low, high=high)
+    return found
+
+
+def _labels(platform: Platform, endpoint: str, since: float, until: float) -> Iterator[Label]:
+    """Yield the labels that hold of what the traffic's draw gave to the deployments."""
+    query = LabelQuery(endpoint=endpoint, since=since, until=until)
+    last = 0
+    while True:
+        found = platform.labels.holding(query, after=last, limit=LABELS_AT_ONCE)
+        yield from (one for one in found if not one.role)
+        if len(found) < LABELS_AT_ONCE:
+            return
+        last = found[-1].number
