@@ -1,9 +1,9 @@
 """What is unusual in a figure over time."""
 
 import math
-import random
 from typing import Final
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,14 +24,14 @@ SPIKE: Final = 0.15 * LEVEL
 
 def half_hours(weeks: int, seed: int, *, weekend: float = 0.8) -> list[float]:
     """Return half-hourly figures with a day, a week, a wandering level and noise."""
-    rng = random.Random(seed)
+    rng = np.random.default_rng(seed)
     found, wander = [], 0.0
     for at in range(weeks * WEEK):
         hour = 2 * math.pi * (at % DAY) / DAY
         shape = 1 + 0.35 * math.sin(hour - 1.8) + 0.1 * math.sin(2 * hour)
         shape *= weekend if at // DAY % 7 >= 5 else 1.0
-        wander = 0.9 * wander + rng.gauss(0, 0.02 * math.sqrt(1 - 0.9**2))
-        found.append(LEVEL * (shape * (1 + wander) + rng.gauss(0, 0.01)))
+        wander = 0.9 * wander + rng.normal(0, 0.02 * math.sqrt(1 - 0.9**2))
+        found.append(float(LEVEL * (shape * (1 + wander) + rng.normal(0, 0.01))))
     return found
 
 
@@ -42,11 +42,11 @@ def test_spikes_are_found_without_false_points() -> None:
         clean = half_hours(8, seed)
         false += sum(one.unusual for one in judged(clean)[4 * WEEK :])
         days += 4 * 7
-        rng = random.Random(seed)
-        planted = [4 * WEEK + 70 * at + rng.randrange(50) for at in range(18)]
+        rng = np.random.default_rng(seed)
+        planted = [4 * WEEK + 70 * at + int(rng.integers(50)) for at in range(18)]
         values = list(clean)
         for at in planted:
-            values[at] += rng.choice((-SPIKE, SPIKE))
+            values[at] += float(rng.choice((-SPIKE, SPIKE)))
         points = judged(values)
         found += sum(points[at].unusual for at in planted)
         spikes += len(planted)
@@ -121,8 +121,11 @@ def test_the_spread_is_the_median_of_the_last(distances: list[float]) -> None:
 
 def days(seed: int, change: float) -> list[float]:
     """Return five weeks whose days go up or down by `change` in all, from the third week on."""
-    rng = random.Random(seed)
-    usual = [LEVEL * (0.8 if day % 7 > 4 else 1.0) * (1 + rng.gauss(0, 0.03)) for day in range(35)]
+    rng = np.random.default_rng(seed)
+    usual = [
+        LEVEL * (0.8 if day % 7 > 4 else 1.0) * (1 + float(rng.normal(0, 0.03)))
+        for day in range(35)
+    ]
     return [one * (1 + change * max(0, day - 17) / 17) for day, one in enumerate(usual)]
 
 

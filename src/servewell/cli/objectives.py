@@ -46,7 +46,7 @@ def objectives(session: Session, endpoint: str) -> int:
 
 def _page(budget: Budget) -> Iterator[str]:
     one = budget.objective
-    head = click.style(f"{one.name}  {one.goal:.4%}".rstrip("0").rstrip("."), bold=True)
+    head = click.style(f"{one.name}  {one.goal * 100:.6g}%", bold=True)
     yield f"{head} of {one.counted} in {span(one.period_s)} ({one.because})"
     if budget.period.total:
         yield f"  budget   {_bar(budget.left)} {budget.left:.1%} left"
