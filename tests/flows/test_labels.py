@@ -89,3 +89,21 @@ def test_the_commands_say_what_became_of_labels(
     assert run(open_platform, ["labels", "show", "id-000000", *home]) == 0
     assert "0.0625 brier" in capsys.readouterr().out
     assert run(open_platform, ["labels", "status", "nowhere", *home]) != 0
+
+
+def test_a_file_with_half_wrong_ids_counts_by_the_other_half(
+    platform: Platform, log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdict names the share and the ids, and no figure ever counts an unknown one."""
+    assert log.ids()
+    rows = [f"id-{number:06},1" for number in (*range(5), *range(70, 75))]
+    path = written(tmp_path, "\n".join(["prediction_id,label", *rows]))
+    words = ["labels", "add", str(path), "--home", str(tmp_path / "home")]
+    assert run(open_platform, words) == 0
+    told = capsys.readouterr().out
+    assert "10 rows: 5 added, 5 of unknown predictions" in told
+    assert "unknown here: id-000070" in told
+    assert "50% of the file counts nowhere" in told
+    assert platform.labels.last() == 5
+    [known] = platform.labels.status("flights")
+    assert known.predictions == 5

@@ -120,7 +120,10 @@ def _show_added(added: Added) -> None:
         more = added.unknown - len(added.unknown_ids)
         rest = f" and {more:,} more" if more > 0 else ""
         click.echo(f"unknown here: {', '.join(added.unknown_ids)}{rest}")
-        click.echo("They are of another home, past the retention of the records, or mistyped.")
+        click.echo(
+            f"{added.unknown / added.rows:.0%} of the file counts nowhere: these predictions are "
+            "of another home, past the retention of the records, or mistyped."
+        )
 
 
 def _parts(added: Added, verb: str) -> str:
