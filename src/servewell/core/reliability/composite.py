@@ -72,8 +72,8 @@ def _because(
     objective: Objective, good: float | None, possible: float, shares: Sequence[PartShare]
 ) -> str:
     limit = (
-        f"; its goal of {objective.goal * 100:.6g}% cannot be promised, as its parts together promise "
-        f"{possible:.3%}"
+        f"; its goal of {objective.goal * 100:.6g}% cannot be promised, as its parts together "
+        f"promise {possible:.3%}"
         if objective.goal > possible
         else ""
     )

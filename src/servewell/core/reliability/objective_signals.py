@@ -56,7 +56,8 @@ def _since(budget: Budget, burn: Burn | None, now: float) -> float:
 
 def _what(budget: Budget, burn: Burn | None) -> str:
     objective = budget.objective
-    subject = f"`{objective.endpoint}` misses its {objective.name} objective of {objective.goal * 100:.6g}%"
+    goal = f"{objective.goal * 100:.6g}%"
+    subject = f"`{objective.endpoint}` misses its {objective.name} objective of {goal}"
     if burn is None:
         return f"{subject}: its error budget of {span(objective.period_s)} is spent."
     lasts = objective.period_s / burn.rate if burn.rate else objective.period_s
