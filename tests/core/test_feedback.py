@@ -35,6 +35,7 @@ from servewell.core.operations.monitoring.feedback_reading import (
     read,
     withdrawal_faults,
 )
+from servewell.core.operations.monitoring.feedback_signals import less_liked
 from servewell.core.operations.monitoring.feedback_summary import summarised
 from servewell.core.security.feedback_token import (
     feedback_token,
@@ -303,3 +304,41 @@ def test_a_summary_counts_what_is_good_and_bad() -> None:
         (86_400, "green"),
     ]
     assert json.dumps(summarised("flights", [], since=0.0).deployments) == "[]"
+
+
+NOW = 1_800_000_000.0
+YESTERDAY, LAST_WEEK = int(NOW) - 3_600, int(NOW) - 7 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [(20, 80, True), (80, 20, False), (62, 38, False), (0, 29, False), (0, 30, True)],
+)
+def test_a_clear_fall_is_told(good: int, bad: int, told: bool) -> None:  # noqa: FBT001  (a column of the table)
+    """Not one that may be chance, that is small, or of which too few speak."""
+    counts = [
+        count("up", 320, start=LAST_WEEK),
+        count("2", 80, start=LAST_WEEK),
+        count("up", good, start=YESTERDAY),
+        count("down", bad, start=YESTERDAY, deployment="green"),
+    ]
+    found = less_liked("flights", counts, now=NOW)
+    assert (found is not None) == told
+    if found is not None:
+        assert found.since <= YESTERDAY
+        assert "80% of 400" in found.what
+        assert next(one for one in found.points[0].values if one is not None) == 0.8
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(30, 400))
+def test_people_who_are_no_less_satisfied_raise_nothing(before: int, more: int, total: int) -> None:
+    """A share that rose, stayed or fell by less than a tenth is never told."""
+    good = min(total, -(-total * before // 400) + more)
+    counts = [
+        count("up", before, start=LAST_WEEK),
+        count("down", 400 - before, start=LAST_WEEK),
+        count("up", good, start=YESTERDAY),
+        count("down", total - good, start=YESTERDAY),
+    ]
+    assert less_liked("flights", counts, now=NOW) is None

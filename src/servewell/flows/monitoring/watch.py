@@ -18,6 +18,7 @@ from servewell.core.operations.monitoring.alerts_words import said
 from servewell.flows.monitoring.anomalies import anomaly_signals
 from servewell.flows.monitoring.change import change_signals
 from servewell.flows.monitoring.drift_signals import drift_signals
+from servewell.flows.monitoring.feedback_signals import feedback_signals
 from servewell.flows.monitoring.objectives import objective_signals
 from servewell.flows.monitoring.profiles import record_signals
 from servewell.flows.monitoring.quality import quality_signals
@@ -59,6 +60,12 @@ MONITORS: Final[tuple[Monitor, ...]] = (
         kinds=frozenset({SignalKind.DRIFT, SignalKind.FEED}),
     ),
     Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
+    Monitor(
+        name="feedback",
+        signals=feedback_signals,
+        kinds=frozenset({SignalKind.QUALITY}),
+        knows_past=False,
+    ),
     Monitor(name="anomalies", signals=anomaly_signals, kinds=frozenset({SignalKind.ANOMALY})),
     Monitor(
         name="changes",

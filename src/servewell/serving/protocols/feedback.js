@@ -30,6 +30,7 @@
     button { display: inline-flex; align-items: center; gap: .4rem; min-height: 2.75rem;
       padding: .4rem .9rem; background: transparent; border: 1px solid currentColor;
       border-radius: var(--servewell-radius, .5rem); cursor: pointer; }
+    .stars { gap: .3rem; } .stars button { padding: .4rem .55rem; }
     button[aria-pressed="true"], button.send { background: var(--servewell-accent, #2563c9);
       border-color: var(--servewell-accent, #2563c9); color: var(--servewell-on-accent, #fff); }
     button:disabled { opacity: .55; cursor: default; }
@@ -99,19 +100,23 @@
     #words = WORDS;
     #rating = "";
     #asked = null;
+    #ready = false;
     #parts = {};
 
     get words() { return this.#words; }
-    set words(words) { this.#words = { ...WORDS, ...words }; if (this.isConnected) this.#draw(); }
+    set words(words) { this.#words = { ...WORDS, ...words }; if (this.#ready) this.#draw(); }
 
-    connectedCallback() { this.#draw(); }
-    attributeChangedCallback() { if (this.isConnected) this.#draw(); }
+    connectedCallback() { this.#ready = true; this.#draw(); }
+    disconnectedCallback() { this.#ready = false; }
+    attributeChangedCallback() { if (this.#ready) this.#draw(); }
 
     get #url() {
       const base = this.getAttribute("base") || home;
       const name = encodeURIComponent(this.getAttribute("endpoint") || "");
       return `${base}/endpoints/${name}/feedback`;
     }
+
+    get #scale() { return this.getAttribute("scale") === "stars" ? "stars" : "thumbs"; }
 
     async #ask(method, body) {
       const answer = await fetch(this.#url, {
@@ -142,7 +147,7 @@
       this.#parts = { status, more };
       root.replaceChildren(
         made("fieldset", {}, made("legend", { part: "question" }, this.#words.question),
-          made("div", { className: "ratings" }, ...this.#ratings())),
+          made("div", { className: `ratings ${this.#scale}` }, ...this.#ratings())),
         more, status);
       try {
         this.#asked = await this.#ask("GET");
@@ -153,7 +158,7 @@
     }
 
     #ratings() {
-      const stars = this.getAttribute("scale") === "stars";
+      const stars = this.#scale === "stars";
       const values = stars ? [1, 2, 3, 4, 5] : ["up", "down"];
       return values.map((value) => made("button", {
         type: "button",
