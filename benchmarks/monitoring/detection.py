@@ -1,0 +1,143 @@
+"""How often drift is said where there is none, and how often where there is some.
+
+uv run python benchmarks/monitoring/detection.py
+uv run python benchmarks/monitoring/detection.py --quick
+
+Our verdict is on the second of two windows, as it is in service; Evidently's, by its defaults, on
+that window alone. Both see the same rows.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from ours import reference, verdict, windows
+from rival import Evidently, evidently
+from streams import REFERENCE_ROWS, Random, Stream, normal, streams
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+SEED = 20_240_611
+RESULTS = Path(__file__).parent / "results"
+HEADS = ("stream", "repeats", "drift", "watch", "cannot tell", "Evidently, a column", "the data")
+LOOKS = 6
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What was said of one stream."""
+
+    name: str
+    drifts: bool
+    repeats: int
+    ours: Counter[str] = field(default_factory=Counter)
+    column: int = 0  # Evidently: at least one column
+    data: int = 0  # Evidently: half of the columns, which it calls dataset drift
+
+    def row(self) -> str:
+        """Return it as a row of a table."""
+        shares = [self.ours[one] / self.repeats for one in ("drift", "watch", "cannot tell")]
+        shares += [self.column / self.repeats, self.data / self.repeats]
+        cells = [self.name, str(self.repeats), *(f"{one:.1%}" for one in shares)]
+        return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Judge, and write a table and a picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--months", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="three repeats, and a day as a month")
+    parser.add_argument("--into", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    sizes = (100, 1_000, 10_000) if options.quick else (100, 1_000, 10_000, 100_000, 1_000_000)
+    repeats = 3 if options.quick else options.repeats
+    with evidently() as rival:
+        found = [_judged(one, at, repeats, rival) for at, one in enumerate(streams(sizes))]
+    months = _months(1 if options.quick else options.months, hours=24 if options.quick else 720)
+    options.into.mkdir(parents=True, exist_ok=True)
+    text = _text(found, months)
+    (options.into / "detection.md").write_text(text)
+    _draw(found, options.into / "detection.png")
+    print(text)
+
+
+def _judged(stream: Stream, place: int, repeats: int, rival: Evidently) -> Found:
+    found = Found(name=stream.name, drifts=stream.drifts, repeats=_fewer(repeats, stream.rows))
+    for repeat in range(found.repeats):
+        random = np.random.default_rng((SEED, place, repeat))
+        before, now = stream.before(random, REFERENCE_ROWS), stream.now(random, 2 * stream.rows)
+        made = reference(before)
+        hours = np.repeat([0, 1], stream.rows)
+        found.ours[verdict(made, windows(made, now, hours, 2)).verdict.value] += 1
+        told = rival.drifted(before, {name: one[stream.rows :] for name, one in now.items()})
+        found.column += told["count"] >= 1
+        found.data += told["share"] >= 0.5  # noqa: PLR2004 - Evidently's default
+    sys.stderr.write(f"{stream.name}: {dict(found.ours)}\n")
+    return found
+
+
+def _fewer(repeats: int, rows: int) -> int:
+    """Return fewer repeats of what takes long."""
+    return max(3, repeats // max(1, rows // 20_000))
+
+
+def _months(number: int, *, hours: int) -> list[str]:
+    """Return, of months of hourly windows that do not drift, how many had a drift or a watch."""
+    lines = ["| rows an hour | months | with a drift | windows on watch |", "|--:|--:|--:|--:|"]
+    for rows in (200, 1_000):
+        drifted = watched = 0
+        for month in range(number):
+            said = _month(np.random.default_rng((SEED, 1_000, rows, month)), rows, hours)
+            drifted += bool(said["drift"])
+            watched += said["watch"]
+        share = watched / (number * hours)
+        lines.append(f"| {rows:,} | {number} | {drifted / number:.1%} | {share:.2%} |")
+    return lines
+
+
+def _month(random: Random, rows: int, hours: int) -> Counter[str]:
+    made = reference(normal(random, REFERENCE_ROWS))
+    seen = windows(made, normal(random, rows * hours), np.arange(rows * hours) // rows, hours)
+    looks = (seen[max(0, at - LOOKS) : at + 1] for at in range(hours))
+    return Counter(verdict(made, one).verdict.value for one in looks)
+
+
+def _text(found: list[Found], months: list[str]) -> str:
+    line = f"| {' | '.join(HEADS)} |"
+    rule = "|:--" + "|--:" * (len(HEADS) - 1) + "|"
+    parts = [f"Reference: {REFERENCE_ROWS:,} rows.", ""]
+    for title, drifts in (("Nothing has moved", False), ("Something has", True)):
+        rows = [one.row() for one in found if one.drifts is drifts]
+        parts += [f"## {title}", "", line, rule, *rows, ""]
+    return "\n".join([*parts, "## A model of 30 columns over months", "", *months, ""])
+
+
+def _draw(found: list[Found], file: Path) -> None:
+    figure, both = plt.subplots(1, 2, figsize=(14, 6.5), layout="constrained")
+    titles = ("Nothing has moved: every bar is wrong", "Something has: longer is better")
+    for axes, title, drifts in zip(both, titles, (False, True), strict=True):
+        shown = [one for one in found if one.drifts is drifts]
+        places = np.arange(len(shown))
+        ours = [one.ours["drift"] / one.repeats for one in shown]
+        theirs = [one.column / one.repeats for one in shown]
+        axes.barh(places - 0.2, ours, 0.4, color="#1b6ca8", label="Servewell: drift")
+        axes.barh(places + 0.2, theirs, 0.4, color="#d98c21", label="Evidently: a column drifted")
+        axes.set_yticks(places, [one.name for one in shown])
+        axes.set(title=title, xlim=(0, 1.02))
+        axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

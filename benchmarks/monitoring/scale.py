@@ -1,0 +1,236 @@
+"""Time and memory to say whether 30 columns have moved, against Evidently's PSI.
+
+uv run python benchmarks/monitoring/scale.py
+uv run python benchmarks/monitoring/scale.py --quick
+
+Each side reads the same two Parquet files in a process of its own. Ours counts the rows against a
+reference profile that was frozen before, as in service; nothing of it is kept between runs. Then
+the same verdict is taken from profiles that are stored already, which is what a look at an endpoint
+costs however many rows there were.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import matplotlib as mpl
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ours import reference, verdict, windows
+from rival import PROCESS, python
+
+from servewell.core.catalog.profile import ReferenceProfile, WindowProfile
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+SEED = 20_240_611
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = 30
+AT_ONCE = 200_000  # rows that are read at once
+STEADY_ROWS = 6_000  # of a minute at 100 requests a second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one run took. `failed` says why there is none."""
+
+    whole_s: float = 0.0
+    compute_s: float = 0.0
+    memory_mb: float = 0.0
+    failed: str = ""
+
+
+def main() -> None:
+    """Measure, and write a table and a picture; or be the process that counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="20,000 rows, once")
+    parser.add_argument("--into", type=Path, default=RESULTS)
+    parser.add_argument("--count", nargs=2, metavar="FILE", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.count:
+        print(json.dumps({"compute_s": _count(*map(Path, options.count))}))
+        return
+    sizes = (20_000,) if options.quick else (1_000_000, 10_000_000)
+    found = {rows: _measured(rows, 1 if options.quick else options.repeats) for rows in sizes}
+    options.into.mkdir(parents=True, exist_ok=True)
+    text = _text(found)
+    (options.into / "scale.md").write_text(text)
+    _draw(found, options.into / "scale.png")
+    print(text)
+
+
+def _measured(rows: int, repeats: int) -> dict[str, Cost | float]:
+    with tempfile.TemporaryDirectory() as folder:
+        before, now = (Path(folder) / f"{name}.parquet" for name in ("before", "now"))
+        for at, file in enumerate((before, now)):
+            _write(file, rows, seed=at)
+        frozen = Path(folder) / "reference.json"
+        frozen.write_bytes(msgspec.json.encode(reference(_sample(before))))
+        ours = [sys.executable, __file__, "--count", str(frozen), str(now)]
+        theirs = [python(), str(PROCESS), "once", str(before), str(now)]
+        return {
+            "ours": _best([_run(ours) for _ in range(repeats)]),
+            "evidently": _best([_run(theirs) for _ in range(repeats)]),
+            "stored_s": _stored(frozen, now),
+            "steady_us": _steady(frozen),
+        }
+
+
+def _write(file: Path, rows: int, *, seed: int) -> None:
+    random = np.random.default_rng((SEED, seed))
+    names = [f"x{at:02d}" for at in range(COLUMNS)]
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    with pq.ParquetWriter(file, schema) as writer:
+        for start in range(0, rows, AT_ONCE):
+            many = min(AT_ONCE, rows - start)
+            columns = [pa.array(random.normal(size=many)) for _ in names]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _sample(file: Path) -> dict[str, np.ndarray]:
+    [batch, *_] = pq.ParquetFile(file).iter_batches(AT_ONCE)
+    return {name: batch[name].to_numpy() for name in batch.schema.names}
+
+
+def _count(frozen: Path, file: Path) -> float:
+    """Count a file against a frozen reference, and judge; return the seconds of that alone."""
+    made = msgspec.json.decode(frozen.read_bytes(), type=ReferenceProfile)
+    spent, counted = 0.0, []
+    for batch in pq.ParquetFile(file).iter_batches(AT_ONCE):
+        rows = {name: batch[name].to_numpy() for name in batch.schema.names}
+        began = time.perf_counter()
+        counted += windows(made, rows, np.zeros(batch.num_rows, np.int64), 1)
+        spent += time.perf_counter() - began
+    began = time.perf_counter()
+    verdict(made, [_merged(counted)])
+    return spent + time.perf_counter() - began
+
+
+def _merged(counted: list[WindowProfile]) -> WindowProfile:
+    from servewell.core.operations.monitoring.profiles import merged  # noqa: PLC0415 - timed here
+
+    return merged(counted)
+
+
+def _run(words: list[str]) -> Cost:
+    """Run a process; return its time from start to end, what it says of itself, and its peak."""
+    began = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told, words_of_it = process.communicate()
+    whole = time.perf_counter() - began
+    if process.returncode:
+        last = words_of_it.strip().splitlines()[-1:] or [f"ended with {process.returncode}"]
+        return Cost(failed=last[0][:60])
+    line = json.loads(told.strip().splitlines()[-1])
+    return Cost(whole_s=whole, compute_s=line["compute_s"], memory_mb=_peak(words))
+
+
+def _peak(words: list[str]) -> float:
+    """Return the peak of the memory of such a process, run once more, in megabytes."""
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, _, used = os.wait4(process.pid, 0)
+        process.returncode = 0
+    return used.ru_maxrss / 1_024
+
+
+def _best(runs: list[Cost]) -> Cost:
+    """Return the median run."""
+    good = sorted((one for one in runs if not one.failed), key=lambda one: one.whole_s)
+    return good[len(good) // 2] if good else runs[0]
+
+
+def _stored(frozen: Path, file: Path) -> float:
+    """Return the seconds of a verdict from two stored profiles."""
+    made = msgspec.json.decode(frozen.read_bytes(), type=ReferenceProfile)
+    [batch, *_] = pq.ParquetFile(file).iter_batches(AT_ONCE)
+    rows = {name: batch[name].to_numpy() for name in batch.schema.names}
+    kept = msgspec.json.encode(windows(made, rows, np.arange(batch.num_rows) % 2, 2))
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        verdict(made, msgspec.json.decode(kept, type=list[WindowProfile]))
+        took.append(time.perf_counter() - began)
+    return median(took)
+
+
+def _steady(frozen: Path) -> float:
+    """Return the microseconds for each row of the records of a minute, once everything is warm."""
+    made = msgspec.json.decode(frozen.read_bytes(), type=ReferenceProfile)
+    random = np.random.default_rng(SEED)
+    rows = {one.column: random.normal(size=STEADY_ROWS) for one in made.bins}
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        windows(made, rows, np.zeros(STEADY_ROWS, np.int64), 1)
+        took.append((time.perf_counter() - began) / STEADY_ROWS * 1e6)
+    return median(took)
+
+
+def _text(found: dict[int, dict[str, Cost | float]]) -> str:
+    machine = f"{platform.machine()}, {os.cpu_count()} processors"
+    lines = [
+        f"{machine}, Python {platform.python_version()}, {COLUMNS} columns of numbers.",
+        "",
+        "| rows | | whole process | computing alone | peak of memory |",
+        "|--:|:--|--:|--:|--:|",
+    ]
+    for rows, one in found.items():
+        for name, title in (("ours", "Servewell"), ("evidently", "Evidently's PSI")):
+            cost = one[name]
+            cells = (cost.failed and [cost.failed, "", ""]) or [
+                f"{cost.whole_s:.2f} s",
+                f"{cost.compute_s:.3f} s",
+                f"{cost.memory_mb:,.0f} MB",
+            ]
+            lines.append(f"| {rows:,} | {title} | {' | '.join(cells)} |")
+    lines += ["", "| rows | whole process | computing alone | from stored profiles | a verdict |"]
+    lines += ["|--:|--:|--:|--:|--:|"]
+    for rows, one in found.items():
+        ours, theirs, stored = one["ours"], one["evidently"], one["stored_s"]
+        if theirs.failed or ours.failed:
+            continue
+        times = (
+            theirs.whole_s / ours.whole_s,
+            theirs.compute_s / ours.compute_s,
+            theirs.compute_s / stored,
+        )
+        faster = " | ".join(f"{ratio:,.0f} times faster" for ratio in times)
+        lines.append(f"| {rows:,} | {faster} | {stored * 1_000:.2f} ms |")
+    steady = median(one["steady_us"] for one in found.values())
+    lines += ["", f"In service, counting a row of {COLUMNS} columns takes {steady:.2f} us.", ""]
+    return "\n".join(lines)
+
+
+def _draw(found: dict[int, dict[str, Cost | float]], file: Path) -> None:
+    figure, both = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    sides = (("ours", "Servewell", "#1b6ca8"), ("evidently", "Evidently's PSI", "#d98c21"))
+    figures = (("whole_s", "whole process, s"), ("memory_mb", "peak of memory, MB"))
+    for axes, (figure_of, title) in zip(both, figures, strict=True):
+        for at, (name, label, colour) in enumerate(sides):
+            values = [getattr(one[name], figure_of) for one in found.values()]
+            places = [place + (at - 0.5) * 0.36 for place in range(len(found))]
+            bars = axes.bar(places, values, 0.36, color=colour, label=label)
+            axes.bar_label(bars, fmt="{:,.1f}", fontsize=8)
+        axes.set_xticks(range(len(found)), [f"{rows:,} rows" for rows in found])
+        axes.set_title(title)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
