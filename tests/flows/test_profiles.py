@@ -1,0 +1,241 @@
+"""From the prediction log to profiles, with a real state and a real log."""
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from flows.conftest import version
+from ports.test_record_counting import REFERENCE, SIGNATURE
+from ports.written_log import NUMBERS, Log, answered, refused
+from servewell.cli.app import run
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
+from servewell.core.catalog.model import ModelVersion
+from servewell.core.catalog.prediction_record import PredictionRecord
+from servewell.core.catalog.signal import Severity
+from servewell.flows.monitoring.profiles import profiles_of, record_signals
+from servewell.flows.monitoring.profiling import (
+    FIRST_ROWS,
+    PARTS_AT_ONCE,
+    REFERENCE_FILE,
+    keep_profiles,
+)
+from servewell.flows.platform import Platform
+from servewell.wiring import open_platform
+
+COUNT = """
+import sys
+from pathlib import Path
+from servewell.flows.monitoring.profiling import keep_profiles
+from servewell.wiring import open_platform
+platform = open_platform(Path(sys.argv[1]))
+print("ready", flush=True)
+keep_profiles(platform)
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def log(platform: Platform, tmp_path: Path) -> Log:
+    """Serve one version, which was signed with a reference profile."""
+    signed = replace(REFERENCE, package="", version="")
+    files = {REFERENCE_FILE: platform.blobs.put(msgspec.json.encode(signed))}
+    return serving(platform, tmp_path, files=files)
+
+
+def serving(platform: Platform, tmp_path: Path, *, files: dict[str, str]) -> Log:
+    """Serve a version whose package has these files."""
+    known = version(1)
+    manifest = replace(known.manifest, signature=SIGNATURE, files=files)
+    made: ModelVersion = replace(known, package=NUMBERS.package, manifest=manifest)
+    platform.registry.add(made)
+    deployment = Deployment(
+        name="champion",
+        model="flights",
+        version=1,
+        package=NUMBERS.package,
+        package_signature="",
+        share_bp=BP_FULL,
+    )
+    change = Change(
+        at=0.0,
+        principal="somebody",
+        kind=ChangeKind.ENDPOINT_CREATED,
+        subject="flights",
+        because="a test",
+    )
+    platform.endpoints.save(
+        Endpoint(name="flights", workload="flights", deployments=(deployment,)), change
+    )
+    return Log(platform.records, tmp_path / "home" / "records")
+
+
+def at(platform: Platform, number: int, **changes: Any) -> PredictionRecord:  # noqa: ANN401 - fields of any type
+    """Return the record of a row that was answered just now."""
+    now_ns = int(platform.clock.now() * 1e9)
+    return answered(number, **({"time_ns": now_ns} | changes))
+
+
+def lately(platform: Platform) -> dict[str, float]:
+    """Return the bounds of the last two hours."""
+    now = platform.clock.now()
+    return {"since": now - 7_200, "until": now + 60}
+
+
+def rows(platform: Platform) -> int:
+    """Return how many rows are counted."""
+    total = platform.profiles.total("flights", "champion", **lately(platform))
+    return total.rows[""] if total else 0
+
+
+def test_what_is_recorded_is_counted_once(platform: Platform, log: Log) -> None:
+    """In the bins that were signed with the version; again and again, it stays the same."""
+    for part in range(3):
+        log.write(f"w{part}-1-1-00000000", [at(platform, part * 5 + n) for n in range(5)])
+    log.compact()
+    keep_profiles(platform)
+    keep_profiles(platform)
+    assert rows(platform) == 15
+    reference = platform.profiles.reference(NUMBERS.package)
+    assert reference == replace(REFERENCE, version="flights:1")
+    log.write("w9-1-1-00000000", [at(platform, 99)])
+    log.compact()
+    keep_profiles(platform)
+    assert rows(platform) == 16
+    [found] = profiles_of(platform, "flights", **lately(platform))
+    assert found.traffic is not None
+    assert (found.traffic.requests, found.reference) == (16, reference)
+
+
+def test_a_control_process_that_is_killed_counts_nothing_twice(
+    platform: Platform, log: Log, tmp_path: Path
+) -> None:
+    """Killed wherever it is, again and again, and the next one fills in the rest."""
+    parts = PARTS_AT_ONCE + 20
+    for part in range(parts):
+        log.write(f"w{part}-1-1-00000000", [at(platform, part * 3 + n) for n in range(3)])
+    log.compact()
+    filed = platform.record_counting.filed("", most=10 * parts).parts
+    for share in (0.2, 0.8):
+        with subprocess.Popen(
+            [sys.executable, "-c", COUNT, str(tmp_path / "home")], stdout=subprocess.PIPE
+        ) as counting:
+            assert counting.stdout is not None
+            counting.stdout.readline()
+            while len(platform.profile_parts.uncounted(filed)) > parts * (1 - share):
+                with suppress(subprocess.TimeoutExpired):  # it is not to end by itself
+                    counting.wait(timeout=0.01)
+            counting.send_signal(signal.SIGKILL)
+            assert counting.stdout.read() == b""
+    assert platform.profile_parts.uncounted(filed)
+    keep_profiles(platform)
+    assert platform.profile_parts.uncounted(filed) == ()
+    assert rows(platform) == 3 * parts
+    keep_profiles(platform)
+    assert rows(platform) == 3 * parts
+
+
+def test_late_parts_add_to_old_windows(platform: Platform, log: Log) -> None:
+    """A segment that comes a day late counts in its own minutes, and is told."""
+    day_ago = int((platform.clock.now() - 86_400) * 1e9)
+    log.write("w0-1-1-00000000", [at(platform, 0), at(platform, 1, time_ns=day_ago)])
+    log.compact()
+    keep_profiles(platform)
+    log.write("w1-1-1-00000000", [at(platform, n, time_ns=day_ago) for n in range(2, 6)])
+    log.compact()
+    keep_profiles(platform)
+    assert rows(platform) == 1
+    then = {"since": day_ago / 1e9 - 60, "until": day_ago / 1e9 + 60}
+    [found] = profiles_of(platform, "flights", **then)
+    assert found.window is not None
+    assert found.traffic is not None
+    assert (found.window.rows[""], found.traffic.late) == (5, 5)
+
+
+def test_a_version_without_rows_is_held_against_its_first_live_ones(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """They wait, count once there are enough of them, and the profile says where it is from."""
+    log = serving(platform, tmp_path, files={})
+    many = 400
+    values = [[0.5] * many, [1] * many, ["AA"] * many, [0.25, 1.5] * many, ["token"] * many]
+    outputs = [[1] * many, [0.25, 0.75] * many]
+    whole = {"rows": many, "inputs": values, "outputs": outputs}
+    first = FIRST_ROWS // many - 5
+    log.write("w0-1-1-00000000", [at(platform, n, **whole) for n in range(first)])
+    log.compact()
+    keep_profiles(platform)
+    assert rows(platform) == 0
+    assert platform.profiles.reference(NUMBERS.package) is None
+    [found] = profiles_of(platform, "flights", **lately(platform))
+    assert found.window is None
+    assert found.traffic is not None
+    assert found.traffic.requests == first
+    log.write("w1-1-1-00000000", [at(platform, first + n, **whole) for n in range(10)])
+    log.compact()
+    keep_profiles(platform)
+    assert rows(platform) == (first + 10) * many
+    reference = platform.profiles.reference(NUMBERS.package)
+    assert reference is not None
+    assert reference.version == "flights:1"
+    assert reference.source == f"the first {FIRST_ROWS:,} rows that callers were answered"
+    assert reference.rows[""] == FIRST_ROWS
+    assert platform.profile_parts.waiting() == {}
+
+
+def test_what_is_wrong_with_the_records_is_told(platform: Platform, log: Log) -> None:
+    """A file that cannot be read, a clock that is ahead, and nothing where all is well."""
+    log.write("w0-1-1-00000000", [at(platform, n) for n in range(4)])
+    ahead = int((platform.clock.now() + 7_200) * 1e9)
+    log.write("w1-1-1-00000000", [at(platform, 9), at(platform, 10, time_ns=ahead)])
+    log.compact()
+    next(log.folder.glob("parquet/**/w0-*.parquet")).write_bytes(b"nonsense")
+    now = platform.clock.now()
+    assert record_signals(platform, now=now + 60) == ()
+    keep_profiles(platform)
+    told = {one.subject: one for one in record_signals(platform, now=now + 60)}
+    assert {name: one.value for name, one in told.items()} == {
+        "records lost": 4.0,
+        "records skewed": 1.0,
+    }
+    assert told["records lost"].severity is Severity.TICKET
+    assert told["records lost"].endpoint == "flights"
+
+
+def test_profiles_are_shown(
+    platform: Platform, log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each deployment with its requests and columns, in words and as JSON; or why not."""
+    home = ("--home", str(tmp_path / "home"))
+    asked = ["profiles", "flights", *home]
+    assert run(open_platform, asked) == 4
+    assert "SW-260" in capsys.readouterr().err
+    bad = refused(7, time_ns=at(platform, 0).time_ns)
+    log.write("w0-1-1-00000000", [*(at(platform, n) for n in range(5)), bad])
+    log.compact()
+    keep_profiles(platform)
+    assert run(open_platform, [*asked, "--deployment", "other"]) == 4
+    capsys.readouterr()
+    until = ("--until", "2099-01-01")
+    assert run(open_platform, [*asked, *until, "--since", "2020-01-01"]) == 0
+    said = capsys.readouterr().out
+    assert "flights / champion (flights:1)" in said
+    assert "5 rows against rows" in said
+    assert "5 requests · p50 0.0" in said
+    assert "SW-301 1 times" in said
+    assert "probabilities:score" in said
+    whole = ["--json", *until, "--since", "2020-01-01"]
+    assert run(open_platform, [*asked, *whole]) == 0
+    none, champion = json.loads(capsys.readouterr().out)["deployments"]
+    assert (none["deployment"], none["traffic"]["refused"]) == ("", 1)
+    assert champion["rows"] == {"": 5, "carrier=AA": 5}
+    assert champion["latency_ms"]["p50"] == pytest.approx(0.015)
+    assert "token" not in json.dumps(champion)
