@@ -113,6 +113,8 @@ def _plain(schema: Schema, definitions: Schema) -> Schema:
     plain = dict(schema)
     if isinstance(named := schema.get("additionalProperties"), dict):
         plain["additionalProperties"] = _plain(named, definitions)
+    if isinstance(items := schema.get("items"), dict):
+        plain["items"] = _plain(items, definitions)
     if properties := schema.get("properties"):
         plain["properties"] = {key: _plain(one, definitions) for key, one in properties.items()}
         plain["additionalProperties"] = False
