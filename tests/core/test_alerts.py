@@ -152,7 +152,7 @@ def test_the_workload_may_say_otherwise() -> None:
     """Its rules change severity and hold time, and mute a kind."""
     rules = AlertRules(
         kinds={
-            "latency": KindRule(severity=Severity.NOTE, hold_s=120),
+            "latency": KindRule(severity="note", hold_s=120),
             "serving": KindRule(mute=True),
         }
     )
@@ -418,8 +418,8 @@ def test_each_receiver_hears_what_it_asked_for() -> None:
         ]
 
     hook = Receiver(to="webhook")
-    assert len(heard(hook)) > len(heard(replace(hook, severities=(Severity.PAGE,)))) > 0
-    assert set(heard(replace(hook, kinds=(SignalKind.DRIFT,)))) == {f"fired {DRIFT.key}"}
+    assert len(heard(hook)) > len(heard(replace(hook, severities=("page",)))) > 0
+    assert set(heard(replace(hook, kinds=("drift",)))) == {f"fired {DRIFT.key}"}
     escalated = heard(replace(hook, escalation=True))
     assert set(escalated) == {f"escalated {SLOW.key}"}
     assert heard(hook, frozenset({"hotels"})) == []

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from servewell.core.catalog.signal import Severity, SignalKind
+from servewell.core.catalog.signal import SignalKind
 from servewell.core.catalog.workload_values import Name
 
 Reference = Annotated[
@@ -27,6 +27,7 @@ Address = Annotated[
     ),
 ]
 MailAddress = Annotated[str, Meta(pattern=r"^[^\s@<>,;:\x00-\x1f]+@[^\s@<>,;:\x00-\x1f]+$")]
+SeverityName = Literal["page", "ticket", "note"]
 KindName = Annotated[
     str,
     Meta(
@@ -41,7 +42,7 @@ class KindRule:
     """What holds for the signals of one kind instead of the default."""
 
     severity: Annotated[
-        Severity | None,
+        SeverityName | None,
         Meta(
             description="How urgent they are: `page`, `ticket` or `note`. Without it: as the "
             "signal says.",
@@ -88,11 +89,11 @@ class Receiver:
         ),
     ] = ""
     severities: Annotated[
-        Annotated[tuple[Severity, ...], Meta(min_length=1)],
+        Annotated[tuple[SeverityName, ...], Meta(min_length=1)],
         Meta(description="What it hears of.", examples=[["page"]]),
-    ] = (Severity.PAGE, Severity.TICKET)
+    ] = ("page", "ticket")
     kinds: Annotated[
-        Annotated[tuple[SignalKind, ...], Meta(min_length=1)] | None,
+        Annotated[tuple[KindName, ...], Meta(min_length=1)] | None,
         Meta(
             description="Kinds of signals that it hears of. Without it: all.",
             examples=[["availability", "latency"]],

@@ -194,7 +194,8 @@ def _opened(view: _View, known: Sequence[Alert], seen: int) -> list[Alert]:
 
 def _own_severity(signal: Signal, rules: AlertRules) -> Severity:
     rule = rules.kinds.get(signal.kind)
-    return signal.severity if rule is None or rule.severity is None else rule.severity
+    asked = None if rule is None else rule.severity
+    return signal.severity if asked is None else Severity(asked)
 
 
 def _step(alert: Alert, view: _View) -> Decided:
