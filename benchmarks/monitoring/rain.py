@@ -127,7 +127,14 @@ def _draw(one: Watching, file: Path) -> None:
     smooth = np.convolve(one.losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
     axes.plot(LEARNED + SMOOTH - 1 + np.arange(len(smooth)), smooth, color="#1b6ca8")
     axes.axvline(BREAK, color="#555", linestyle="--", linewidth=1)
-    axes.text(BREAK, axes.get_ylim()[1], " documented break", va="top", fontsize=9, color="#555")
+    axes.annotate(
+        "documented break ",
+        (BREAK, 0.04),
+        xycoords=("data", "axes fraction"),
+        ha="right",
+        fontsize=9,
+        color="#555",
+    )
     for at, cut in enumerate(one.cuts):
         label = "ADWIN found a change" if at == 0 else None
         axes.axvline(cut.found_at, color="#b03a48", linewidth=1.2, label=label)

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.prometheus_programs import fired, needs_promtool, promtool
+from servewell.cli.app import run
 from servewell.core.catalog.objective import Objective
 from servewell.core.catalog.prometheus_rule import PrometheusGroup, document
 from servewell.core.catalog.tls import Clients, TlsFiles
@@ -14,6 +16,8 @@ from servewell.core.reliability.objective import objectives_of
 from servewell.core.reliability.prometheus_rules import endpoint_groups, home_group
 from servewell.core.reliability.prometheus_scrape import ScrapeFiles, scrape_config
 from servewell.core.reliability.prometheus_traffic import duration
+from servewell.flows.platform import Platform
+from servewell.wiring import open_platform
 
 LABELS = 'endpoint="flights", deployment="v1", job="servewell", instance="one"'
 GOOD = f'servewell_requests_total{{{LABELS}, protocol="oip", status="2xx"}}'
@@ -158,3 +162,27 @@ def test_the_scrape_configuration_holds_no_key() -> None:
     }
     [job] = scrape_config("http://127.0.0.1:8080", None, files)["scrape_configs"]
     assert "tls_config" not in job
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_the_command_writes_what_it_prints(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """File, screen and JSON are the same rules; a file that cannot be written has a code."""
+    home = ["--home", str(tmp_path / "home")]
+    words, file = ["prometheus", "rules", "flights"], tmp_path / "rules.yml"
+    assert platform.endpoints.get("flights")
+    assert run(open_platform, [*words, *home]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert run(open_platform, [*words, "--json", "--out", str(file), *home]) == 0
+    assert json.loads(capsys.readouterr().out) == yaml.safe_load(file.read_text()) == printed
+    assert [one["name"] for one in printed["groups"]] == [
+        "servewell-flights-requests",
+        "servewell-flights-burn",
+        "servewell-flights-watch",
+        "servewell-home",
+    ]
+    assert run(open_platform, [*words, "--out", str(tmp_path / "no" / "rules.yml"), *home]) != 0
+    assert "SW-188" in capsys.readouterr().err
+    assert run(open_platform, ["prometheus", "scrape", *home]) != 0
+    assert "servewell up" in capsys.readouterr().err
