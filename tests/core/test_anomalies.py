@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from servewell.core.operations.monitoring.anomalies import (
     DAY,
     WEEK,
+    Floor,
     Spread,
     is_anomaly,
     judged,
@@ -89,6 +90,16 @@ def test_a_new_level_is_normal_after_a_while() -> None:
     assert not any(is_anomaly(points[:at]) for at in range(4 * WEEK + 2 * DAY, 4 * WEEK + 3 * DAY))
 
 
+@pytest.mark.parametrize(("usual", "burst", "found"), [(0.0, 12.0, True), (0.0, 2.0, False)])
+def test_what_was_always_nothing_can_be_unusual(usual: float, burst: float, *, found: bool) -> None:
+    """A dozen failures in half an hour where there were none are; two may be chance."""
+    values = [usual] * (4 * DAY) + [burst] * 3
+    assert is_anomaly(judged(values, counts=True)) is found
+    shares = [0.0] * (4 * DAY) + [0.3] * 3
+    assert is_anomaly(judged(shares, least=0.005))
+    assert not is_anomaly(judged(shares))
+
+
 def test_nothing_is_said_without_history() -> None:
     """No point is judged before three days and 30 values; the season is a day, then a week."""
     points = judged([*half_hours(1, 4)])
@@ -112,7 +123,7 @@ def test_any_figures_can_be_judged(values: list[float | None]) -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40))
 def test_the_spread_is_the_median_of_the_last(distances: list[float]) -> None:
     """After any number of distances it is the upper median of the last seven."""
-    spread = Spread(7)
+    spread = Spread(7, Floor(counts=False, least=0.0))
     for one in distances:
         spread.add(one)
     last = sorted(distances[-7:])

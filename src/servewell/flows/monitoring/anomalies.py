@@ -28,6 +28,7 @@ from servewell.core.operations.monitoring.anomaly_signals import (
     SHOWN_S,
     anomaly_signal,
     holds_now,
+    least,
     slow_signal,
     steps,
     sums,
@@ -131,7 +132,7 @@ def _judgement(platform: Platform, name: str, *, last: int, until: int) -> Itera
         return
     first = int(samples[0].start // DAY_S * DAY_S)
     values = steps(samples, since=first, until=until, total=sums(name))
-    for at, one in enumerate(judged(values)):
+    for at, one in enumerate(judged(values, counts=sums(name), least=least(name))):
         start = first + at * STEP_S
         if one.expected is not None and start > max(last, until - SHOWN_S):
             yield _point(_beside(name, EXPECTED), start, one.expected)

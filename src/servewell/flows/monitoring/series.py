@@ -32,6 +32,7 @@ TRAFFIC_EVERY_S: Final = 60.0
 LATE_EVERY_S: Final = 300.0
 SERIES_SWEEP_EVERY_S: Final = 3_600.0
 RECENT_S: Final = 600.0
+LATE_S: Final = 2 * DAY_S - 2 * HOUR_S  # while windows of a minute and fine samples are both kept
 FIRST_S: Final = 60 * DAY_S  # that are looked at where nothing is known yet
 COUNTERS: Final = {
     QUEUE: "servewell_queue_requests",
@@ -67,7 +68,7 @@ def keep_late_series(platform: Platform) -> None:
 
     Raises: StateUnavailableError.
     """
-    _keep_traffic(platform, look_s=2 * DAY_S)
+    _keep_traffic(platform, look_s=LATE_S)
 
 
 def sweep_series(platform: Platform) -> None:

@@ -15,6 +15,7 @@ an additive ETS with clipped residuals .85, seasonal medians alone .28. Slow cha
 the level unseen, is found by a CUSUM of whole days: Page, Continuous Inspection Schemes, 1954.
 """
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -67,13 +68,17 @@ class SlowChange:
     now: float
 
 
-def judged(values: Values) -> tuple[Judged, ...]:
+def judged(values: Values, *, counts: bool = False, least: float = 0.0) -> tuple[Judged, ...]:
     """Return every point beside what was expected of it by those before it alone.
+
+    No figure strays less than `least`; of `counts` none strays less than chance makes a count of
+    independent events stray, the root of what is expected. Without that a figure that was always 0
+    could never be unusual.
 
     Units:  one value for each half hour; None where there is none.
     Raises: nothing.
     """
-    return tuple(_judged(values))
+    return tuple(_judged(values, Floor(counts=counts, least=least)))
 
 
 def is_anomaly(points: Sequence[Judged]) -> bool:
@@ -114,10 +119,10 @@ def slow_change(values: Values) -> SlowChange | None:
     return None if since is None else SlowChange(days=len(days) - since, before=level, now=now)
 
 
-def _judged(values: Values) -> Iterator[Judged]:
+def _judged(values: Values, floor: "Floor") -> Iterator[Judged]:
     learned: list[float | None] = []  # the value where it was usual, by step
     residuals: deque[float] = deque(maxlen=LEVEL)
-    spread = Spread(SPREAD)
+    spread = Spread(SPREAD, floor)
     known = unusual = season = 0
     for at, value in enumerate(values):
         if season_of(at) != season:
@@ -141,7 +146,7 @@ def _follow(residuals: deque[float], spread: "Spread", *, off: float, point: Jud
     would be unusual for ever.
     """
     if residuals:
-        level, near = median(residuals), UNUSUAL * _wide(spread, point.expected)
+        level, near = median(residuals), UNUSUAL * spread.wide(point.expected)
         if point.unusual:
             off = min(max(off, level - near), level + near)
         spread.add(abs(off - level))
@@ -167,22 +172,31 @@ def _point(
     if usual is None or not enough or not residuals:
         return Judged(value=value, expected=None, distance=None)
     expected = usual + median(residuals)
-    wide = _wide(spread, expected)
+    wide = spread.wide(expected)
     if value is None or not wide:
         return Judged(value=value, expected=expected, distance=None)
     return Judged(value=value, expected=expected, distance=(value - expected) / wide)
 
 
-def _wide(spread: "Spread", expected: float | None) -> float:
-    """Return one robust standard deviation."""
-    return max(NORMAL * spread.median, LEAST_SHARE * abs(expected or 0.0))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """How little a figure may stray."""
+
+    counts: bool
+    least: float
+
+    def of(self, expected: float) -> float:
+        """Return the least standard deviation where this is expected."""
+        chance = math.sqrt(max(expected, 1.0)) if self.counts else 0.0
+        return max(self.least, chance, LEAST_SHARE * abs(expected))
 
 
 class Spread:
     """The last so many distances, and their median."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, floor: Floor) -> None:
         self._size = size
+        self._floor = floor
         self._order: deque[float] = deque()
         self._sorted: list[float] = []
 
@@ -190,6 +204,10 @@ class Spread:
     def median(self) -> float:
         """Return the upper median; 0 of none."""
         return self._sorted[len(self._sorted) // 2] if self._sorted else 0.0
+
+    def wide(self, expected: float | None) -> float:
+        """Return one robust standard deviation."""
+        return max(NORMAL * self.median, self._floor.of(expected or 0.0))
 
     def add(self, distance: float) -> None:
         """Take one in, and let go of the oldest."""

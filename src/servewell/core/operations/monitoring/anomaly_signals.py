@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.series import DAY_S, Sample
-from servewell.core.catalog.series_names import FAILED, LATENCY, REQUESTS, SLOW, words_of
+from servewell.core.catalog.series_names import FAILED, LATENCY, MISSING, REQUESTS, SLOW, words_of
 from servewell.core.catalog.signal import Points, Severity, Signal, SignalKind
 from servewell.core.operations.monitoring.anomalies import (
     NEEDED,
@@ -15,6 +15,7 @@ from servewell.core.operations.monitoring.anomalies import (
 )
 
 SHOWN_S: Final = 2 * DAY_S
+SHARE_LEAST: Final = 0.005
 # The objective that speaks of the same, by the figure: what breaks it may ring as well.
 OBJECTIVES: Final = {
     REQUESTS: SignalKind.AVAILABILITY,
@@ -122,6 +123,11 @@ def _points(name: str, values: Sequence[Sample], expected: Sequence[Sample]) -> 
 def sums(name: str) -> bool:
     """Whether a figure is a count, of which a half hour has the sum; else it has the mean."""
     return name.split("/", 2)[2] in (REQUESTS, FAILED, SLOW)
+
+
+def least(name: str) -> float:
+    """Return by how much a figure may stray whatever its past: a share by half a percent."""
+    return SHARE_LEAST if name.split("/", 2)[2].startswith(f"{MISSING}/") else 0.0
 
 
 def steps(
