@@ -12,6 +12,7 @@ from servewell.ports.explainer import Contribution, Explanation, Method
 
 BAR: Final = 24  # characters to either side
 SHOWN: Final = 20  # inputs
+Z: Final = 1.96  # standard errors of 95 %
 FULL: Final = "█"
 
 
@@ -55,12 +56,12 @@ def _lines(found: ExplainedPrediction) -> Iterator[str]:
     widest = max((len(_name(one)) for one in known[:SHOWN]), default=0)
     largest = max((abs(one.amount or 0.0) for one in known), default=0.0)
     for one in known[:SHOWN]:
-        yield _line(one, widest, largest)
+        yield _line(one, widest, largest, sampled=told.method is Method.SAMPLED)
     if known[SHOWN:]:
         rest = sum(one.amount or 0.0 for one in known[SHOWN:])
         yield f"{'others':<{widest}}  {rest:>+10.4g}  {len(known) - SHOWN} inputs"
     yield ""
-    yield f"{told.reached:+.4g} is reached; the sum is {_gap(told)}"
+    yield f"{told.reached:+.4g} for this row; the sum is {_gap(told)}"
     hidden = [one.input for one in told.contributions if one.amount is None]
     if hidden:
         yield (
@@ -73,9 +74,9 @@ def _name(one: Contribution) -> str:
     return f"{one.input} = {one.value}"
 
 
-def _line(one: Contribution, widest: int, largest: float) -> str:
+def _line(one: Contribution, widest: int, largest: float, *, sampled: bool) -> str:
     amount = one.amount or 0.0
-    error = f" ± {1.96 * one.error:.2g}" if one.error else ""
+    error = f" ± {Z * one.error:<8.2g}" if sampled else ""
     bar = FULL * round(BAR * abs(amount) / largest) if largest else ""
     sides = f"{'' if amount > 0 else bar:>{BAR}}|{bar if amount > 0 else ''}"
     return f"{_name(one):<{widest}}  {amount:>+10.4g}{error}  {sides}".rstrip()
