@@ -7,7 +7,7 @@ import pytest
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.labels import SqlLabels
-from servewell.core.catalog.label import Label
+from servewell.core.catalog.label import Label, LossSum
 from servewell.ports.labels import Kept, Labels
 
 
@@ -123,3 +123,12 @@ def test_what_is_true_by_now_of_a_time(labels: Labels) -> None:
     assert found[0].slices == {}
     assert labels.history("id-1")[0].slices == {"origin": "EWR"}
     assert labels.between("flights", "champion", since=104.0, until=105.0) == ()
+
+
+def test_the_losses_of_a_time_add_up(labels: Labels) -> None:
+    """Of each row the last label counts, of several measures the most frequent."""
+    labels.add([label(1, loss=0.5), label(2, loss=0.25), label(3, loss=1.0, measure="wrong")])
+    labels.add([label(1, 0.0, loss=0.125), label(9, loss=0.5), label(2, deployment="other")])
+    found = labels.losses("flights", "champion", since=101.0, until=104.0)
+    assert found == LossSum(measure="brier", rows=2, total=0.375, squares=0.078125)
+    assert labels.losses("flights", "champion", since=104.0, until=105.0) is None

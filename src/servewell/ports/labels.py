@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from servewell.core.catalog.label import Label
+from servewell.core.catalog.label import Label, LossSum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,17 @@ class Labels(Protocol):
 
     def status(self, endpoint: str) -> tuple[DeploymentLabels, ...]:
         """Sum up the labels that hold now, by deployment and measure.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
+    def losses(
+        self, endpoint: str, deployment: str, *, since: float, until: float
+    ) -> LossSum | None:
+        """Add up the losses of the rows predicted in [since, until), of each by its last label.
+
+        Of several measures it is the one with the most labels; None where there are none.
 
         Raises: StateUnavailableError.
         """

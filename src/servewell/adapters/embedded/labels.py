@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.state_tables import LABEL, next_number, row_of, value_of
-from servewell.core.catalog.label import Label
+from servewell.core.catalog.label import Label, LossSum
 from servewell.ports.labels import DeploymentLabels, Kept, LabelQuery
 
 ROWS: Final = LABEL.c
@@ -98,14 +98,31 @@ class SqlLabels:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, DeploymentLabels) for row in found)
 
+    def losses(
+        self, endpoint: str, deployment: str, *, since: float, until: float
+    ) -> LossSum | None:
+        """See `Labels.losses`."""
+        query = (
+            sa.select(
+                ROWS.measure,
+                sa.func.count().label("rows"),
+                sa.func.sum(ROWS.loss).label("total"),
+                sa.func.sum(ROWS.loss * ROWS.loss).label("squares"),
+            )
+            .where(ROWS.number.in_(_newest(endpoint, deployment, since, until)))
+            .where(ROWS.loss.is_not(None))
+            .group_by(ROWS.measure)
+            .order_by(sa.desc("rows"))
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().first()
+        return None if found is None else value_of(found, LossSum)
+
     def between(
         self, endpoint: str, deployment: str, *, since: float, until: float
     ) -> tuple[Label, ...]:
         """See `Labels.between`."""
-        when = (ROWS.predicted_at >= since, ROWS.predicted_at < until)
-        those = (ROWS.endpoint == endpoint, ROWS.deployment == deployment, *when)
-        newest = sa.select(sa.func.max(ROWS.number)).where(*those)
-        each = newest.group_by(ROWS.prediction_id, ROWS.row)
+        each = _newest(endpoint, deployment, since, until)
         query = sa.select(LABEL).where(ROWS.number.in_(each))
         return self._found(query.order_by(ROWS.predicted_at, ROWS.number))
 
@@ -122,6 +139,15 @@ def _asked(query: LabelQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield ROWS.predicted_at >= query.since
     if query.until is not None:
         yield ROWS.predicted_at < query.until
+
+
+def _newest(endpoint: str, deployment: str, since: float, until: float) -> sa.Select[tuple[int]]:
+    """Return the numbers of the last labels of the rows predicted in [since, until)."""
+    when = (ROWS.predicted_at >= since, ROWS.predicted_at < until)
+    newest = sa.select(sa.func.max(ROWS.number)).where(
+        ROWS.endpoint == endpoint, ROWS.deployment == deployment, *when
+    )
+    return newest.group_by(ROWS.prediction_id, ROWS.row)
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> dict[Key, object]:

@@ -23,6 +23,16 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LossSum:
+    """The losses of some labels, of one measure, added up."""
+
+    measure: str
+    rows: int
+    total: float
+    squares: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What somebody says is true of one row of a prediction."""
 

@@ -107,14 +107,18 @@ def of_slice(found: QualityReport, name: str) -> QualityReport:
 def quality_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
     """Return what is to be said of the rightness of everything that is served.
 
-    Raises: StateUnavailableError.
+    It takes the sums of the losses alone, so that it costs little however many labels there are.
+
+    Raises: StateUnavailableError, StorageError.
     """
-    return tuple(
-        signal
-        for endpoint in platform.endpoints.list()
-        for found in quality_of(platform, endpoint.name, now=now)
-        for signal in signals_of(found, quality_rules(platform, endpoint), now=now)
-    )
+    found: list[Signal] = []
+    for endpoint in platform.endpoints.list():
+        rules = quality_rules(platform, endpoint)
+        spans = spans_of(*look_back(now, rules), days=rules.window_days)
+        for deployment in endpoint.deployments:
+            facts = _facts(platform, endpoint, deployment, spans=spans, in_sums=True)
+            found += signals_of(report(facts, rules), rules, now=now)
+    return tuple(found)
 
 
 def watch_losses(platform: Platform) -> None:
@@ -173,9 +177,11 @@ def _facts(
     deployment: Deployment,
     *,
     spans: tuple[Span, ...],
+    in_sums: bool = False,
 ) -> Facts:
     name, version = endpoint.name, _version(platform, deployment)
     whole = {"since": spans[0].start, "until": spans[-1].until}
+    labels = platform.labels
     return Facts(
         endpoint=name,
         deployment=deployment.name,
@@ -186,7 +192,12 @@ def _facts(
             platform.profiles.total(name, deployment.name, since=one.start, until=one.until)
             for one in spans
         ),
-        labels=platform.labels.between(name, deployment.name, **whole),
+        labels=() if in_sums else labels.between(name, deployment.name, **whole),
+        sums=tuple(
+            labels.losses(name, deployment.name, since=one.start, until=one.until) for one in spans
+        )
+        if in_sums
+        else None,
         bins=platform.profiles.reference(deployment.package),
         reference=_reference(platform, version),
         watched=platform.loss_watches.of(name).deployments.get(deployment.name),

@@ -32,8 +32,6 @@ from servewell.core.operations.monitoring.quality_window import (
 from servewell.core.operations.monitoring.realised import (
     ABSOLUTE,
     calibration_of,
-    realised,
-    task_of,
 )
 
 HEADLINE: Final = {Task.TWO_CLASSES: BRIER, Task.CLASSES: ACCURACY, Task.NUMBER: ABSOLUTE}
@@ -46,8 +44,8 @@ def report(facts: Facts, rules: QualityRules) -> QualityReport:
     Source: `core.operations.monitoring.cbpe`, `loss_model` and `realised` for the figures.
     """
     windows = windows_of(facts)
-    told = [one for window in windows for one in window.rows.get(EVERYTHING, [])]
-    task = facts.reference.task if facts.reference else task_of(told)
+    told = [one for window in windows for one in window.rows.get(EVERYTHING, ())]
+    task = facts.reference.task if facts.reference else _task(windows)
     metrics = tuple(_qualities(facts, windows, task, rules)) if task else ()
     headline = HEADLINE[task] if task else ""
     cut = facts.cut
@@ -60,7 +58,7 @@ def report(facts: Facts, rules: QualityRules) -> QualityReport:
         metrics=metrics,
         headline=headline,
         predictions=sum(one.predictions() for one in windows),
-        labels=len(told),
+        labels=sum(one.labels() for one in windows),
         calibration=calibration_of(told),
         changed_at=cut.at if cut else None,
         loss_before=cut.before * scale if cut else None,
@@ -68,6 +66,11 @@ def report(facts: Facts, rules: QualityRules) -> QualityReport:
         worse=worse is not None,
         because=_because(facts, worse, metrics, headline),
     )
+
+
+def _task(windows: Sequence[Window]) -> Task | None:
+    """Return what the newest labels tell of, None where there are none."""
+    return next((one.task for one in windows if one.task is not None), None)
 
 
 def _loss_now(facts: Facts) -> float:
@@ -104,16 +107,15 @@ def _qualities(
 ) -> Iterator[Quality]:
     evidence = evidence_of(facts, windows, HEADLINE[task], rules)
     for window in windows:
-        known = window.profile.rows if window.profile else {}
-        for name in sorted({EVERYTHING, *known, *window.rows}):
+        for name in window.slices:
             yield from _of_slice(facts, window, name, task, trust(facts, window, evidence, rules))
 
 
 def _of_slice(
     facts: Facts, window: Window, name: str, task: Task, verdict: Verdict
 ) -> Iterator[Quality]:
-    rows = window.rows.get(name, [])
-    told = realised(rows, task)
+    labels = window.labels(name)
+    told = window.realised(name, task)
     guessed = estimated(facts, window, name) if verdict.trust is not Trust.NONE else {}
     held = facts.reference.figures.get(name, {}) if facts.reference else {}
     for metric in dict.fromkeys((*held, *told, *guessed)):
@@ -124,8 +126,8 @@ def _of_slice(
             slice=name,
             start=window.span.start,
             until=window.span.until,
-            rows=max(window.predictions(name), len(rows)),
-            labels=len(rows),
+            rows=max(window.predictions(name), labels),
+            labels=labels,
             reference=reference.value if reference else None,
             reference_range=(reference.low, reference.high) if reference else None,
             estimated=guessed.get(metric),

@@ -24,7 +24,6 @@ from servewell.core.operations.monitoring.quality_window import (
     error_of,
     estimated,
 )
-from servewell.core.operations.monitoring.realised import realised
 
 SURE: Final = 3.3  # standard errors: by chance once in two thousand looks, on one side
 NONE_FROM: Final = 4.0  # times `unlike_max`
@@ -56,9 +55,10 @@ def evidence_of(
     found = []
     task = facts.reference.task if facts.reference else None
     for window in windows:
-        rows = window.rows.get(EVERYTHING, [])
+        labels = window.labels()
         guess = estimated(facts, window, EVERYTHING).get(metric)
-        told = realised(rows, task).get(metric) if task and len(rows) >= rules.labels_min else None
+        enough = task is not None and labels >= rules.labels_min
+        told = window.realised(EVERYTHING, task).get(metric) if enough and task else None
         if guess is None or told is None:
             continue
         apart = abs(guess.value - told.value)
@@ -67,7 +67,7 @@ def evidence_of(
         found.append(
             Evidence(
                 at=window.span.until,
-                labels=len(rows),
+                labels=labels,
                 estimated=guess,
                 realised=told,
                 contradicts=apart > SURE * error and apart > matters,

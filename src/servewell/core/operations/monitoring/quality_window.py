@@ -5,15 +5,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from servewell.core.catalog.label import Label
+from servewell.core.catalog.label import Label, LossSum, Measure
 from servewell.core.catalog.loss_watch import Cut, Watched
 from servewell.core.catalog.profile import EVERYTHING, ReferenceProfile, WindowProfile
 from servewell.core.catalog.quality import Figure
-from servewell.core.catalog.quality_reference import QualityReference
+from servewell.core.catalog.quality_reference import QualityReference, Task
 from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.operations.monitoring.cbpe import expected
 from servewell.core.operations.monitoring.loss_model import expected_loss
-from servewell.core.operations.monitoring.realised import ABSOLUTE, Judged, judged
+from servewell.core.operations.monitoring.realised import (
+    ABSOLUTE,
+    TASKS,
+    Judged,
+    judged,
+    realised,
+    realised_sum,
+    task_of,
+)
 
 DAY_S: Final = 86_400
 ROWS_MIN: Final = 30  # of a window, to estimate anything
@@ -42,6 +50,7 @@ class Facts:
     bins: ReferenceProfile | None
     reference: QualityReference | None
     watched: Watched | None
+    sums: tuple[LossSum | None, ...] | None = None  # in place of labels, one for each span
 
     @property
     def cut(self) -> Cut | None:
@@ -56,10 +65,34 @@ class Window:
     span: Span
     profile: WindowProfile | None
     rows: dict[str, list[Judged]]  # labelled, by slice
+    sums: LossSum | None = None  # in place of rows
 
     def predictions(self, name: str = EVERYTHING) -> int:
         """Return how many rows of a slice were counted."""
         return self.profile.rows.get(name, 0) if self.profile else 0
+
+    def labels(self, name: str = EVERYTHING) -> int:
+        """Return how many rows of a slice have labels that speak of them."""
+        return self.sums.rows if self.sums else len(self.rows.get(name, ()))
+
+    def realised(self, name: str, task: Task) -> dict[str, Figure]:
+        """Return the figures of a slice by its labels."""
+        if self.sums is None:
+            return realised(self.rows.get(name, ()), task)
+        return realised_sum(self.sums) if TASKS[Measure(self.sums.measure)] is task else {}
+
+    @property
+    def task(self) -> Task | None:
+        """Return what most labels tell of, None where there are none."""
+        if self.sums is None:
+            return task_of(self.rows.get(EVERYTHING, ()))
+        return TASKS[Measure(self.sums.measure)]
+
+    @property
+    def slices(self) -> list[str]:
+        """Return the names of all that is to be told of by itself; of sums it is everything."""
+        known = self.profile.rows if self.profile else {}
+        return [EVERYTHING] if self.sums else sorted({EVERYTHING, *known, *self.rows})
 
 
 def spans_of(since: float, until: float, *, days: int) -> tuple[Span, ...]:
@@ -87,9 +120,11 @@ def windows_of(facts: Facts) -> tuple[Window, ...]:
         for name in _slices_of(label) if told else ():
             assert told is not None  # noqa: S101 - or there is no slice
             rows[place].setdefault(name, []).append(told)
-    found = zip(facts.spans, facts.profiles, rows, strict=True)
+    sums = facts.sums or [None] * len(facts.spans)
+    found = zip(facts.spans, facts.profiles, rows, sums, strict=True)
     return tuple(
-        Window(span=span, profile=profile, rows=one) for span, profile, one in reversed([*found])
+        Window(span=span, profile=profile, rows=one, sums=sums)
+        for span, profile, one, sums in reversed([*found])
     )
 
 

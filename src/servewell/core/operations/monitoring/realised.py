@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from servewell.core.catalog.label import Measure, Truth
+from servewell.core.catalog.label import LossSum, Measure, Truth
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import Task
 from servewell.core.operations.label_loss import loss_of, probability_of, truth_number
@@ -92,6 +92,22 @@ def realised(rows: Sequence[Judged], task: Task) -> dict[str, Figure]:
     same = [one for one in rows if one.task is task]
     found = {name: of(same) for name, of in FIGURES[task].items()} if same else {}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def realised_sum(sums: LossSum) -> dict[str, Figure]:
+    """Return the one figure that follows from the sum of the losses, with its interval.
+
+    Units: as in `realised`.
+    """
+    task = TASKS[Measure(sums.measure)]
+    mean = sums.total / sums.rows
+    if task is Task.CLASSES:
+        found = _share(round(sums.rows - sums.total), sums.rows)
+        return {ACCURACY: found} if found else {}
+    left = max(0.0, sums.squares - sums.rows * mean * mean)
+    error = math.sqrt(left / (sums.rows - 1) / sums.rows) if sums.rows > 1 else math.inf
+    figure = Figure(value=mean, low=max(0.0, mean - Z * error), high=mean + Z * error)
+    return {BRIER if task is Task.TWO_CLASSES else ABSOLUTE: figure}
 
 
 def task_of(rows: Iterable[Judged]) -> Task | None:
