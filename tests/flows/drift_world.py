@@ -1,11 +1,16 @@
 """A home that served rows for hours, of which only the counters are kept."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from core.profiles_made import HOUR, Values, window_of
+from core.profiles_made import HOUR, NOON, Values, window_of
+from flows.rollout_world import HandClock
 from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, TrafficWindow, WindowProfile
+from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload_monitoring import MonitoringRules
 from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
 from servewell.ports.profiles import CountedPart, Part
@@ -54,3 +59,27 @@ def keep(
     platform.profile_parts.add(
         CountedPart(part=part, windows=(window,), traffic=(traffic,), waiting={})
     )
+
+
+@dataclass(slots=True)
+class Then:
+    """`Platform`: that of a home, at any time."""
+
+    platform: Platform
+    clock: HandClock = field(default_factory=lambda: HandClock(at=float(NOON)))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever port it is
+        return getattr(self.platform, name)
+
+    def declare(self, rules: MonitoringRules) -> KnownWorkload:
+        """Have the home know the workload `flights` with these rules."""
+        known = KnownWorkload(
+            name="flights",
+            folder="flights",
+            digest="",
+            workload=Workload(workload="flights", monitoring=rules),
+            at=self.clock.at,
+            principal="ada",
+            scheduled_from=self.clock.at,
+        )
+        return self.platform.workloads.save(known)
