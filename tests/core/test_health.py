@@ -74,6 +74,13 @@ def test_silence_is_said_and_is_not_health(other: dict[str, object], words: str)
     assert words in found.because
 
 
+def test_nothing_that_runs_is_unhealthy() -> None:
+    """Whoever took it down knows why; whoever asks is told that nobody answers."""
+    found = decide_health(facts(running=False))
+    assert found.state is HealthState.UNHEALTHY
+    assert "no request is answered" in found.because
+
+
 def test_what_is_certain_outweighs_what_is_not_known() -> None:
     """A page holds without traffic too, and the silence stands among the reasons."""
     page = signal(SignalKind.SERVING, Severity.PAGE)

@@ -41,6 +41,7 @@ class HealthFacts:
     at: float  # seconds since the epoch, UTC
     signals: tuple[Signal, ...] = ()  # of it, and of the whole home
     deployed: bool = True  # whether anything is to answer
+    running: bool = True  # whether a process of the home does
     requests: float = 0.0  # within the last hour
     measured_until: float | None = None  # end of the newest window of its traffic
     looked_at: float | None = None  # when the home's own figures were last measured
@@ -87,6 +88,16 @@ def _silent(facts: HealthFacts) -> Iterator[Reason]:
         yield _unknown(fault)
     if not facts.deployed:
         yield _unknown("Nothing is deployed, so nothing answers.")
+        return
+    if not facts.running:
+        yield Reason(
+            state=UNHEALTHY,
+            kind=SignalKind.SERVING,
+            severity=PAGE,
+            what="Nothing runs in this home, so no request is answered.",
+            since=facts.looked_at,
+            command="servewell up FOLDER",
+        )
         return
     if facts.looked_at is None or facts.at - facts.looked_at > LAG_MAX_S:
         when = "never" if facts.looked_at is None else f"{_ago(facts.at - facts.looked_at)} ago"

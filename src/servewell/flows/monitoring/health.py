@@ -38,6 +38,7 @@ def health(platform: Platform, *, now: float) -> tuple[Health, ...]:
     Raises: StateUnavailableError.
     """
     looked = _look(platform, now=now)
+    state = platform.fleet.state()
     at = platform.series.newest(WORKERS).get(WORKERS)
     return tuple(
         decide_health(
@@ -48,6 +49,7 @@ def health(platform: Platform, *, now: float) -> tuple[Health, ...]:
                     signal for signal in looked.signals if signal.endpoint in ("", one.name)
                 ),
                 deployed=bool(one.traffic),
+                running=state.supervisor is not None or bool(state.workers),
                 requests=_requests(platform, one.name, now=now),
                 measured_until=_measured_until(platform, one.name),
                 looked_at=at,
