@@ -21,9 +21,10 @@ times = st.none() | st.floats(0, 100)
 @pytest.mark.parametrize(
     ("role", "rights"),
     [
-        (Role.INVOKER, {Right.INVOKE, Right.READ}),
+        (Role.INVOKER, {Right.INVOKE, Right.READ, Right.FEEDBACK}),
+        (Role.FEEDBACK, {Right.FEEDBACK}),
         (Role.READER, {Right.READ}),
-        (Role.OPERATOR, {Right.INVOKE, Right.READ, Right.OBSERVE}),
+        (Role.OPERATOR, {Right.INVOKE, Right.READ, Right.FEEDBACK, Right.OBSERVE}),
     ],
 )
 def test_a_role_has_its_rights_and_no_other(role: Role, rights: set[Right]) -> None:

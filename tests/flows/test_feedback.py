@@ -113,7 +113,7 @@ def test_what_is_taken_up_twice_counts_once(platform: Platform, log: Log) -> Non
     """A process that dies between keeping and forgetting leaves nothing double or undone."""
     del log
     publish(platform, Corrections.LABEL)
-    batch = [said(platform, 1), said(platform, 2, author="browser", consent=None, subject="")]
+    batch = [said(platform, 1), said(platform, 2, author="browser", consent=None, correction=None)]
     platform.feedback_inbox.put(batch)
     take_up_feedback(platform)
     first = platform.feedback.find(FeedbackQuery())
@@ -122,7 +122,8 @@ def test_what_is_taken_up_twice_counts_once(platform: Platform, log: Log) -> Non
     take_up_feedback(platform)
     assert platform.feedback.find(FeedbackQuery()) == first
     assert len(platform.labels.history("id-000001")) == 1
-    move_correction(platform, first[0].id if first[0].correction == 0 else first[1].id, Move.REJECT)
+    label = platform.labels.history("id-000001")[0]
+    move_correction(platform, label.source.removeprefix("feedback "), Move.REJECT)
     platform.feedback_inbox.put(batch)
     take_up_feedback(platform)
     assert platform.labels.history("id-000001") == ()
