@@ -186,6 +186,7 @@ def _facts(
         endpoint=name,
         deployment=deployment.name,
         version=version.name,
+        package=deployment.package,
         made_at=version.created_at,
         spans=spans,
         profiles=tuple(

@@ -43,6 +43,7 @@ class Facts:
     endpoint: str
     deployment: str
     version: str
+    package: str  # digest; profiles of another one are in bins of their own
     made_at: float  # when the version was, in seconds since the epoch, UTC
     spans: tuple[Span, ...]
     profiles: tuple[WindowProfile | None, ...]  # one for each span
@@ -123,9 +124,13 @@ def windows_of(facts: Facts) -> tuple[Window, ...]:
     sums = facts.sums or [None] * len(facts.spans)
     found = zip(facts.spans, facts.profiles, rows, sums, strict=True)
     return tuple(
-        Window(span=span, profile=profile, rows=one, sums=sums)
+        Window(span=span, profile=_of(facts.package, profile), rows=one, sums=sums)
         for span, profile, one, sums in reversed([*found])
     )
+
+
+def _of(package: str, profile: WindowProfile | None) -> WindowProfile | None:
+    return profile if profile is not None and profile.package == package else None
 
 
 def _slices_of(label: Label) -> Iterator[str]:
