@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import matplotlib as mpl
 import msgspec
@@ -37,6 +38,7 @@ from matplotlib import pyplot as plt
 
 SEED = 20_240_611
 RESULTS = Path(__file__).parent / "results"
+COUNTING = Path(__file__).with_name("counting_process.py")
 COLUMNS = 30
 AT_ONCE = 200_000  # rows that are read at once
 STEADY_ROWS = 6_000  # of a minute at 100 requests a second
@@ -53,16 +55,12 @@ class Cost:
 
 
 def main() -> None:
-    """Measure, and write a table and a picture; or be the process that counts."""
+    """Measure, and write a table and a picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="20,000 rows, once")
     parser.add_argument("--into", type=Path, default=RESULTS)
-    parser.add_argument("--count", nargs=2, metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.count:
-        print(json.dumps({"compute_s": _count(*map(Path, options.count))}))
-        return
     sizes = (20_000,) if options.quick else (1_000_000, 10_000_000)
     found = {rows: _measured(rows, 1 if options.quick else options.repeats) for rows in sizes}
     options.into.mkdir(parents=True, exist_ok=True)
@@ -79,7 +77,7 @@ def _measured(rows: int, repeats: int) -> dict[str, Cost | float]:
             _write(file, rows, seed=at)
         frozen = Path(folder) / "reference.json"
         frozen.write_bytes(msgspec.json.encode(reference(_sample(before))))
-        ours = [sys.executable, __file__, "--count", str(frozen), str(now)]
+        ours = [sys.executable, str(COUNTING), str(frozen), str(now)]
         theirs = [python(), str(PROCESS), "once", str(before), str(now)]
         return {
             "ours": _best([_run(ours) for _ in range(repeats)]),
@@ -101,49 +99,29 @@ def _write(file: Path, rows: int, *, seed: int) -> None:
 
 
 def _sample(file: Path) -> dict[str, np.ndarray]:
-    [batch, *_] = pq.ParquetFile(file).iter_batches(AT_ONCE)
+    """Return the first rows of a file."""
+    batch = next(pq.ParquetFile(file).iter_batches(AT_ONCE))
     return {name: batch[name].to_numpy() for name in batch.schema.names}
-
-
-def _count(frozen: Path, file: Path) -> float:
-    """Count a file against a frozen reference, and judge; return the seconds of that alone."""
-    made = msgspec.json.decode(frozen.read_bytes(), type=ReferenceProfile)
-    spent, counted = 0.0, []
-    for batch in pq.ParquetFile(file).iter_batches(AT_ONCE):
-        rows = {name: batch[name].to_numpy() for name in batch.schema.names}
-        began = time.perf_counter()
-        counted += windows(made, rows, np.zeros(batch.num_rows, np.int64), 1)
-        spent += time.perf_counter() - began
-    began = time.perf_counter()
-    verdict(made, [_merged(counted)])
-    return spent + time.perf_counter() - began
-
-
-def _merged(counted: list[WindowProfile]) -> WindowProfile:
-    from servewell.core.operations.monitoring.profiles import merged  # noqa: PLC0415 - timed here
-
-    return merged(counted)
 
 
 def _run(words: list[str]) -> Cost:
     """Run a process; return its time from start to end, what it says of itself, and its peak."""
-    began = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    told, words_of_it = process.communicate()
-    whole = time.perf_counter() - began
-    if process.returncode:
-        last = words_of_it.strip().splitlines()[-1:] or [f"ended with {process.returncode}"]
-        return Cost(failed=last[0][:60])
-    line = json.loads(told.strip().splitlines()[-1])
-    return Cost(whole_s=whole, compute_s=line["compute_s"], memory_mb=_peak(words))
+    with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as faults:
+        began = time.perf_counter()
+        process = subprocess.Popen(words, stdout=told, stderr=faults)
+        _, status, used = os.wait4(process.pid, 0)
+        whole = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            return Cost(failed=f"ended with {process.returncode}: {_last(faults)[:60]}")
+        took = json.loads(_last(told))["compute_s"]
+    return Cost(whole_s=whole, compute_s=took, memory_mb=used.ru_maxrss / 1_024)
 
 
-def _peak(words: list[str]) -> float:
-    """Return the peak of the memory of such a process, run once more, in megabytes."""
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, _, used = os.wait4(process.pid, 0)
-        process.returncode = 0
-    return used.ru_maxrss / 1_024
+def _last(file: IO[str]) -> str:
+    """Return the last line of what was written."""
+    file.seek(0)
+    return (file.read().strip().splitlines() or [""])[-1]
 
 
 def _best(runs: list[Cost]) -> Cost:
@@ -155,9 +133,9 @@ def _best(runs: list[Cost]) -> Cost:
 def _stored(frozen: Path, file: Path) -> float:
     """Return the seconds of a verdict from two stored profiles."""
     made = msgspec.json.decode(frozen.read_bytes(), type=ReferenceProfile)
-    [batch, *_] = pq.ParquetFile(file).iter_batches(AT_ONCE)
-    rows = {name: batch[name].to_numpy() for name in batch.schema.names}
-    kept = msgspec.json.encode(windows(made, rows, np.arange(batch.num_rows) % 2, 2))
+    rows = _sample(file)
+    halves = np.arange(len(rows["x00"])) % 2
+    kept = msgspec.json.encode(windows(made, rows, halves, 2))
     took = []
     for _ in range(20):
         began = time.perf_counter()

@@ -72,6 +72,7 @@ def test_every_changing_command_can_be_tried_dry(generator: ModuleType) -> None:
     looks = {"status", "predict", "profile", "list", "show", "history", "records", "logs", "doctor"}
     looks |= {"replay", "silences", "dead-letters"}
     looks |= {"summary", "export"}
+    looks |= {"rules", "scrape"}
     looks |= {"compare", "diff", "watch", "query", "trace", "explain"}
     for path, command in generator.commands():
         names = {name for option in command.params for name in option.opts}
