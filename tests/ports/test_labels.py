@@ -8,7 +8,7 @@ import pytest
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.labels import SqlLabels
 from servewell.core.catalog.label import Label, LossSum
-from servewell.ports.labels import Kept, Labels
+from servewell.ports.labels import Kept, LabelQuery, Labels
 
 
 @pytest.fixture
@@ -61,6 +61,22 @@ def test_a_later_label_corrects_and_both_are_kept(labels: Labels) -> None:
         (True, True),
     ]
     assert [one.number for one in labels.since(0, endpoint="flights", limit=9)] == [1]
+
+
+def test_the_labels_that_hold_are_read_in_parts(labels: Labels) -> None:
+    """Of each row the last one, of the predictions that are asked for, in the order of adding."""
+    labels.add([label(1, 1.0), label(2), label(3), label(4, endpoint="trains")])
+    labels.add([label(1, 0.0)])
+    first = labels.holding(LabelQuery(), limit=2)
+    rest = labels.holding(LabelQuery(), after=first[-1].number, limit=9)
+    assert [(one.prediction_id, one.value) for one in (*first, *rest)] == [
+        ("id-2", 1.0),
+        ("id-3", 1.0),
+        ("id-4", 1.0),
+        ("id-1", 0.0),
+    ]
+    asked = LabelQuery(endpoint="flights", since=102.0, until=103.0)
+    assert [one.prediction_id for one in labels.holding(asked, limit=9)] == ["id-2"]
 
 
 def test_rows_of_one_prediction_have_labels_of_their_own(labels: Labels) -> None:

@@ -163,7 +163,8 @@ def _bind_endpoint(
     if readable:
         bound.files += len(readable)
         bound.folders |= {file.path.parent.parent for file in readable}
-        newest = max(_newest_in(file) for file in readable)
+        last = max(file.hour for file in readable)
+        newest = max(_newest_in(file) for file in readable if file.hour == last)
         bound.newest = max(bound.newest or newest, newest)
         paths = ", ".join(_text(str(file.path)) for file in readable)
         parts.append(
