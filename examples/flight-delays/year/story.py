@@ -88,7 +88,7 @@ class Story:
     def read(self, house: House) -> None:
         """Read what was decided, from the reports and the history that Servewell keeps."""
         self.events += [self._gates(one["report"]) for one in house.run("gates", "list")]
-        self.events += self._moves(house.run("history", "flight-year"))
+        self.events += self._moves(house.run("history", "flight-year", "--limit", "10000"))
         self.events += [self._training(one) for one in house.run("retrain", "history")]
         self.events.sort(key=lambda one: one.day)
 
