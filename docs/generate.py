@@ -21,7 +21,10 @@ import yaml
 import servewell
 from servewell.cli.app import app
 from servewell.cli.failure import EXIT_CODES
+from servewell.core.catalog.alert_rules import OF_EMAIL
 from servewell.core.catalog.workload_schema import Key, allowed_by, workload_keys, workload_schema
+from servewell.core.operations.monitoring.alerts_moves import MOVES as ALERT_MOVES
+from servewell.core.operations.monitoring.alerts_moves import Move as AlertMove
 from servewell.core.operations.rollout_moves import MOVES, Move
 from servewell.errors import ServewellError
 from servewell.serving.metrics import METRICS
@@ -50,6 +53,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "rollout-moves.md": rollout_moves_page(),
+        REFERENCE / "alert-moves.md": alert_moves_page(),
     }
 
 
@@ -117,6 +121,10 @@ def key_table(keys: list[Key]) -> str:
     return table(("key", "meaning", "allowed", "default"), rows)
 
 
+# The name that stands for the user's in the example of a section.
+NAMED: Final = {"steps": "clean", "kinds": "drift", "receivers": "oncall"}
+
+
 def default_of(key: Key) -> str:
     """Return what holds where the key is left out."""
     if key.required:
@@ -131,14 +139,19 @@ def example(keys: list[Key]) -> str:
     data: dict[str, Any] = {}
     for key in keys:
         here = data
-        for step in key.path[:-1]:
-            here = here.setdefault("wind_speed" if step == "<name>" else step, {})
+        for above, step in zip(("", *key.path), key.path[:-1], strict=False):
+            here = here.setdefault(NAMED.get(above, "wind_speed") if step == "<name>" else step, {})
         if examples := key.schema.get("examples"):
             here[key.path[-1]] = examples[0]
     if keys[0].path[0] == "inputs":
         rule = data["inputs"]["wind_speed"]
         data["inputs"]["origin"] = {"allowed": rule.pop("allowed")}
         data["inputs"]["email"] = {"personal": rule.pop("personal")}
+    if keys[0].path[:2] == ("alerts", "receivers"):
+        receivers = data["alerts"]["receivers"]
+        mail = {key: receivers["oncall"].pop(key) for key in (*OF_EMAIL, "escalation")}
+        receivers["boss"] = {"to": "email", "secret": "env:MAIL_PASSWORD", **mail}
+        del receivers["oncall"]["unencrypted"]
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     return f"```yaml\n{text.strip()}\n```"
 
@@ -321,6 +334,26 @@ def rollout_moves_page() -> str:
     ends = ", ".join(f"`{stage.value}`" for stage, found in MOVES.items() if not found)
     drawn = table(("at", *(move.value for move in moves)), rows)
     return f"{ROLLOUT_MOVES_HEAD}\n{MADE}\n\n{drawn}\n\nIt ends as {ends}.\n"
+
+
+ALERT_MOVES_HEAD: Final = """\
+# The moves of an alert
+
+An alert is in one state at a time, and goes to another one by one of these moves alone;
+[the guide](../guides/alerts.md) says when each is made. `servewell alerts show ID` lists those that
+were made, with their reasons.
+"""
+
+
+def alert_moves_page() -> str:
+    """Return the table of moves: states down, moves across."""
+    rows = [
+        (f"**{state}**", *(found[move].value if move in found else "" for move in AlertMove))
+        for state, found in ALERT_MOVES.items()
+        if found
+    ]
+    drawn = table(("in", *(move.value for move in AlertMove)), rows)
+    return f"{ALERT_MOVES_HEAD}\n{MADE}\n\n{drawn}\n\n`dropped` is the end; nobody was told.\n"
 
 
 def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

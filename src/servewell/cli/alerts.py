@@ -110,7 +110,9 @@ def ack(session: Session, alert: int, *, because: str, dry_run: bool) -> int:
 @alerts.command
 @click.argument("endpoint", required=False, shell_complete=endpoint_names)
 @click.option("--for", "span", type=Span(), metavar="SPAN", help="How long: `90m`, `2h`, `3d`.")
-@click.option("--kind", type=click.Choice(list(SignalKind)), help="Only alerts of this kind.")
+@click.option(
+    "--kind", type=click.Choice([one.value for one in SignalKind]), help="Only alerts of this kind."
+)
 @click.option("--key", default="", metavar="KEY", help="Only this one; `alerts show` names it.")
 @click.option("--because", default="", metavar="TEXT", help="Why, for the history.")
 @click.option("--end", metavar="ID", help="End the silence of this id now, instead.")
