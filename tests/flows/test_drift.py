@@ -117,13 +117,18 @@ def test_any_time_is_one_question(
 def test_a_version_without_a_reference_and_without_rows_says_so(
     then: Then, endpoint: Endpoint
 ) -> None:
-    """Each silence has its reason; what is not served any more raises no signal."""
+    """Each silence has its reason, and the first minutes are judged by what there is."""
     assert not drift_of(then, "flights", now=NOON)
     serve(cast("Platform", then), endpoint, reference())
     (silent,) = drift_of(then, "flights", now=NOON)
     assert (silent.verdict, silent.rows) == (DriftVerdict.CANNOT_TELL, 0)
     assert "no row" in silent.because
     assert not drift_signals(then, now=NOON)
+    kept = then.profiles.reference(then.registry.get("flights", 1).package)
+    count_hours(then, kept, lambda _: rows(60), first=NOON, hours=1)
+    (early,) = drift_of(then, "flights", now=NOON + 300)
+    assert (early.verdict, early.rows) == (DriftVerdict.CANNOT_TELL, 60)
+    assert "60 rows in the window; it takes" in early.because
 
 
 def test_a_feature_renamed_is_a_broken_feed(then: Then, endpoint: Endpoint, tmp_path: Path) -> None:

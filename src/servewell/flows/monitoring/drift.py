@@ -1,6 +1,7 @@
 """Whether what is served has moved from what it was made for, from the profiles that are kept."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.drift import DriftReport
@@ -9,6 +10,7 @@ from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, WindowPro
 from servewell.core.catalog.workload_monitoring import DriftRules, MonitoringRules
 from servewell.core.operations.monitoring.drift import Look, judge, unknown
 from servewell.core.operations.monitoring.looking import (
+    WEEK_S,
     Seen,
     days_from,
     hours_from,
@@ -21,7 +23,7 @@ from servewell.flows.platform import Platform
 from servewell.ports.workloads import WorkloadMissingError
 
 NO_REFERENCE: Final = "its version has no reference profile yet: there were no rows to make it of"
-NO_ROWS: Final = "no row of it was counted in the last windows"
+NO_ROWS: Final = "no row of it was counted in the last week"
 
 
 def drift_of(
@@ -96,7 +98,16 @@ def _looks(  # noqa: PLR0913 - what is looked at, by what, and when
         days=_kept(platform, of, since=days_from(rules, now=now), now=now, finest=DAY_S),
     )
     seconds = window_length(reference, seen, rules=rules, now=now)
-    return looks_of(seen, seconds=seconds, rules=rules, now=now)
+    looks = looks_of(seen, seconds=seconds, rules=rules, now=now)
+    return looks or tuple(_so_far(platform, of, rules=rules, now=now))
+
+
+def _so_far(
+    platform: Platform, of: WindowProfile, *, rules: DriftRules, now: float
+) -> Iterator[Look]:
+    """Yield what was counted of the last days, where no window is over yet."""
+    for look in _parts(platform, of, 1, since=now - WEEK_S, until=now):
+        yield replace(look, young=rules.seasons)
 
 
 def _kept(

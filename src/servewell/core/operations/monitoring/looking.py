@@ -32,12 +32,12 @@ class Seen:
     hours: Windows = ()
     days: Windows = ()
 
-    def laid(self, seconds: int, *, now: float) -> tuple[WindowProfile, ...]:
-        """Return the windows of that length that are over by now."""
+    def newest(self, count: int, *, seconds: int, now: float) -> list[WindowProfile]:
+        """Return those of the last so many windows of that length by now that hold anything."""
         if seconds % HOUR_S:
-            return _laid(self.minutes, seconds=seconds, now=now)
+            return _laid(self.minutes, count, seconds=seconds, now=now)
         of_days = seconds > DAY_S and seconds % DAY_S == 0
-        return _laid(self.days if of_days else self.hours, seconds=seconds, now=now)
+        return _laid(self.days if of_days else self.hours, count, seconds=seconds, now=now)
 
 
 def minutes_from(rules: DriftRules, *, now: float) -> float:
@@ -62,8 +62,7 @@ def window_length(reference: ReferenceProfile, seen: Seen, *, rules: DriftRules,
         return rules.window_s
     needed = _needed(reference, rules)
     for seconds in LENGTHS_S:
-        since = (int(now // seconds) - ENOUGH) * seconds
-        newest = [one for one in seen.laid(seconds, now=now) if one.start >= since]
+        newest = seen.newest(ENOUGH, seconds=seconds, now=now)
         fewest = min((one.rows.get("", 0) for one in newest), default=0)
         if len(newest) == ENOUGH and needed is not None and fewest >= needed:
             return seconds
@@ -82,8 +81,7 @@ def _needed(reference: ReferenceProfile, rules: DriftRules) -> int | None:
 
 def looks_of(seen: Seen, *, seconds: int, rules: DriftRules, now: float) -> tuple[Look, ...]:
     """Return the newest complete windows of that length, oldest first, with what explains them."""
-    since = (int(now // seconds) - LOOKS) * seconds
-    newest = [one for one in seen.laid(seconds, now=now) if one.start >= since]
+    newest = seen.newest(LOOKS, seconds=seconds, now=now)
     if not rules.seasons or seconds >= DAY_S:
         return tuple(Look(window=one) for one in newest)
     began = min((one.start for one in seen.hours), default=0)
@@ -111,15 +109,11 @@ def _seasons(window: WindowProfile, seen: Seen) -> list[Season]:
     return found
 
 
-def _laid(windows: Windows, *, seconds: int, now: float) -> tuple[WindowProfile, ...]:
+def _laid(windows: Windows, count: int, *, seconds: int, now: float) -> list[WindowProfile]:
     end = int(now // seconds) * seconds
     parts: dict[int, list[WindowProfile]] = {}
     for one in windows:
-        if one.start + one.seconds <= end:
+        if end - count * seconds <= one.start and one.start + one.seconds <= end:
             parts.setdefault(one.start // seconds * seconds, []).append(one)
-    return tuple(_spread(merged(parts[start]), start, seconds) for start in sorted(parts))
-
-
-def _spread(window: WindowProfile, start: int, seconds: int) -> WindowProfile:
-    """Return a window over all its time, of which parts may have had no rows."""
-    return replace(window, start=start, seconds=seconds)
+    # of a window parts may have had no rows
+    return [replace(merged(parts[start]), start=start, seconds=seconds) for start in sorted(parts)]
