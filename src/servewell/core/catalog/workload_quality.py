@@ -37,8 +37,8 @@ class QualityRules:
         Meta(
             ge=0,
             le=1,
-            description="By what share of the figure on held-out rows it must be worse to be "
-            "somebody's work; less is noted.",
+            description="By what share of the loss on held-out rows, of an accuracy the share that "
+            "is wrong, it must be worse to be somebody's work; less is noted.",
             examples=[0.1],
         ),
     ] = 0.05

@@ -9,9 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from servewell.core.catalog.profile import (
-    EVERYTHING,
-)
+from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.quality import Figure, Quality, QualityReport, Trust
 from servewell.core.catalog.quality_reference import Task
 from servewell.core.catalog.workload_quality import QualityRules
@@ -29,10 +27,7 @@ from servewell.core.operations.monitoring.quality_window import (
     estimated,
     windows_of,
 )
-from servewell.core.operations.monitoring.realised import (
-    ABSOLUTE,
-    calibration_of,
-)
+from servewell.core.operations.monitoring.realised import ABSOLUTE, calibration_of
 
 HEADLINE: Final = {Task.TWO_CLASSES: BRIER, Task.CLASSES: ACCURACY, Task.NUMBER: ABSOLUTE}
 LOWER: Final = (BRIER, ABSOLUTE)  # the lower the better
@@ -86,16 +81,11 @@ def headlines(found: QualityReport) -> tuple[Quality, ...]:
     )
 
 
-def beyond(figure: Figure, reference: Figure | float, *, better: str) -> bool:
-    """Whether a figure is worse than another one beyond doubt.
+def beyond(figure: Figure, held: Figure, *, better: str) -> bool:
+    """Whether a figure is worse than that of the held-out rows beyond doubt.
 
     Both intervals are of 95 % and are taken as normal.
     """
-    held = (
-        reference
-        if isinstance(reference, Figure)
-        else Figure(value=reference, low=reference, high=reference)
-    )
     sign = 1 if better == "lower" else -1
     difference = sign * (figure.value - held.value)
     apart = figure.low > held.high if better == "lower" else figure.high < held.low
@@ -107,8 +97,9 @@ def _qualities(
 ) -> Iterator[Quality]:
     evidence = evidence_of(facts, windows, HEADLINE[task], rules)
     for window in windows:
+        verdict = trust(facts, window, evidence, rules)
         for name in window.slices:
-            yield from _of_slice(facts, window, name, task, trust(facts, window, evidence, rules))
+            yield from _of_slice(facts, window, name, task, verdict)
 
 
 def _of_slice(
@@ -148,20 +139,25 @@ def _worse(metrics: Iterable[Quality], headline: str, rules: QualityRules) -> Qu
 
 def is_worse(one: Quality) -> bool:
     """Whether labels prove that a figure is worse than that of the held-out rows."""
-    if one.realised is None or one.reference is None:
+    held = _held(one)
+    if one.realised is None or held is None:
         return False
-    low, high = one.reference_range or (one.reference, one.reference)
-    held = Figure(value=one.reference, low=low, high=high)
     return beyond(one.realised, held, better=one.better)
+
+
+def _held(one: Quality) -> Figure | None:
+    if one.reference is None or one.reference_range is None:
+        return None
+    low, high = one.reference_range
+    return Figure(value=one.reference, low=low, high=high)
 
 
 def expected_worse(found: QualityReport) -> Quality | None:
     """Return the newest estimate, if it can be trusted and is worse than the held-out rows."""
     newest = next((one for one in headlines(found) if one.estimated is not None), None)
-    if newest is None or newest.estimated is None or newest.reference is None:
+    held = _held(newest) if newest else None
+    if newest is None or newest.estimated is None or held is None:
         return None
-    low, high = newest.reference_range or (newest.reference, newest.reference)
-    held = Figure(value=newest.reference, low=low, high=high)
     sure = newest.trust is Trust.GOOD and beyond(newest.estimated, held, better=newest.better)
     return newest if sure else None
 

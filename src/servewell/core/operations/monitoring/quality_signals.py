@@ -7,6 +7,7 @@ from servewell.core.catalog.quality import Quality, QualityReport
 from servewell.core.catalog.signal import Points, Severity, Signal, SignalKind
 from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.operations.monitoring.quality import expected_worse, headlines, is_worse
+from servewell.core.operations.monitoring.quality_trust import loss_size
 
 RUNBOOK: Final = "quality"
 CHANGED_FOR_S: Final = 14 * 86_400.0  # a change of the loss is told so long
@@ -42,7 +43,7 @@ def _proven(found: QualityReport, one: Quality, rules: QualityRules) -> Signal:
         one,
         value=one.realised.value,
         subject="by labels",
-        severity=_severity(one.realised.value, one.reference or 0.0, rules),
+        severity=_severity(one.realised.value, one.reference or 0.0, rules, metric=one.metric),
         what=f"The {one.metric} of {found.version} is {_figure(one.realised.value, one)}; on "
         f"held-out rows it was {_figure(one.reference or 0.0, one)}.",
         because=found.because,
@@ -57,7 +58,7 @@ def _expected(found: QualityReport, one: Quality, rules: QualityRules) -> Signal
         one,
         value=one.estimated.value,
         subject="without labels",
-        severity=_severity(one.estimated.value, one.reference or 0.0, rules),
+        severity=_severity(one.estimated.value, one.reference or 0.0, rules, metric=one.metric),
         what=f"The {one.metric} of {found.version} is expected to be "
         f"{_figure(one.estimated.value, one)}; on held-out rows it was "
         f"{_figure(one.reference or 0.0, one)}.",
@@ -132,9 +133,9 @@ def _since(newest_first: Sequence[Quality]) -> float:
     return told[max(0, first - 1)].start
 
 
-def _severity(value: float, reference: float, rules: QualityRules) -> Severity:
-    """Return whether it is somebody's work, by how much worse it is."""
-    matters = abs(value - reference) >= rules.matters * abs(reference)
+def _severity(value: float, reference: float, rules: QualityRules, *, metric: str = "") -> Severity:
+    """Return whether it is somebody's work, by how much more is wrong."""
+    matters = abs(value - reference) >= rules.matters * loss_size(metric, reference)
     return Severity.TICKET if matters else Severity.NOTE
 
 

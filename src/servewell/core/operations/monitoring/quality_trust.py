@@ -16,6 +16,7 @@ from servewell.core.catalog.profile import (
 )
 from servewell.core.catalog.quality import Figure, Trust
 from servewell.core.catalog.workload_quality import QualityRules
+from servewell.core.operations.monitoring.cbpe import ACCURACY
 from servewell.core.operations.monitoring.quality_window import (
     DAY_S,
     ROWS_MIN,
@@ -63,7 +64,7 @@ def evidence_of(
             continue
         apart = abs(guess.value - told.value)
         error = math.hypot(error_of(guess), error_of(told))
-        matters = rules.matters * abs(guess.value)
+        matters = rules.matters * loss_size(metric, guess.value)
         found.append(
             Evidence(
                 at=window.span.until,
@@ -74,6 +75,11 @@ def evidence_of(
             )
         )
     return tuple(found)
+
+
+def loss_size(metric: str, value: float) -> float:
+    """Return what a figure leaves to be better: the share that is wrong, or the loss itself."""
+    return 1 - value if metric == ACCURACY else value
 
 
 def trust(
