@@ -8,6 +8,9 @@ import pytest
 
 from ports.written_log import Log, answered
 from servewell.cli.app import run
+from servewell.core.catalog.change import Change, ChangeKind
+from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.profile import ReferenceProfile
 from servewell.core.operations.told_labels import LabelColumns, LabelFaultsError
 from servewell.flows.labels import add_labels
 from servewell.flows.platform import Platform
@@ -107,3 +110,32 @@ def test_a_file_with_half_wrong_ids_counts_by_the_other_half(
     assert platform.labels.last() == 5
     [known] = platform.labels.status("flights")
     assert known.predictions == 5
+
+
+def test_a_label_keeps_the_slice_of_its_row(platform: Platform, log: Log, tmp_path: Path) -> None:
+    """Out of a segment and out of a compacted file, row by row; nothing undeclared is kept."""
+    package = "a" * 64
+    deployment = Deployment(
+        name="champion", model="flights", version=1, package=package, package_signature=""
+    )
+    change = Change(
+        at=0.0,
+        principal="somebody",
+        kind=ChangeKind.ENDPOINT_CREATED,
+        subject="flights",
+        because="a test",
+    )
+    platform.endpoints.save(
+        Endpoint(name="flights", workload="flights", deployments=(deployment,)), change
+    )
+    profile = ReferenceProfile(
+        package=package, version="flights:1", source="", bins=(), slices=("carrier",)
+    )
+    platform.profiles.keep_reference(profile)
+    path = written(tmp_path, "prediction_id,label,row\nid-000010,0,0\n")
+    add_labels(platform, path, columns=COLUMNS)
+    log.compact()
+    path = written(tmp_path, "prediction_id,label,row\nid-000010,0,1\n", "later.csv")
+    add_labels(platform, path, columns=COLUMNS)
+    first, second = platform.labels.history("id-000010")
+    assert (first.slices, second.slices) == ({"carrier": "AA"}, {"carrier": "UA"})
