@@ -11,8 +11,11 @@ from servewell.adapters.embedded.monitoring.cells import Cells, Whole
 from servewell.adapters.embedded.monitoring.counting import columns_of, counted
 from servewell.core.catalog.profile import EVERYTHING, Bins, Counts, ReferenceProfile
 from servewell.core.catalog.signature import Signature
+from servewell.core.operations.monitoring.two_samples import usual_of
 
 SLICE_VALUES_MAX: Final = 20  # of each input that is sliced by
+PARTS_MAX: Final = 12  # of the reference, in the order of its rows
+PART_ROWS_MIN: Final = 250
 
 
 @dataclass(slots=True)
@@ -46,7 +49,16 @@ def reference_of(
         slices=tuple(dict.fromkeys(name.partition("=")[0] for name in sliced)),
         rows=whole.rows,
         counts=whole.counts,
+        usual=_usual(bins, table, rows, whole),
     )
+
+
+def _usual(bins: Sequence[Bins], table: Table, rows: int, whole: Group) -> dict[str, float]:
+    """Return how far the columns of consecutive parts of the rows are from those of all."""
+    number = min(PARTS_MAX, rows // PART_ROWS_MIN)
+    parts = grouped(bins, (), table, np.arange(rows) * number // max(rows, 1), max(number, 1))
+    held = whole.counts.get(EVERYTHING, {})
+    return usual_of(bins, held, [one.counts.get(EVERYTHING, {}) for one in parts])
 
 
 def slices_in(reference: ReferenceProfile) -> tuple[str, ...]:

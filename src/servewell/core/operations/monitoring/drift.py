@@ -31,6 +31,7 @@ from servewell.core.operations.monitoring.two_samples import Difference, differe
 # with 300 and 500 rows on both sides, and none of 150 at that level to the power of 1.5.
 SURE: Final = 1.5
 NOTED_SHARE: Final = 0.2  # of the index that matters, from which a significant one is on watch
+USUAL_MAX: Final = 0.5  # index up to which a column may move as far as it does by itself
 ALIKE_ROWS: Final = 0.5  # as many rows as the window at least, for other hours to explain it
 
 Key = tuple[str, str]  # slice, column
@@ -200,7 +201,7 @@ def _weighed(
 ) -> Finding:
     """Return a significant finding with what makes it matter, and what explains it."""
     looks, place = at
-    bound = max(rules.index, reference.usual.get(key[1], 0.0))
+    bound = max(rules.index, min(reference.usual.get(key[1], 0.0), USUAL_MAX))
     large = one.difference.psi >= bound
     known = [season.hours for season in looks[place].seasons]
     known += [look.window for look in looks[:place]]

@@ -10,12 +10,12 @@ How many rows it takes to find an index: under it the statistic is noncentral ch
 index over 1/N + 1/M as its noncentrality (to second order the index is the chi-square distance).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from servewell.core.catalog.profile import Bins, ColumnKind
+from servewell.core.catalog.profile import Bins, ColumnKind, Counts
 from servewell.core.operations.chi_square import (
     chi_square_quantile,
     chi_square_sf,
@@ -93,6 +93,25 @@ def rows_needed(before: Places, *, index: float, chance: float) -> int | None:
     noncentrality = _noncentrality(max(held - 1, 1), chance)
     left = index - noncentrality / max(sum(before), 1)
     return int(noncentrality / left) + 1 if left > 0 else None
+
+
+def usual_of(
+    bins: Sequence[Bins], whole: Mapping[str, Counts], parts: Sequence[Mapping[str, Counts]]
+) -> dict[str, float]:
+    """Return the largest index of a column of any part against the whole: what it does by itself.
+
+    A column that does not move is left out.
+    """
+    found = {
+        one.column: max(
+            difference(one, whole[one.column].places, part[one.column].places).psi
+            for part in parts
+            if one.column in part
+        )
+        for one in bins
+        if one.column in whole and any(one.column in part for part in parts)
+    }
+    return {column: psi for column, psi in found.items() if psi > 0}
 
 
 @lru_cache(maxsize=1_000)
