@@ -51,7 +51,7 @@ READINGS: Final = (
     ReadingKind(
         name=DRIFT_PSI,
         about="How far a column of the newest window has moved from the reference: the population "
-        "stability index, less what chance alone gives.",
+        "stability index, less what chance alone gives; not told of too few rows.",
         labels=(*OF_DEPLOYMENT, "side", "column"),
     ),
     ReadingKind(

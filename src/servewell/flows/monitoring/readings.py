@@ -6,7 +6,6 @@ from typing import Final
 from servewell.core.catalog.alert import OPEN
 from servewell.core.catalog.drift import DriftVerdict
 from servewell.core.catalog.health import HealthState
-from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.reading import (
     ALERTS,
     BUDGET_LEFT,
@@ -21,7 +20,11 @@ from servewell.core.catalog.reading import (
     WATCHED_AT,
     Reading,
 )
-from servewell.core.operations.monitoring.readings import alert_counts, newest_figures
+from servewell.core.operations.monitoring.readings import (
+    alert_counts,
+    judged_columns,
+    newest_figures,
+)
 from servewell.errors import ServewellError
 from servewell.flows.monitoring.drift import drift_of
 from servewell.flows.monitoring.health import health
@@ -60,7 +63,7 @@ def _drift(platform: Platform, now: float) -> Iterator[Reading]:
         for one in drift_of(platform, endpoint.name, now=now):
             of = {"endpoint": one.endpoint, "deployment": one.deployment}
             yield from _state(DRIFT_VERDICT, of, "verdict", one.verdict, DriftVerdict)
-            for column in (c for c in one.columns if c.slice == EVERYTHING):
+            for column in judged_columns(one):
                 labels = {**of, "side": column.side.value, "column": column.column}
                 yield Reading(name=DRIFT_PSI, labels=labels, value=column.psi)
 

@@ -4,8 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 
 from servewell.core.catalog.alert import Alert
+from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict
 from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.quality import QualityReport
+
+
+def judged_columns(report: DriftReport) -> tuple[ColumnDrift, ...]:
+    """Return the columns of all rows that can be told of: too few rows are no distance of 0."""
+    return tuple(
+        one
+        for one in report.columns
+        if one.slice == EVERYTHING and one.verdict is not DriftVerdict.CANNOT_TELL
+    )
 
 
 def newest_figures(report: QualityReport) -> dict[tuple[str, str], float]:
