@@ -95,6 +95,7 @@ def amounts(asked: ExplainJob, told: Explanation) -> Numbers:
     ("name", "method"),
     [
         ("logistic", Method.LINEAR),
+        ("logistic-three", Method.LINEAR),
         ("good", Method.LINEAR),  # with a text, one-hot encoded
         ("number", Method.LINEAR),
         ("boosting", Method.TREES),

@@ -43,7 +43,8 @@ PLAYERS_MAX: Final = 200
 FIT_MAX: Final = 1e-4  # residual of an affine function, of the range of what it is fitted to
 GAP_MAX: Final = 1e-3  # of an explanation that is called exact, of the same range
 FITTED_MIN: Final = 5  # background rows
-SURE: Final = 1e-4  # share: probabilities nearer to 0 or 1 are rounded too much for log-odds
+LEAST: Final = 1e-30  # probability of which there is a logarithm
+SURE: Final = 1e-4  # probabilities nearer to 1 are rounded too much for log-odds
 SURER: Final = 1e-6  # of the row itself, of which less is asked
 VALUE_SHOWN: Final = 40
 
@@ -53,25 +54,27 @@ class Scale:
     """In what unit an output is explained."""
 
     unit: str
-    of: Callable[[Numbers, int, float], Numbers]  # of answers (rows, classes), class, least share
+    # Takes answers (rows, classes), the class, and how near to 1 a probability may be.
+    of: Callable[[Numbers, int, float], Numbers]
     centred: bool = False  # whether the sums are taken beside those of the other classes
 
 
-def _plain(answers: Numbers, place: int, least: float) -> Numbers:
-    del least
+def _plain(answers: Numbers, place: int, near: float) -> Numbers:
+    del near
     return answers[:, place]
 
 
-def _log_odds(answers: Numbers, place: int, least: float) -> Numbers:
-    """Return the logarithms of the odds; not-a-number where a share is too near to 0 or 1."""
+def _log_odds(answers: Numbers, place: int, near: float) -> Numbers:
+    """Return the logarithms of the odds; not-a-number where a probability is too near to 0 or 1."""
     shares = answers[:, place]
-    safe = np.where((shares >= least) & (shares <= 1 - least), shares, np.nan)
+    safe = np.where((shares >= LEAST) & (shares <= 1 - near), shares, np.nan)
     return np.log(safe) - np.log1p(-safe)
 
 
-def _centred_log(answers: Numbers, place: int, least: float) -> Numbers:
-    """Return the logarithm of a share less the mean of those of all classes."""
-    logs = np.log(np.where(answers >= least, answers, np.nan))
+def _centred_log(answers: Numbers, place: int, near: float) -> Numbers:
+    """Return the logarithm of a probability less the mean of those of all classes."""
+    del near
+    logs = np.log(np.where(answers >= LEAST, answers, np.nan))
     centred: Numbers = logs[:, place] - logs.mean(axis=1)
     return centred
 
