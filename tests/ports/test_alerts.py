@@ -48,13 +48,16 @@ def test_open_ones_and_those_that_just_ended_are_given(alerts: Alerts) -> None:
         alert(3),
         alert(1, state=resolved, ended_at=T0 - 7_200),
         alert(2, state=resolved, ended_at=T0 - 60),
-        alert(4, state=AlertState.DROPPED, ended_at=T0),
+        alert(4),
     )
-    assert [one.id for one in alerts.open(ended_after=T0 - 3_600)] == [2, 3]
+    assert [one.id for one in alerts.open(ended_after=T0 - 3_600)] == [2, 3, 4]
     assert [one.id for one in alerts.list("flights", limit=3)] == [4, 3, 2]
     assert alerts.list("hotels") == ()
     alerts.save(forget_before=T0 - 3_600)
     assert [one.id for one in alerts.list()] == [4, 3, 2]
+    dropped = AlertState.DROPPED
+    alerts.save(replace(alerts.get(4), state=dropped), alert(5, state=dropped))
+    assert [one.id for one in alerts.list()] == [3, 2]
 
 
 def test_all_of_it_is_kept_or_nothing(alerts: Alerts, database: Database) -> None:

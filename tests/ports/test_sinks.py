@@ -7,6 +7,7 @@ import hmac
 import socket
 import ssl
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import ip_address
@@ -257,6 +258,17 @@ def test_a_secret_that_is_not_there_is_said(sinks: Sinks, folder: str) -> None:
             with pytest.raises(SecretReferenceError, match=reference.partition(":")[2]):
                 sinks.send(to("webhook", server, secret=reference), LETTER, folder=folder)
     assert server.taken == []
+
+
+def test_a_secret_that_cannot_be_sent_is_not_repeated(sinks: Sinks, folder: str) -> None:
+    """What the libraries refuse, they quote; it ends as a failure without it."""
+    Path(folder, "odd").write_text(f"{SECRET}\r\nx: y ü")
+    with hook() as server, post_office() as post:
+        mail = mail_to(post.port, unencrypted=True, user="anna", secret="file:odd")  # noqa: S106 - where it is
+        for receiver in (to("alertmanager", server, secret="file:odd"), mail):  # noqa: S106 - where it is
+            with pytest.raises(DeliveryFailedError) as caught:
+                sinks.send(receiver, LETTER, folder=folder)
+            assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_nobody_listens(sinks: Sinks, folder: str) -> None:

@@ -10,7 +10,7 @@ from servewell.cli import show
 from servewell.cli.alert_view import alert_page, replay_page, rows_of
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
-from servewell.core.catalog.alert import OPEN, DeliveryState, Silence
+from servewell.core.catalog.alert import DeliveryState, Silence
 from servewell.core.catalog.signal import SignalKind
 from servewell.flows.monitoring.alert_page import alerts_page
 from servewell.flows.monitoring.alert_replay import replay as replay_days
@@ -22,6 +22,7 @@ from servewell.flows.monitoring.alerts import (
     try_receivers,
 )
 
+LISTED_MAX: Final = 1_000
 NOT_DELIVERED: Final = 4  # as for what is in the way
 UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
 
@@ -48,18 +49,18 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.argument("endpoint", required=False, shell_complete=endpoint_names)
-@click.option("--all", "ended", is_flag=True, help="Those that have ended too.")
+@click.option("--all", "ended", is_flag=True, help="The last 1,000, those that have ended too.")
 @command
 def list_(session: Session, endpoint: str | None, *, ended: bool) -> int:
     """List the alerts that are open, the newest first; of one ENDPOINT, or of all.
 
     Example: servewell alerts list
     """
-    found = [
-        one
-        for one in session.platform.alerts.list(endpoint, limit=1_000)
-        if ended or one.state in OPEN
+    alerts, now = session.platform.alerts, session.platform.clock.now()
+    standing = [
+        one for one in reversed(alerts.open(ended_after=now)) if endpoint in (None, one.endpoint)
     ]
+    found = alerts.list(endpoint, limit=LISTED_MAX) if ended else standing
     if session.as_json:
         show.as_json(found)
         return 0
@@ -261,7 +262,7 @@ def dead_letters(session: Session) -> int:
 
     Example: servewell alerts dead-letters
     """
-    found = session.platform.outbox.list(DeliveryState.DEAD, limit=1_000)
+    found = session.platform.outbox.list(DeliveryState.DEAD, limit=LISTED_MAX)
     if session.as_json:
         show.as_json(found)
         return 0

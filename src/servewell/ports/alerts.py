@@ -27,7 +27,8 @@ class Alerts(Protocol):
     - what is saved together is kept together or not at all: the alerts, the deliveries that tell of
       them, the look, and the changes for the history;
     - an alert and the look are saved only as they were read (their `revision`; 0 for a new one),
-      so of two who decide at once one is refused, and nobody is told twice.
+      so of two who decide at once one is refused, and nobody is told twice;
+    - an alert that was dropped is forgotten: nobody was told of it.
 
     All methods raise StateUnavailableError.
     """

@@ -36,6 +36,8 @@ def post(
         status, told, retry_after = _exchange(url, body, headers, patience)
     except (OSError, http.client.HTTPException) as error:
         raise _failed(host, why_broken(error)) from error
+    except ValueError:  # it may repeat what it refuses: a secret
+        raise _failed(host, "its address or its secret cannot be sent as it is") from None
     answer = _shown(told, secrets)
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return f"{status} {answer}".strip()

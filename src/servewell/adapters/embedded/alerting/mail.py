@@ -32,6 +32,8 @@ def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Pa
             refused = server.send_message(message(receiver, letter))
     except (OSError, smtplib.SMTPException) as error:
         raise _failed(host, _why(error).replace(password or "\0", "…")) from error
+    except ValueError:  # it may repeat what it refuses: a password
+        raise _failed(host, "its name or the password cannot be sent as it is") from None
     if refused:
         raise _failed(host, f"it refuses {', '.join(sorted(refused))}")
     return f"taken for {', '.join(receiver.recipients)}"

@@ -112,7 +112,9 @@ def _keep(connection: Connection, alert: Alert) -> None:
     known = connection.execute(sa.select(ROWS.revision).where(ROWS.id == alert.id)).scalar()
     _refuse_if_changed(f"The alert {alert.id}", known or 0, alert.revision)
     row = _row(replace(alert, revision=alert.revision + 1))
-    if known is None:
+    if alert.state is AlertState.DROPPED:
+        connection.execute(sa.delete(ALERT).where(ROWS.id == alert.id))
+    elif known is None:
         connection.execute(sa.insert(ALERT).values(row))
     else:
         connection.execute(sa.update(ALERT).where(ROWS.id == alert.id).values(row))
