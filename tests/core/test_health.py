@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from servewell.core.catalog.health import HealthState
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
+from servewell.core.catalog.stop import EVERY, StopMode, StopOrder
 from servewell.core.reliability.health import STATES, WORST_FIRST, HealthFacts, decide_health
 
 NOW: Final = 1_700_000_000.0
@@ -79,6 +80,24 @@ def test_nothing_that_runs_is_unhealthy() -> None:
     found = decide_health(facts(running=False))
     assert found.state is HealthState.UNHEALTHY
     assert "no request is answered" in found.because
+
+
+@pytest.mark.parametrize(
+    ("modes", "state"),
+    [
+        ({"flights": StopMode.REFUSE}, HealthState.UNHEALTHY),
+        ({EVERY: StopMode.REFUSE}, HealthState.UNHEALTHY),
+        ({EVERY: StopMode.REFUSE, "flights": StopMode.FALLBACK}, HealthState.HEALTHY),
+        ({"other": StopMode.REFUSE}, HealthState.HEALTHY),
+    ],
+)
+def test_who_is_refused_is_not_served(modes: dict[str, StopMode], state: HealthState) -> None:
+    """A stop that refuses is unhealthy; its own stop holds before that of every endpoint."""
+    stops = tuple(
+        StopOrder(endpoint=name, mode=mode, because="b", principal="p", at=NOW)
+        for name, mode in modes.items()
+    )
+    assert decide_health(facts(stops=stops)).state is state
 
 
 def test_what_is_certain_outweighs_what_is_not_known() -> None:

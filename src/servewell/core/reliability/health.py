@@ -11,6 +11,7 @@ from typing import Final
 
 from servewell.core.catalog.health import Health, HealthState, Reason
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
+from servewell.core.catalog.stop import EVERY, StopMode, StopOrder
 
 UNHEALTHY, DEGRADED = HealthState.UNHEALTHY, HealthState.DEGRADED
 HEALTHY, UNKNOWN = HealthState.HEALTHY, HealthState.UNKNOWN
@@ -40,6 +41,7 @@ class HealthFacts:
     endpoint: str
     at: float  # seconds since the epoch, UTC
     signals: tuple[Signal, ...] = ()  # of it, and of the whole home
+    stops: tuple[StopOrder, ...] = ()  # in force, of any endpoint
     deployed: bool = True  # whether anything is to answer
     running: bool = True  # whether a process of the home does
     requests: float = 0.0  # within the last hour
@@ -89,6 +91,15 @@ def _silent(facts: HealthFacts) -> Iterator[Reason]:
     if not facts.deployed:
         yield _unknown("Nothing is deployed, so nothing answers.")
         return
+    if _refuses(facts):
+        yield Reason(
+            state=UNHEALTHY,
+            kind=SignalKind.SERVING,
+            severity=TICKET,
+            what="Every request is refused: an emergency stop is in force.",
+            since=None,
+            command=f"servewell resume {facts.endpoint}",
+        )
     if not facts.running:
         yield Reason(
             state=UNHEALTHY,
@@ -113,6 +124,12 @@ def _silent(facts: HealthFacts) -> Iterator[Reason]:
             else f"the last was counted {_ago(facts.at - facts.measured_until)} ago"
         )
         yield _unknown(f"No traffic in the last hour; {last}.", since=facts.measured_until)
+
+
+def _refuses(facts: HealthFacts) -> bool:
+    """Whether a stop refuses the requests: that of the endpoint itself, or else of every one."""
+    modes = {one.endpoint: one.mode for one in facts.stops}
+    return modes.get(facts.endpoint, modes.get(EVERY)) is StopMode.REFUSE
 
 
 def _unknown(what: str, *, since: float | None = None, command: str = "") -> Reason:

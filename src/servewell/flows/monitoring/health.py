@@ -7,9 +7,10 @@ from servewell.core.catalog.health import Health
 from servewell.core.catalog.series import HOUR_S
 from servewell.core.catalog.series_names import REQUESTS, WORKERS, of_endpoint
 from servewell.core.catalog.signal import Signal
+from servewell.core.catalog.stop import StopOrder
 from servewell.core.reliability.health import HealthFacts, decide_health
 from servewell.errors import ServewellError
-from servewell.flows.monitoring.watch import MONITORS, Monitor
+from servewell.flows.monitoring.watch import MONITORS
 from servewell.flows.platform import Platform
 
 WINDOW_S: Final = 60
@@ -20,6 +21,7 @@ class Looked:
     """What every monitor says, and which of them could not look."""
 
     signals: list[Signal] = field(default_factory=list)
+    stops: tuple[StopOrder, ...] = ()
     faults: list[str] = field(default_factory=list)
 
 
@@ -48,6 +50,7 @@ def health(platform: Platform, *, now: float) -> tuple[Health, ...]:
                 signals=tuple(
                     signal for signal in looked.signals if signal.endpoint in ("", one.name)
                 ),
+                stops=looked.stops,
                 deployed=bool(one.traffic),
                 running=state.supervisor is not None or bool(state.workers),
                 requests=_requests(platform, one.name, now=now),
@@ -67,12 +70,16 @@ def _look(platform: Platform, *, now: float) -> Looked:
         try:
             looked.signals += monitor.signals(platform, now=now)
         except (ServewellError, OSError) as error:
-            looked.faults.append(_unseen(monitor, error))
+            looked.faults.append(_unseen(f"monitor of {monitor.name}", error))
+    try:
+        looked.stops = platform.stops.current()
+    except ServewellError as error:
+        looked.faults.append(_unseen("look at emergency stops", error))
     return looked
 
 
-def _unseen(monitor: Monitor, error: Exception) -> str:
-    return f"The monitor of {monitor.name} could not look: {getattr(error, 'what', error)}"
+def _unseen(who: str, error: Exception) -> str:
+    return f"The {who} failed: {getattr(error, 'what', error)}"
 
 
 def _requests(platform: Platform, endpoint: str, *, now: float) -> float:
