@@ -21,12 +21,15 @@ from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.prediction_record import PredictionRecord
 from servewell.core.catalog.signal import Severity
+from servewell.flows.make_model import keep_dataset, make_model
 from servewell.flows.monitoring.profiles import profiles_of, record_signals
 from servewell.flows.monitoring.profiling import (
     FIRST_ROWS,
     PARTS_AT_ONCE,
     REFERENCE_FILE,
+    ReferenceDamagedError,
     keep_profiles,
+    reference_in,
 )
 from servewell.flows.platform import Platform
 from servewell.wiring import open_platform
@@ -157,7 +160,9 @@ def test_late_parts_add_to_old_windows(platform: Platform, log: Log) -> None:
     [found] = profiles_of(platform, "flights", **then)
     assert found.window is not None
     assert found.traffic is not None
-    assert (found.window.rows[""], found.traffic.late) == (5, 5)
+    assert (found.window.rows[""], found.traffic.requests) == (5, 5)
+    [late] = [one for one in record_signals(platform, now=platform.clock.now() + 60) if one.value]
+    assert (late.subject, late.value, late.severity) == ("records late", 5.0, Severity.NOTE)
 
 
 def test_a_version_without_rows_is_held_against_its_first_live_ones(
@@ -239,3 +244,69 @@ def test_profiles_are_shown(
     assert champion["rows"] == {"": 5, "carrier=AA": 5}
     assert champion["latency_ms"]["p50"] == pytest.approx(0.015)
     assert "token" not in json.dumps(champion)
+
+
+TRAIN = """
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+def train(data):
+    rows = pd.read_parquet(data)
+    words = ("words", OneHotEncoder(handle_unknown="ignore"), ["town", "name"])
+    model = make_pipeline(
+        ColumnTransformer([words], remainder="passthrough"), LogisticRegression()
+    )
+    return model.fit(rows[["x", "town", "name"]], rows["late"])
+"""
+FILE = """
+workload: small
+train:
+  script: make.py
+data:
+  path: rows.csv
+  label: late
+inputs:
+  name:
+    personal: true
+monitoring:
+  slices: [town]
+"""
+
+
+def test_a_trained_version_carries_its_reference(platform: Platform, tmp_path: Path) -> None:
+    """Signed with its package, with the slices that were declared, and no personal value in it."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    lines = [f"{n % 7},{'AB'[n % 2]},planted-{n % 3},{n % 5 == 0:d}" for n in range(300)]
+    (folder / "rows.csv").write_text("\n".join(["x,town,name,late", *lines]))
+    (folder / "make.py").write_text(TRAIN)
+    (folder / "servewell.yaml").write_text(FILE)
+    workload, _ = platform.workload_files.read(folder)
+    dataset = keep_dataset(platform, workload, folder)
+    made = make_model(platform, workload, folder, dataset=dataset, progress=lambda _: None)
+    found = reference_in(platform, made.version)
+    assert found is not None
+    assert (found.package, found.version) == (made.version.package, "small:1")
+    assert found.source == f"30 held-out rows of {made.run.dataset}"
+    assert found.rows == {"": 30, "town=A": 15, "town=B": 15}
+    columns = {one.column for one in found.bins}
+    assert columns == {"x", "town", "name", "label", "probabilities:score"}
+    assert found.counts["town=A"]["probabilities:score"].rows == 15
+    digest = made.version.manifest.files[REFERENCE_FILE]
+    assert b"planted" not in platform.blobs.read(digest)
+
+
+def test_a_damaged_reference_stops_no_counting(platform: Platform, tmp_path: Path) -> None:
+    """It is told, other records count, and the rows of that version wait for live ones."""
+    log = serving(platform, tmp_path, files={REFERENCE_FILE: platform.blobs.put(b"no profile")})
+    log.write("w0-1-1-00000000", [at(platform, n) for n in range(5)])
+    log.compact()
+    with pytest.raises(ReferenceDamagedError, match="flights:1"):
+        keep_profiles(platform)
+    [traffic] = platform.profiles.traffic("flights", **lately(platform))
+    assert traffic.requests == 5
+    [(package, parts)] = platform.profile_parts.waiting().items()
+    assert (package, [one.records for one in parts]) == (NUMBERS.package, [5])

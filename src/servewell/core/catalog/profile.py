@@ -116,9 +116,10 @@ class TrafficWindow:
     failed: int = 0  # answered with a status of 500 or more: ours
     refused: int = 0  # with one of 400 to 499: the caller's, or a limit's
     slow: int = 0  # answered, but later than the latency objective of the endpoint
-    late: int = 0  # counted more than an hour after the request was read
-    skewed: int = 0  # recorded for a time more than ten minutes ahead; counted where it was found
     repeated: int = 0  # records of a prediction that was counted already; not counted again
+    # The next three stand in the minute in which they were found:
+    late: int = 0  # requests that were counted more than an hour after they were read
+    skewed: int = 0  # recorded for a time more than ten minutes ahead
     lost: int = 0  # records that were there and cannot be read
     codes: dict[str, int] = field(default_factory=dict)  # error code -> requests
     latency: bytes = b""  # KLL sketch of the milliseconds of answered requests

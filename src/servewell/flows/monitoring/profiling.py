@@ -9,7 +9,9 @@ import msgspec
 from servewell.core.catalog.endpoint import EndpointPolicy
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.profile import ReferenceProfile
+from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
+from servewell.ports.blobs import BlobCorruptError, BlobMissingError
 from servewell.ports.profiles import Part
 
 REFERENCE_FILE: Final = "reference-profile.json"  # among the files of a package
@@ -18,12 +20,18 @@ TURNS: Final = 40  # of one duty, so that others get theirs
 FIRST_ROWS: Final = 10_000  # of live ones, that a version without rows of its own is held against
 
 
+class ReferenceDamagedError(ServewellError):
+    """The reference profile that was signed with a version cannot be read."""
+
+    code = "SW-434"
+
+
 def keep_profiles(platform: Platform) -> None:
     """Count the parts of the prediction log that were not counted yet; a duty of control.
 
     It may be killed at any moment and loses nothing: the next one goes on from there.
 
-    Raises: StateUnavailableError, StorageError, BlobCorruptError, BlobMissingError.
+    Raises: StateUnavailableError, StorageError; at the end ReferenceDamagedError.
     """
     known = _Known(platform)
     for _ in range(TURNS):
@@ -31,17 +39,22 @@ def keep_profiles(platform: Platform) -> None:
             break
     _count_waiting(platform, known)
     platform.profile_parts.forget(platform.clock.now())
+    for error in known.damaged:
+        raise error
 
 
 def reference_in(platform: Platform, version: ModelVersion) -> ReferenceProfile | None:
     """Return the reference profile that was signed with a version; None where it came without.
 
-    Raises: StorageError, BlobCorruptError, BlobMissingError.
+    Raises: ReferenceDamagedError, StorageError.
     """
     digest = version.manifest.files.get(REFERENCE_FILE)
     if digest is None:
         return None
-    made = msgspec.json.decode(platform.blobs.read(digest), type=ReferenceProfile)
+    try:
+        made = msgspec.json.decode(platform.blobs.read(digest), type=ReferenceProfile)
+    except (BlobCorruptError, BlobMissingError, msgspec.DecodeError) as error:
+        raise _damaged(version, error) from error
     return replace(made, package=version.package, version=version.name)
 
 
@@ -51,6 +64,7 @@ class _Known:
 
     platform: Platform
     references: dict[str, ReferenceProfile | None] = field(default_factory=dict)
+    damaged: list[ReferenceDamagedError] = field(default_factory=list)
 
     @cached_property
     def versions(self) -> dict[str, ModelVersion]:
@@ -80,7 +94,11 @@ class _Known:
         kept = self.platform.profiles.reference(package)
         if kept is not None or package not in self.versions:
             return kept
-        return self.keep(reference_in(self.platform, self.versions[package]))
+        try:
+            return self.keep(reference_in(self.platform, self.versions[package]))
+        except ReferenceDamagedError as error:
+            self.damaged.append(error)
+            return None
 
 
 def _count_next(platform: Platform, known: _Known) -> bool:
@@ -129,3 +147,12 @@ def _first_rows(
         parts, package, version.manifest.signature, most=FIRST_ROWS
     )
     return made and replace(made, package=package, version=version.name)
+
+
+def _damaged(version: ModelVersion, error: Exception) -> ReferenceDamagedError:
+    return ReferenceDamagedError(
+        f"The reference profile of `{version.name}` cannot be read.",
+        why=f"{error.what if isinstance(error, ServewellError) else error}",
+        fix="restore the blobs of this home from a backup; until then the version is held against "
+        f"the first {FIRST_ROWS:,} rows that callers were answered",
+    )

@@ -49,7 +49,9 @@ from servewell.ports.profiles import CountedPart, Part
 CURSOR: Final = "journal"
 MINUTES: Final = "minutes from"
 HOURS: Final = "hours from"
-PARTS_KEPT_S: Final = 7 * DAY_S  # a compaction that was killed is told again at the next start
+# A compaction that was killed is told again at the next start, which may be long after; so marks
+# are kept for so long before the last one.
+PARTS_KEPT_S: Final = 7 * DAY_S
 
 Window = TypeVar("Window", WindowProfile, TrafficWindow)
 Rows = sa.ColumnCollection[str, sa.Column[object]]
@@ -199,7 +201,8 @@ class SqlProfiles:
                 for table in (PROFILE_WINDOW, TRAFFIC_WINDOW):
                     past = (table.c.seconds == seconds, table.c.start < end)
                     connection.execute(sa.delete(table).where(*past))
-            old = PROFILE_PART.c.counted_at < now - PARTS_KEPT_S
+            last = connection.execute(sa.select(sa.func.max(PROFILE_PART.c.counted_at))).scalar()
+            old = PROFILE_PART.c.counted_at < (last or 0.0) - PARTS_KEPT_S
             connection.execute(sa.delete(PROFILE_PART).where(old))
 
 

@@ -158,16 +158,7 @@ class _Counting:
     def lose(self, records: int) -> None:
         """Count records that cannot be read."""
         if records:
-            start = self._part.hour or int(self._now) // MINUTE_S * MINUTE_S
-            self._traffic.append(
-                TrafficWindow(
-                    endpoint=self._part.endpoint,
-                    deployment="",
-                    start=start,
-                    seconds=MINUTE_S,
-                    lost=records,
-                )
-            )
+            self._traffic.append(_found_now(self._part, "", self._now, lost=records))
 
     def result(self) -> CountedPart:
         """Return what was counted, one window for each minute."""
@@ -254,12 +245,15 @@ def _traffic(
             failed=_number(status[those] >= OURS),
             refused=_number((status[those] >= THEIRS) & (status[those] < OURS)),
             slow=_number(spent_ms[answered] > objective_ms),
-            late=_number(late[those]),
             skewed=_number(ahead[those]),
             repeated=len(rows) - len(those),
             codes=_tally(codes[mine][those], words),
             latency=_sketch(spent_ms[answered]),
         )
+    came_late = np.bincount(deployments[mine][once & late], minlength=len(names))
+    for name, number in zip(names, came_late.tolist(), strict=True):
+        if number:
+            yield _found_now(part, name, now, late=number)
 
 
 def _by_key(first: Whole, second: Whole) -> Iterator[tuple[tuple[int, int], Whole]]:
@@ -280,6 +274,17 @@ def _minutes(times: Whole, now: float) -> tuple[Whole, Mask]:
 
 def _number(rows: Mask) -> int:
     return int(np.count_nonzero(rows))
+
+
+def _found_now(part: Part, deployment: str, now: float, **numbers: int) -> TrafficWindow:
+    """Return what was found out while a part was counted, in the minute in which it was."""
+    return TrafficWindow(
+        endpoint=part.endpoint,
+        deployment=deployment,
+        start=int(now) // MINUTE_S * MINUTE_S,
+        seconds=MINUTE_S,
+        **numbers,  # type: ignore[arg-type]  # all of them are counters
+    )
 
 
 def _tally(codes: Whole, words: Sequence[str]) -> dict[str, int]:
