@@ -70,7 +70,8 @@ def test_every_command_is_documented(generator: ModuleType, reference: dict[str,
 def test_every_changing_command_can_be_tried_dry(generator: ModuleType) -> None:
     """What changes something takes `--dry-run`; what only looks takes none."""
     looks = {"status", "predict", "profile", "list", "show", "history", "records", "logs", "doctor"}
-    looks |= {"replay", "silences", "dead-letters"}
+    looks |= {"replay", "silences", "dead-letters", "health", "objectives"}
+    looks |= {"drift", "triage", "profiles", "quality"}
     looks |= {"summary", "export"}
     looks |= {"rules", "scrape"}
     looks |= {"compare", "diff", "watch", "query", "trace", "explain"}
