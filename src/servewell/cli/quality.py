@@ -75,9 +75,9 @@ def _show(found: QualityReport) -> None:
             f"to {found.loss_now:.4g}."
         )
     for metric in dict.fromkeys(one.metric for one in found.metrics):
-        windows = [one for one in found.metrics if one.metric == metric]
+        windows = [one for one in found.metrics if one.metric == metric and one.rows]
         click.echo()
-        show.table((metric, *HEADS), [("", *cells(one)) for one in windows], empty="")
+        show.table((metric, *HEADS), [("", *cells(one)) for one in windows], empty=f"{metric}: -")
     if found.metrics:
         click.echo(f"\nThe estimate of the newest window: {found.metrics[0].because}")
     click.echo()

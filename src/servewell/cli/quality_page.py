@@ -61,7 +61,10 @@ def _plot(metric: str, windows: Sequence[Quality]) -> str:
     """Return the estimated band, what labels say, and the figure of the held-out rows."""
     end = windows[-1].until
     ages = [((one.start + one.until) / 2 - end) / DAY_S for one in windows]
-    guessed = [one.estimated for one in windows]
+    guessed = list(zip(ages, [one.estimated for one in windows], strict=True))
+    middle = [(age, one.value if one else None) for age, one in guessed]
+    low = [(age, one.low if one else None) for age, one in guessed]
+    high = [(age, one.high if one else None) for age, one in guessed]
     told = [
         Point(x=age, y=one.realised.value, y_range=(one.realised.low, one.realised.high))
         for age, one in zip(ages, windows, strict=True)
@@ -72,16 +75,9 @@ def _plot(metric: str, windows: Sequence[Quality]) -> str:
         Axis(title=f"days before {moment(end)} UTC"),
         Axis(title=metric),
         [
-            _line("estimated", ages, [one.value if one else None for one in guessed], dashed=False),
-            _line("its 95 %", ages, [one.low if one else None for one in guessed]),
-            _line("", ages, [one.high if one else None for one in guessed]),
+            Line(label="estimated", points=middle, dashed=False),
+            Line(label="its 95 %", points=[*low, (ages[-1], None), *high]),
             Scatter(label="by labels", points=told, colour=1),
             Line(label="held-out rows", points=held, colour=5),
         ],
     )
-
-
-def _line(
-    label: str, ages: Sequence[float], values: Sequence[float | None], *, dashed: bool = True
-) -> Line:
-    return Line(label=label, points=list(zip(ages, values, strict=True)), dashed=dashed)
