@@ -107,7 +107,7 @@ def _so_far(
 ) -> Iterator[Look]:
     """Yield what was counted of the last days, where no window is over yet."""
     for look in _parts(platform, of, 1, since=now - WEEK_S, until=now):
-        yield replace(look, young=rules.seasons)
+        yield replace(look, young=rules.seasons and look.window.seconds < DAY_S)
 
 
 def _kept(
