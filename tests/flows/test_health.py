@@ -344,7 +344,7 @@ def test_a_training_that_failed_is_told_until_the_next_begins(served: Platform) 
 def test_a_figure_that_leaves_its_past_is_shown_and_pages_nobody(
     home: Home, served: Platform
 ) -> None:
-    """Four weeks of days, then three half hours without traffic: a note, judged once."""
+    """Four weeks of days, then no request while somebody counts: a note, judged once."""
     name = of_endpoint("flights", REQUESTS)
     first = int(NOW - 28 * DAY_S) // DAY_S * DAY_S
     until = int(NOW) // 1_800 * 1_800
@@ -353,11 +353,15 @@ def test_a_figure_that_leaves_its_past_is_shown_and_pages_nobody(
             name=name,
             start=at,
             seconds=300,
-            value=0.0 if at >= until - 3 * 1_800 else 1_000.0 + at % DAY_S / 300 + at // 300 % 7,
+            value=1_000.0 + at % DAY_S / 300 + at // 300 % 7,
         )
-        for at in range(first, until, 300)
+        for at in range(first, until - 3 * 1_800, 300)
     ]
-    served.series.add(points, now=NOW)
+    watched = [
+        SeriesPoint(name=WORKERS, start=at, seconds=300, value=2.0)
+        for at in range(until - DAY_S, until, 300)
+    ]
+    served.series.add([*points, *watched], now=NOW)
     home.clock.at = until + 400.0
     for _ in range(2):
         judge_figures(served)

@@ -15,6 +15,7 @@ from servewell.core.catalog.series_names import (
     SCORE,
     SLOW,
     UNUSUAL,
+    WORKERS,
     of_endpoint,
 )
 from servewell.core.catalog.signal import Severity, Signal
@@ -131,7 +132,8 @@ def _judgement(platform: Platform, name: str, *, last: int, until: int) -> Itera
     if not samples:
         return
     first = int(samples[0].start // DAY_S * DAY_S)
-    values = steps(samples, since=first, until=until, total=sums(name))
+    watched = platform.series.read(WORKERS, since=first, until=until, step=STEP_S)
+    values = steps(samples, since=first, until=until, watched=watched if sums(name) else None)
     for at, one in enumerate(judged(values, counts=sums(name), least=least(name))):
         start = first + at * STEP_S
         if one.expected is not None and start > max(last, until - SHOWN_S):

@@ -46,8 +46,8 @@ def anomaly_signal(  # noqa: PLR0913 - the facts of one sentence
     if not holds_now(distances):
         return None
     last = unusual[-1]
-    was = next((one.mean for one in reversed(values) if one.start <= last.start), 0.0)
-    usual = next((one.mean for one in reversed(expected) if one.start <= last.start), 0.0)
+    was = next((one.mean for one in values if one.start == last.start), 0.0)
+    usual = next((one.mean for one in expected if one.start == last.start), 0.0)
     worst = next((one for one in burning if one.endpoint == endpoint and _same(name, one)), None)
     return Signal(
         kind=SignalKind.ANOMALY,
@@ -131,8 +131,16 @@ def least(name: str) -> float:
 
 
 def steps(
-    samples: Sequence[Sample], *, since: int, until: int, total: bool
+    samples: Sequence[Sample], *, since: int, until: int, watched: Sequence[Sample] | None
 ) -> tuple[float | None, ...]:
-    """Return one value for each half hour; None where there was none. Raises: nothing."""
-    found = {one.start: one.total if total else one.mean for one in samples}
-    return tuple(found.get(at) for at in range(since, until, STEP_S))
+    """Return one value for each half hour; None where there was none.
+
+    Of a count `watched` are the half hours in which somebody counted: without a sample it was 0.
+    Of anything else it is None.
+
+    Raises: nothing.
+    """
+    counts = watched is not None
+    found = {one.start: one.total if counts else one.mean for one in samples}
+    zeros = {one.start: 0.0 for one in watched or ()}
+    return tuple((zeros | found).get(at) for at in range(since, until, STEP_S))
