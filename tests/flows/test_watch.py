@@ -403,7 +403,7 @@ def test_the_command_line_shows_and_answers(
 
     assert "firing" in run("list", "flights")
     page = tmp_path / "alert.html"
-    assert "next: servewell rollback flights" in run("show", "1", "--page", str(page))
+    assert "next: servewell rollback flights" in run("show", "1", "--html", str(page))
     assert "<h1>Alert 1</h1>" in page.read_text()
     assert "acknowledged by" in run("ack", "1", "--because", "on it")
     assert "1 open alerts" in run("silence", "flights", "--for", "2h", "--because", "known")

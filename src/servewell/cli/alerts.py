@@ -72,20 +72,20 @@ def list_(session: Session, endpoint: str | None, *, ended: bool) -> int:
 @alerts.command("show")
 @click.argument("alert", type=int)
 @click.option(
-    "--page",
+    "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write it with its plots as HTML to this file.",
 )
 @command
-def show_(session: Session, alert: int, *, page: Path | None) -> int:
+def show_(session: Session, alert: int, *, html: Path | None) -> int:
     """Show what an ALERT goes by, what came before it, and what to do next.
 
     Example: servewell alerts show 12
     """
     found = session.platform.alerts.get(alert)
     now = session.platform.clock.now()
-    if page is not None:
-        page.write_text(alerts_page(f"Alert {found.id}", [found], now=now))
+    if html is not None:
+        _write(html, alerts_page(f"Alert {found.id}", [found], now=now))
     if session.as_json:
         show.as_json(found)
         return 0
@@ -305,3 +305,12 @@ def _say(session: Session, value: object, words: str) -> int:
     else:
         click.echo(words)
     return 0
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(
+            f"`{path}` cannot be written: {error.strerror}", param_hint="--html"
+        ) from error
