@@ -30,8 +30,8 @@ class Evidently:
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process, self._file = process, folder / "rows.npz"
 
-    def drifted(self, before: Rows, now: Rows) -> dict[str, float]:
-        """Return how many columns drifted (`count`), and their `share`."""
+    def drifted(self, before: Rows, now: Rows) -> list[str]:
+        """Return the columns that drifted."""
         held: dict[str, Any] = {f"before:{name}": one for name, one in before.items()}
         held |= {f"now:{name}": one for name, one in now.items()}
         np.savez(self._file, **held)
@@ -39,7 +39,7 @@ class Evidently:
         assert self._process.stdout is not None  # noqa: S101
         self._process.stdin.write(f"{self._file}\n")
         self._process.stdin.flush()
-        found: dict[str, float] = json.loads(self._process.stdout.readline())
+        found: list[str] = json.loads(self._process.stdout.readline())
         return found
 
 

@@ -1,7 +1,7 @@
 """Streams of which it is known whether they drift, drawn from a seed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ FLIGHTS = Path(__file__).parents[2] / "examples/flight-delays/data/flights.parqu
 NUMBERS = ("dep_minute", "distance", "temp", "humid", "wind_speed", "pressure", "visib")
 TEXTS = ("carrier", "origin", "weekday")
 REFERENCE_ROWS = 10_000
+MOVED = "x00"  # the only column that moves, where one does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Stream:
     drifts: bool
     before: Callable[[Random, int], Rows]
     now: Callable[[Random, int], Rows]
+    reference_rows: int = REFERENCE_ROWS
 
 
 def normal(random: Random, rows: int, *, columns: int = 30, shift: float = 0.0) -> Rows:
@@ -69,6 +71,8 @@ def streams(sizes: tuple[int, ...]) -> list[Stream]:
     """Return all streams, with windows of so many rows where size is what is looked at."""
     flights = Permuted()
     found = [_still(f"30 normal columns, {rows:,} rows", normal, rows) for rows in sizes]
+    small = "30 normal columns, 1,000 rows, reference of 1,000"
+    found.append(replace(_still(small, normal, 1_000), reference_rows=1_000))
     found += [_still(f"flights permuted, {rows:,} rows", flights, rows) for rows in (500, 5_000)]
     for number in (2, 10, 100):
         found.append(_still(f"{number} categories, 2,000 rows", _of(number), 2_000))
