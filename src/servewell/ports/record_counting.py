@@ -53,7 +53,7 @@ class RecordCounting(Protocol):
     def count_package(
         self, part: Part, reference: ReferenceProfile, *, now: float
     ) -> tuple[WindowProfile, ...]:
-        """Count the rows of one package alone; none where the part cannot be read.
+        """Count the rows of one package alone, as far as the part can be read.
 
         Raises: StorageError.
         """

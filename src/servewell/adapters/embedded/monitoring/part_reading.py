@@ -14,9 +14,11 @@ from servewell.adapters.embedded.monitoring.cells import Cells, Mask, Whole
 from servewell.adapters.embedded.record_columns import columns_in, tensors_of
 from servewell.adapters.embedded.record_tables import FileNote, completed, note_in
 from servewell.core.catalog.prediction_record import SHADOW, STAGES
+from servewell.core.catalog.profile import MINUTE_S
 
 REQUEST: Final = ("prediction_id", "row", "time", "deployment", "package", "status", "code", "role")
 SPENT: Final = tuple(f"{stage}_us" for stage in STAGES)
+AHEAD_S: Final = 600  # of a record's time, that is no skew of clocks
 MICROSECONDS: Final = 1_000_000
 OK: Final = range(200, 300)  # of a status
 
@@ -74,6 +76,13 @@ class Portion:
                 side = inputs if is_input else outputs
                 side[tensor.name] = cells.within(live) if is_input else cells
         return inputs, outputs
+
+
+def minutes_of(times: Whole, now: float) -> tuple[Whole, Mask]:
+    """Return the minute in which each row counts, and which are too far ahead of now."""
+    seconds = times // MICROSECONDS
+    ahead: Mask = seconds > now + AHEAD_S
+    return np.where(ahead, int(now), seconds) // MINUTE_S * MINUTE_S, ahead
 
 
 def portions(path: Path) -> Iterator[Portion]:

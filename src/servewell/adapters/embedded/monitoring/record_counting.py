@@ -1,16 +1,16 @@
 """Counting the Parquet files of the prediction log with numpy, one file after the other."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
-from datasketches import kll_floats_sketch  # type: ignore[import-untyped]  # has no types
 
 from servewell.adapters.embedded.atomic_file import storage_faults
 from servewell.adapters.embedded.compaction import RecordFolders
-from servewell.adapters.embedded.monitoring.cells import Cells, Mask, Whole
+from servewell.adapters.embedded.monitoring.cells import Cells, Mask
 from servewell.adapters.embedded.monitoring.grouping import (
     Table,
     grouped,
@@ -18,14 +18,16 @@ from servewell.adapters.embedded.monitoring.grouping import (
     slices_in,
 )
 from servewell.adapters.embedded.monitoring.part_reading import (
-    MICROSECONDS,
-    OK,
-    SPENT,
     Named,
     Portion,
+    minutes_of,
     portions,
 )
-from servewell.adapters.embedded.monitoring.window_rows import SKETCH_K, merged_sketches
+from servewell.adapters.embedded.monitoring.traffic_counting import (
+    found_now,
+    minute_by_minute,
+    traffic_in,
+)
 from servewell.adapters.embedded.record_files import UNREADABLE, file_for
 from servewell.adapters.embedded.record_journal import Filed, Position
 from servewell.core.catalog.profile import (
@@ -35,14 +37,11 @@ from servewell.core.catalog.profile import (
     WindowProfile,
 )
 from servewell.core.catalog.signature import Signature
-from servewell.core.operations.monitoring.profiles import merged, merged_traffic
+from servewell.core.operations.monitoring.profiles import merged
 from servewell.ports.profiles import CountedPart, Part
 from servewell.ports.record_counting import FiledParts, References
 
-AHEAD_S: Final = 600  # of a record's time, that is no skew of clocks
-LATE_S: Final = 3_600
-OURS: Final = 500  # from which a status is a fault of ours
-THEIRS: Final = 400
+DAMAGE: Final = (None, errno.ENOENT, errno.EIO)  # of a file that is corrupt or gone
 
 
 class FileRecordCounting:
@@ -73,7 +72,8 @@ class FileRecordCounting:
             try:
                 for portion in self._portions(part):
                     counting.take(portion)
-            except UNREADABLE:
+            except UNREADABLE as error:
+                _require_damage(error)
                 counting = _Counting(part, references, objective_ms=objective_ms, now=now)
                 counting.lose(part.records)
         counting.lose(part.missing)
@@ -84,12 +84,9 @@ class FileRecordCounting:
     ) -> tuple[WindowProfile, ...]:
         """See `RecordCounting.count_package`."""
         found: list[WindowProfile] = []
-        try:
-            for portion in self._portions(part):
-                is_of, _ = _of_package(portion, reference.package)
-                found += _windows(part, portion, is_of, reference, now=now)
-        except UNREADABLE:
-            return ()
+        for portion in self._readable([part]):
+            is_of, _ = _of_package(portion, reference.package)
+            found += _windows(part, portion, is_of, reference, now=now)
         return tuple(_by_window(found))
 
     def first_rows(
@@ -118,11 +115,13 @@ class FileRecordCounting:
             yield from portions(file.path)
 
     def _readable(self, parts: Sequence[Part]) -> Iterator[Portion]:
+        """Yield the rows of parts, as far as they can be read. Raises: StorageError."""
         for part in parts:
-            try:
-                yield from self._portions(part)
-            except UNREADABLE:
-                continue
+            with storage_faults(self._folders.root, doing="read"):
+                try:
+                    yield from self._portions(part)
+                except UNREADABLE as error:
+                    _require_damage(error)
 
 
 class _Counting:
@@ -141,7 +140,7 @@ class _Counting:
 
     def take(self, portion: Portion) -> None:
         """Count some rows."""
-        self._traffic += _traffic(
+        self._traffic += traffic_in(
             self._part, portion, objective_ms=self._objective_ms, now=self._now
         )
         _, packages = portion.coded("package")
@@ -158,16 +157,22 @@ class _Counting:
     def lose(self, records: int) -> None:
         """Count records that cannot be read."""
         if records:
-            self._traffic.append(_found_now(self._part, "", self._now, lost=records))
+            self._traffic.append(found_now(self._part, "", self._now, lost=records))
 
     def result(self) -> CountedPart:
         """Return what was counted, one window for each minute."""
         return CountedPart(
             part=self._part,
             windows=tuple(_by_window(self._windows)),
-            traffic=tuple(_by_traffic(self._traffic)),
+            traffic=tuple(minute_by_minute(self._traffic)),
             waiting=self._waiting,
         )
+
+
+def _require_damage(error: Exception) -> None:
+    """Raise an error again that may be none the next time, such as too many open files."""
+    if isinstance(error, OSError) and error.errno not in DAMAGE:
+        raise error
 
 
 def _parts_of(line: Filed) -> list[Part]:
@@ -201,7 +206,7 @@ def _windows(
     if not rows.any():
         return
     deployments, names = portion.coded("deployment")
-    minutes, _ = _minutes(portion.times[rows], now)
+    minutes, _ = minutes_of(portion.times[rows], now)
     keys = np.stack([deployments[rows], minutes])
     distinct, groups = np.unique(keys, axis=1, return_inverse=True)
     inputs, outputs = portion.cells(reference.package, rows)
@@ -220,99 +225,11 @@ def _windows(
         )
 
 
-def _traffic(
-    part: Part, portion: Portion, *, objective_ms: float, now: float
-) -> Iterator[TrafficWindow]:
-    """Yield a window for each deployment and minute of what callers asked."""
-    mine = portion.begins & ~portion.shadows()
-    once = portion.counts[mine]
-    deployments, names = portion.coded("deployment")
-    codes, words = portion.coded("code")
-    minutes, ahead = _minutes(portion.times[mine], now)
-    status = portion.numbers("status")[mine]
-    spent_ms = np.sum([portion.numbers(name)[mine] for name in SPENT], axis=0) / 1_000
-    well = (status >= OK.start) & (status < OK.stop)
-    late = portion.times[mine] // MICROSECONDS < now - LATE_S
-    for (deployment, start), rows in _by_key(deployments[mine], minutes):
-        those = rows[once[rows]]
-        answered = those[well[those]]
-        yield TrafficWindow(
-            endpoint=part.endpoint,
-            deployment=names[deployment],
-            start=start,
-            seconds=MINUTE_S,
-            requests=len(those),
-            failed=_number(status[those] >= OURS),
-            refused=_number((status[those] >= THEIRS) & (status[those] < OURS)),
-            slow=_number(spent_ms[answered] > objective_ms),
-            skewed=_number(ahead[those]),
-            repeated=len(rows) - len(those),
-            codes=_tally(codes[mine][those], words),
-            latency=_sketch(spent_ms[answered]),
-        )
-    came_late = np.bincount(deployments[mine][once & late], minlength=len(names))
-    for name, number in zip(names, came_late.tolist(), strict=True):
-        if number:
-            yield _found_now(part, name, now, late=number)
-
-
-def _by_key(first: Whole, second: Whole) -> Iterator[tuple[tuple[int, int], Whole]]:
-    """Yield the rows of each pair of values."""
-    order = np.lexsort((second, first))
-    pairs = np.stack([first[order], second[order]], axis=1)
-    starts = np.flatnonzero(np.any(pairs[1:] != pairs[:-1], axis=1)) + 1
-    for rows in np.split(order, starts) if len(order) else ():
-        yield (int(first[rows[0]]), int(second[rows[0]])), rows
-
-
-def _minutes(times: Whole, now: float) -> tuple[Whole, Mask]:
-    """Return the minute in which each row counts, and which are too far ahead of now."""
-    seconds = times // MICROSECONDS
-    ahead: Mask = seconds > now + AHEAD_S
-    return np.where(ahead, int(now), seconds) // MINUTE_S * MINUTE_S, ahead
-
-
-def _number(rows: Mask) -> int:
-    return int(np.count_nonzero(rows))
-
-
-def _found_now(part: Part, deployment: str, now: float, **numbers: int) -> TrafficWindow:
-    """Return what was found out while a part was counted, in the minute in which it was."""
-    return TrafficWindow(
-        endpoint=part.endpoint,
-        deployment=deployment,
-        start=int(now) // MINUTE_S * MINUTE_S,
-        seconds=MINUTE_S,
-        **numbers,  # type: ignore[arg-type]  # all of them are counters
-    )
-
-
-def _tally(codes: Whole, words: Sequence[str]) -> dict[str, int]:
-    numbers = np.bincount(codes, minlength=len(words)).tolist()
-    return {word: number for word, number in zip(words, numbers, strict=True) if word and number}
-
-
-def _sketch(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bytes:
-    if not len(values):
-        return b""
-    sketch = kll_floats_sketch(SKETCH_K)
-    sketch.update(values.astype(np.float32))
-    data: bytes = sketch.serialize()
-    return data
-
-
 def _by_window(windows: Sequence[WindowProfile]) -> Iterator[WindowProfile]:
     groups: dict[tuple[str, str, int], list[WindowProfile]] = {}
     for one in windows:
         groups.setdefault((one.deployment, one.package, one.start), []).append(one)
     return map(merged, groups.values())
-
-
-def _by_traffic(windows: Sequence[TrafficWindow]) -> Iterator[TrafficWindow]:
-    groups: dict[tuple[str, int], list[TrafficWindow]] = {}
-    for one in windows:
-        groups.setdefault((one.deployment, one.start), []).append(one)
-    return (merged_traffic(group, sketches=merged_sketches) for group in groups.values())
 
 
 def _joined(portions: Sequence[Named]) -> Named:
