@@ -273,4 +273,4 @@ def test_windows_are_as_short_as_the_traffic_allows(rows: int, seconds: int) -> 
     seen = Seen(hours=hours)
     now = NOON + 72 * HOUR
     assert window_length(reference, seen, rules=RULES, now=now) == seconds
-    assert window_length(reference, seen, rules=DriftRules(window_s=600), now=now) == 600
+    assert window_length(reference, seen, rules=DriftRules(window_length_s=600), now=now) == 600

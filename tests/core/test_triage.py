@@ -57,6 +57,7 @@ def quality(*, estimated: float, worse: bool = False, labels: int = 0) -> Qualit
         rows=500,
         labels=labels,
         reference=0.8,
+        reference_range=(0.79, 0.81),
         estimated=figure,
         trust=Trust.GOOD,
         because="",

@@ -33,7 +33,7 @@ from servewell.flows.monitoring.loop import act, close_loop, facts_of
 from servewell.flows.monitoring.triage import triage_of
 from servewell.flows.platform import Platform
 
-HOURLY = DriftRules(window_s=HOUR, seasons=False)
+HOURLY = DriftRules(window_length_s=HOUR, seasons=False)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ Pause = Annotated[float, Meta(ge=60, le=31_622_400)]
 class DriftRules:
     """When a column counts as moved."""
 
-    window_s: Annotated[
+    window_length_s: Annotated[
         Annotated[int, Meta(ge=60, le=2_678_400)] | None,
         Meta(
             description="Seconds of one window. Without it: the shortest of an hour, six hours, a "

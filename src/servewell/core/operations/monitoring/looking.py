@@ -42,24 +42,24 @@ class Seen:
 
 def minutes_from(rules: DriftRules, *, now: float) -> float:
     """Return from when on minutes are needed; now where they are not."""
-    seconds = rules.window_s or HOUR_S
+    seconds = rules.window_length_s or HOUR_S
     return now - (LOOKS + 1) * seconds if seconds % HOUR_S else now
 
 
 def hours_from(rules: DriftRules, *, now: float) -> float:
     """Return from when on hours are needed."""
-    return now - max((SEASON_DAYS + 2) * DAY_S, (LOOKS + 1) * (rules.window_s or HOUR_S))
+    return now - max((SEASON_DAYS + 2) * DAY_S, (LOOKS + 1) * (rules.window_length_s or HOUR_S))
 
 
 def days_from(rules: DriftRules, *, now: float) -> float:
     """Return from when on days are needed."""
-    return now - (LOOKS + 1) * max(WEEK_S, rules.window_s or WEEK_S)
+    return now - (LOOKS + 1) * max(WEEK_S, rules.window_length_s or WEEK_S)
 
 
 def window_length(reference: ReferenceProfile, seen: Seen, *, rules: DriftRules, now: float) -> int:
     """Return the seconds of a window: as declared, or the fewest that hold rows enough."""
-    if rules.window_s is not None:
-        return rules.window_s
+    if rules.window_length_s is not None:
+        return rules.window_length_s
     needed = _needed(reference, rules)
     for seconds in LENGTHS_S:
         newest = seen.newest(ENOUGH, seconds=seconds, now=now)
