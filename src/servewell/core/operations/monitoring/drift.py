@@ -27,7 +27,7 @@ from servewell.core.operations.monitoring.profiles import merged_counts
 from servewell.core.operations.monitoring.two_samples import Difference, difference, rows_needed
 
 # Where rows are too few, chance also gives large indices, and the noise of a small reference is in
-# every window. Of simulated models with 30 columns and 200 to 500 rows in the reference 3 to 5 % had
+# every window. Of simulated models with 30 columns and 200 to 500 rows in it 3 to 5 % had
 # a false alarm in a month at the usual level, and none of 900 at that level to the power of 1.5.
 SURE: Final = 1.5
 NOTED_SHARE: Final = 0.2  # of the index that matters, from which a significant one is on watch
