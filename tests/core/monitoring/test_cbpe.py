@@ -83,14 +83,14 @@ def exact(scores: Numbers) -> dict[str, float]:
 
 
 def test_counts_give_what_rows_would_give() -> None:
-    """Over windows of other rows the counters lie within 0.006 of the estimate by rows."""
+    """Over windows of other rows the counters lie within 0.008 of the estimate by rows."""
     reference, edges = held_out()
     for alpha, beta in ((1.2, 3.0), (2.0, 2.0), (0.8, 4.0)):
         scores = np.random.default_rng(7).beta(alpha, beta, 8_000)
         found = expected(reference.cells, counts_of(scores, edges), reference.task)
         by_rows = exact(scores)
         for name in NAMES:
-            assert math.isclose(found[name].value, by_rows[name], abs_tol=0.006), (name, alpha)
+            assert math.isclose(found[name].value, by_rows[name], abs_tol=0.008), (name, alpha)
 
 
 def test_the_interval_holds_what_labels_say() -> None:
