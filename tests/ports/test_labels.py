@@ -130,15 +130,17 @@ def test_many_predictions_at_once(labels: Labels) -> None:
 
 
 def test_what_is_true_by_now_of_a_time(labels: Labels) -> None:
-    """Of each row the last label, oldest prediction first, whenever it was added."""
+    """Of each row the last label, in the order of adding, a page at a time."""
     labels.add([label(3), label(1, slices={"origin": "EWR"}), label(9)])
     labels.add([label(2), label(1, 0.0), label(4, deployment="other")])
-    found = labels.between("flights", "champion", since=101.0, until=104.0)
+    query = LabelQuery(endpoint="flights", deployment="champion", since=101.0, until=104.0)
+    found = labels.holding(query, limit=10)
     told = [(one.prediction_id, one.value, one.corrects) for one in found]
-    assert told == [("id-1", 0.0, True), ("id-2", 1.0, False), ("id-3", 1.0, False)]
-    assert found[0].slices == {}
+    assert told == [("id-3", 1.0, False), ("id-2", 1.0, False), ("id-1", 0.0, True)]
+    assert found[2].slices == {}
     assert labels.history("id-1")[0].slices == {"origin": "EWR"}
-    assert labels.between("flights", "champion", since=104.0, until=105.0) == ()
+    assert labels.holding(query, after=found[0].number, limit=1) == found[1:2]
+    assert labels.holding(replace(query, since=104.0, until=105.0), limit=10) == ()
 
 
 def test_the_losses_of_a_time_add_up(labels: Labels) -> None:

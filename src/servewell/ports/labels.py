@@ -36,6 +36,7 @@ class LabelQuery:
     """Which labels to read: the one that holds of each row of these predictions."""
 
     endpoint: str | None = None
+    deployment: str | None = None
     since: float | None = None  # of the prediction, seconds since the epoch, inclusive
     until: float | None = None  # exclusive
 
@@ -100,17 +101,6 @@ class Labels(Protocol):
         """Add up the losses of the rows predicted in [since, until), of each by its last label.
 
         Of several measures it is the one with the most labels; None where there are none.
-
-        Raises: StateUnavailableError.
-        """
-        ...
-
-    def between(
-        self, endpoint: str, deployment: str, *, since: float, until: float
-    ) -> tuple[Label, ...]:
-        """Return what is true by now of the rows predicted in [since, until), oldest first.
-
-        Of each row it is the last label. Times are in seconds since the epoch, UTC.
 
         Raises: StateUnavailableError.
         """

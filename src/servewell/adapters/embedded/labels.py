@@ -118,14 +118,6 @@ class SqlLabels:
             found = connection.execute(query).mappings().first()
         return None if found is None else value_of(found, LossSum)
 
-    def between(
-        self, endpoint: str, deployment: str, *, since: float, until: float
-    ) -> tuple[Label, ...]:
-        """See `Labels.between`."""
-        each = _newest(endpoint, deployment, since, until)
-        query = sa.select(LABEL).where(ROWS.number.in_(each))
-        return self._found(query.order_by(ROWS.predicted_at, ROWS.number))
-
     def _found(self, query: sa.Select[tuple[object, ...]]) -> tuple[Label, ...]:
         with self._database.reading() as connection:
             found = connection.execute(query).mappings().all()
@@ -135,6 +127,8 @@ class SqlLabels:
 def _asked(query: LabelQuery) -> Iterator[sa.ColumnElement[bool]]:
     if query.endpoint is not None:
         yield ROWS.endpoint == query.endpoint
+    if query.deployment is not None:
+        yield ROWS.deployment == query.deployment
     if query.since is not None:
         yield ROWS.predicted_at >= query.since
     if query.until is not None:

@@ -771,9 +771,9 @@ class Workload:
     records: Annotated[RecordRules, Meta(description="How predictions are recorded.")] = field(
         default_factory=RecordRules
     )
-    feedback: Annotated[
-        FeedbackRules, Meta(description="What people may say of the answers.")
-    ] = field(default_factory=FeedbackRules)
+    feedback: Annotated[FeedbackRules, Meta(description="What people may say of the answers.")] = (
+        field(default_factory=FeedbackRules)
+    )
     telemetry: Annotated[
         Telemetry,
         Meta(description="What the workers tell of their requests, beside metrics and records."),

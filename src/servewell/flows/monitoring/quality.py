@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
+from servewell.core.catalog.label import Label
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.quality import QualityReport
@@ -25,10 +27,11 @@ from servewell.core.operations.monitoring.quality_window import (
 )
 from servewell.core.operations.traffic import DeploymentMissingError
 from servewell.errors import ServewellError
+from servewell.flows.monitoring.held_labels import LABELS_AT_ONCE, pages_of_labels
 from servewell.flows.platform import Platform
+from servewell.ports.labels import LabelQuery
 
 QUALITY_FILE: Final = "quality-reference.json"  # among the files of a package
-LABELS_AT_ONCE: Final = 5_000
 WINDOWS_MAX: Final = 200
 TURNS: Final = 20  # of one duty, so that others get theirs
 
@@ -180,8 +183,9 @@ def _facts(
     in_sums: bool = False,
 ) -> Facts:
     name, version = endpoint.name, _version(platform, deployment)
-    whole = {"since": spans[0].start, "until": spans[-1].until}
-    labels = platform.labels
+    query = LabelQuery(
+        endpoint=name, deployment=deployment.name, since=spans[0].start, until=spans[-1].until
+    )
     return Facts(
         endpoint=name,
         deployment=deployment.name,
@@ -193,9 +197,10 @@ def _facts(
             platform.profiles.total(name, deployment.name, since=one.start, until=one.until)
             for one in spans
         ),
-        labels=() if in_sums else labels.between(name, deployment.name, **whole),
+        labels=() if in_sums else _by_prediction(platform, query),
         sums=tuple(
-            labels.losses(name, deployment.name, since=one.start, until=one.until) for one in spans
+            platform.labels.losses(name, deployment.name, since=one.start, until=one.until)
+            for one in spans
         )
         if in_sums
         else None,
@@ -203,6 +208,12 @@ def _facts(
         reference=_reference(platform, version),
         watched=platform.loss_watches.of(name).deployments.get(deployment.name),
     )
+
+
+def _by_prediction(platform: Platform, query: LabelQuery) -> tuple[Label, ...]:
+    """Return the labels that hold, the oldest prediction first."""
+    found = chain.from_iterable(pages_of_labels(platform, query))
+    return tuple(sorted(found, key=lambda one: (one.predicted_at, one.number)))
 
 
 def _version(platform: Platform, deployment: Deployment) -> ModelVersion:

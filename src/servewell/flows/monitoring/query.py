@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final
 
 from servewell.core.catalog.label import Label
 from servewell.core.security.access import grants_at
 from servewell.core.security.visibility import Sight, visible_to
+from servewell.flows.monitoring.held_labels import pages_of_labels
 from servewell.flows.platform import Platform
 from servewell.ports.labels import LabelQuery
 from servewell.ports.record_queries import Answer, SqlQuery
-
-LABELS_AT_ONCE: Final = 5_000
 
 
 def sight_of(platform: Platform, principal: str) -> Sight:
@@ -38,10 +36,6 @@ def query_records(
 def _labels(platform: Platform, query: SqlQuery, sight: Sight) -> Iterator[Sequence[Label]]:
     """Yield the labels that hold; none where the query does not speak of labels."""
     asked = LabelQuery(endpoint=query.endpoint, since=query.since, until=query.until)
-    last = 0
-    while "labels" in query.sql.lower():
-        found = platform.labels.holding(asked, after=last, limit=LABELS_AT_ONCE)
-        yield [one for one in found if sight.shows(one.endpoint)]
-        if len(found) < LABELS_AT_ONCE:
-            return
-        last = found[-1].number
+    pages = pages_of_labels(platform, asked) if "labels" in query.sql.lower() else ()
+    for page in pages:
+        yield [one for one in page if sight.shows(one.endpoint)]

@@ -12,10 +12,10 @@ from servewell.core.catalog.version_comparison import VersionComparison
 from servewell.core.operations.monitoring.realised import judged
 from servewell.core.operations.monitoring.version_comparison import Side, compare_versions
 from servewell.errors import ServewellError
+from servewell.flows.monitoring.held_labels import pages_of_labels
 from servewell.flows.platform import Platform
 from servewell.ports.labels import LabelQuery
 
-LABELS_AT_ONCE: Final = 10_000
 LABELS_MAX: Final = 200_000  # of both together
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 RANK_ERROR: Final = 0.014  # of a sketch: see `Profiles.latency_ms`
@@ -100,10 +100,5 @@ def _latency(platform: Platform, windows: Sequence[TrafficWindow]) -> dict[str, 
 def _labels(platform: Platform, endpoint: str, since: float, until: float) -> Iterator[Label]:
     """Yield the labels that hold of what the traffic's draw gave to the deployments."""
     query = LabelQuery(endpoint=endpoint, since=since, until=until)
-    last = 0
-    while True:
-        found = platform.labels.holding(query, after=last, limit=LABELS_AT_ONCE)
-        yield from (one for one in found if not one.role)
-        if len(found) < LABELS_AT_ONCE:
-            return
-        last = found[-1].number
+    for page in pages_of_labels(platform, query):
+        yield from (one for one in page if not one.role)
