@@ -14,11 +14,8 @@ from hypothesis.extra import numpy as of_numpy
 
 from ports.tried_models import folder_of_data, made
 from servewell.adapters.embedded.job.exchange import Result, RunFiles
-from servewell.adapters.embedded.job.reference import (
-    ROWS_MAX,
-    sampled,
-    write_reference_of_onnx,
-)
+from servewell.adapters.embedded.job.held_out import ROWS_MAX, sampled
+from servewell.adapters.embedded.job.reference import write_reference_of_onnx
 from servewell.adapters.embedded.monitoring.binning import (
     CATEGORIES_MAX,
     QUANTILES,

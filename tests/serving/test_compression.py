@@ -83,6 +83,7 @@ def test_a_body_is_never_inflated_beyond_its_limit(coding: bytes) -> None:
         (b"br", b"abc", ContentRefusedError),
         (b"gzip, gzip", gzip.compress(gzip.compress(b"abc")), ContentRefusedError),
     ],
+    ids=["cut", "more", "other", "plain", "empty", "unknown", "twice"],
 )
 def test_what_cannot_be_inflated_is_refused(
     coding: bytes, body: bytes, error: type[RequestError]
