@@ -31,7 +31,7 @@ covered *ARGS:
 
 # What a person does from end to end, at the speed at which a person meets it: without coverage.
 journeys *ARGS:
-    pytest -n 2 --dist loadfile tests/journeys {{ ARGS }}
+    pytest tests/journeys {{ ARGS }}
 
 # Renew the locked versions of all dependencies.
 lock:

@@ -133,6 +133,8 @@ def _repeat(duties: Duties, platform: Platform, stopping: Callable[[], bool]) ->
     while not stopping():
         now = platform.clock.now()
         for duty, every_s in duties.items():
+            if stopping():
+                return
             if not 0 < due[duty] - now <= every_s:  # due, or the clock was set back
                 _attempt(duty, platform)
                 due[duty] = now + every_s
