@@ -29,6 +29,7 @@ TYPES: Final = {
     "float32": "FP32", "float16": "FP16", "float64": "FP64", "int8": "INT8", "int64": "INT64",
     "object": "BYTES", "bool": "BOOL",
 }  # fmt: skip
+AT_ONCE = 40  # calls that wait; more may be refused where a busy machine is slower than promised
 
 
 @pytest.fixture
@@ -211,17 +212,23 @@ def test_calls_can_be_made_without_waiting(
 ) -> None:
     """Many calls at a time on one connection each get their own rows."""
     answers: queue.Queue[tuple[int, Any, Any]] = queue.Queue()
+
+    def take() -> None:
+        number, result, error = answers.get(timeout=20)
+        assert error is None
+        assert result.as_numpy("late").tolist() == [[number * 2.0 + 10.0]] * (1 + number % 3)
+
     for number in range(200):
+        if number >= AT_ONCE:
+            take()
         triton.async_infer(
             "flights",
             inputs(1 + number % 3, delay=float(number)),
             lambda result, error, number=number: answers.put((number, result, error)),
             headers=key(running.operator),
         )
-    for _ in range(200):
-        number, result, error = answers.get(timeout=20)
-        assert error is None
-        assert result.as_numpy("late").tolist() == [[number * 2.0 + 10.0]] * (1 + number % 3)
+    for _ in range(AT_ONCE):
+        take()
 
 
 def test_a_stream_is_answered_in_order(
