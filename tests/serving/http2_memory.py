@@ -31,7 +31,7 @@ class Answers:
         del exchange
         return BODY_MAX
 
-    sticky_headers = frozenset[bytes]()
+    more_headers = frozenset[bytes]()
 
     def body_bytes_most(self) -> int:
         """Return the same for all."""

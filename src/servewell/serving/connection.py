@@ -242,7 +242,7 @@ class Connection(asyncio.Protocol):
         if name in KNOWN_HEADERS:
             self._repeated = self._repeated or name in self._headers
             self._headers[name] = value
-        elif name in self._requests.sticky_headers:
+        elif name in self._requests.more_headers:
             self._headers[name] = value
         elif name in LIST_HEADERS:
             before = self._headers.get(name)

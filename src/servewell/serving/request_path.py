@@ -111,7 +111,7 @@ class RequestPath:
         )
         sticky = [one.sticky.header for one in table.endpoints.values() if one.sticky]
         asked = [ORIGIN] if self._takes_feedback() else []
-        self.sticky_headers = frozenset(one for one in (*sticky, *asked) if one)
+        self.more_headers = frozenset(one for one in (*sticky, *asked) if one)
         self._turns.serve(served for one in table.endpoints.values() for served in one.running)
 
     def open(self, exchange: Exchange) -> None:

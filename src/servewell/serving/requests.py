@@ -37,7 +37,7 @@ LIST_HEADERS: Final = frozenset({b"accept", b"accept-encoding", b"tracestate"})
 class Requests(Protocol):
     """Where requests go."""
 
-    sticky_headers: frozenset[bytes]  # more headers that mean something here, while they do
+    more_headers: frozenset[bytes]  # more headers that mean something here, while they do
 
     def open(self, exchange: Exchange) -> None:
         """Decide by the headers whether the request may go on; a refusal stands in `error`."""

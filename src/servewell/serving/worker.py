@@ -374,9 +374,9 @@ class Worker:
     def _swap(self, table: Table) -> None:
         before = self._path.table.endpoints.values()
         self._longest_s = max(self._longest_s, self._parts.drain_s, _longest_s(before))
-        read = self._path.sticky_headers
+        read = self._path.more_headers
         self._path.swap(table)
-        if self._path.sticky_headers != read:
+        if self._path.more_headers != read:
             self._heads.clear()
         version, endpoints = table.version, table.endpoints.values()
         served = [one for endpoint in endpoints for one in endpoint.deployments.values()]

@@ -7,12 +7,12 @@ from servewell.adapters.embedded.atomic_file import ensure_folder, storage_fault
 from servewell.adapters.embedded.behaviour_files import read_behaviours
 from servewell.adapters.embedded.job.exchange import (
     ERRORS,
+    Failure,
     Order,
     RunFiles,
-    read_failure,
-    read_result,
 )
 from servewell.adapters.embedded.job.launch import Ending, Work, follow
+from servewell.adapters.embedded.json_files import read_told
 from servewell.adapters.embedded.optimiser import step_of
 from servewell.adapters.embedded.trainer import how_it_ended, last_words
 from servewell.core.catalog.behaviour import BehaviourTest
@@ -44,7 +44,7 @@ class ProcessEvaluator:
             files.clear()
             files.environment.write_text(self._environment().lock, encoding="utf-8")
             ending = follow(work, files, lambda line: progress(step_of(line)))
-            result = read_result(files.result, Measures) if ending.exit_code == 0 else None
+            result = read_told(files.result, Measures) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
             raise _failure(job, files, ending)
@@ -61,7 +61,7 @@ class ProcessEvaluator:
 
 def _failure(job: EvaluateJob, files: RunFiles, ending: Ending) -> ServewellError:
     see_log = f"the whole output is in {files.log}"
-    told = read_failure(files.failure)
+    told = read_told(files.failure, Failure)
     if ending.timed_out:
         return EvaluationFailedError(
             f"The measuring of {job.candidate.version} was ended after {job.timeout_s:,.0f} s.",

@@ -12,10 +12,9 @@ from servewell.adapters.embedded.job.exchange import (
     Order,
     Outcome,
     RunFiles,
-    read_failure,
-    read_result,
 )
 from servewell.adapters.embedded.job.launch import Ending, Work, follow
+from servewell.adapters.embedded.json_files import read_told
 from servewell.adapters.embedded.trainer import how_it_ended, last_words
 from servewell.errors import ServewellError
 from servewell.ports.optimiser import (
@@ -91,7 +90,7 @@ class ProcessOptimiser:
             files.clear()
             files.environment.write_text(self._environment().lock, encoding="utf-8")
             ending = follow(work, files, lambda line: progress(step_of(line)))
-            result = read_result(files.result, kind) if ending.exit_code == 0 else None
+            result = read_told(files.result, kind) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
             raise _failure(subject, files, ending)
@@ -108,7 +107,7 @@ def step_of(line: str) -> Step:
 
 def _failure(subject: Subject, files: RunFiles, ending: Ending) -> ServewellError:
     see_log = f"the whole output is in {files.log}"
-    told = read_failure(files.failure)
+    told = read_told(files.failure, Failure)
     if ending.timed_out:
         return StudyFailedError(
             f"The job was ended after {subject.timeout_s:,.0f} s.",

@@ -17,13 +17,13 @@ from servewell.adapters.embedded.atomic_file import ensure_folder, storage_fault
 from servewell.adapters.embedded.job.elsewhere import fit_elsewhere
 from servewell.adapters.embedded.job.exchange import (
     ERRORS,
+    Failure,
     Order,
     Result,
     RunFiles,
-    read_failure,
-    read_result,
 )
 from servewell.adapters.embedded.job.launch import Ending, Work, follow
+from servewell.adapters.embedded.json_files import read_told
 from servewell.adapters.embedded.processes import is_ours
 from servewell.adapters.embedded.source_files import source_files
 from servewell.core.catalog.model import digest_of
@@ -56,7 +56,7 @@ class ProcessTrainer:
             files.clear()
             files.environment.write_text(self.environment().lock, encoding="utf-8")
             ending = _followed(job, files, progress)
-            result = read_result(files.result, Result) if ending.exit_code == 0 else None
+            result = read_told(files.result, Result) if ending.exit_code == 0 else None
         if result is None:
             files.result.unlink(missing_ok=True)
             raise _failure(job, files, ending)
@@ -98,7 +98,7 @@ class ProcessTrainer:
     def result(self, folder: Path) -> JobResult:
         """See `Trainer.result`."""
         files = RunFiles(folder)
-        result = read_result(files.result, Result)
+        result = read_told(files.result, Result)
         if result is None:
             raise TrainingFailedError(
                 "What a job made cannot be read back.",
@@ -158,7 +158,7 @@ def unreadable(source: Path, error: OSError) -> TrainingFailedError:
 
 def _failure(job: Job, files: RunFiles, ending: Ending) -> ServewellError:
     see_log = f"the whole output is in {files.log}"
-    told = read_failure(files.failure)
+    told = read_told(files.failure, Failure)
     if ending.timed_out:
         return TrainingFailedError(
             f"The job was ended after {job.timeout_s:,.0f} s.",

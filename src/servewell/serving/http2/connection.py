@@ -279,7 +279,7 @@ class Http2Connection(asyncio.Protocol):
             self._h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)
             return
         self._last = number
-        head = read_head(event.headers, self._requests.sticky_headers)
+        head = read_head(event.headers, self._requests.more_headers)
         kind = GrpcCall if head.is_grpc else PlainRequest
         self._streams[number] = stream = kind(self, self._requests, number)
         stream.begin(head)

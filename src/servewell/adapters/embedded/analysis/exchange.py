@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import msgspec
-
-from servewell.adapters.embedded.atomic_file import write_atomically
+from servewell.adapters.embedded.json_files import read_told
 from servewell.errors import ServewellError
-from servewell.ports.explainer import ExplainJob, Explanation, NotExplainableError
+from servewell.ports.explainer import ExplainJob, NotExplainableError
 from servewell.ports.record_queries import (
-    Answered,
     QueryInvalidError,
     QueryLibraryMissingError,
     QueryRefusedError,
@@ -61,9 +58,6 @@ class Failure:
     fix: str
 
 
-Told = TypeVar("Told", Answered, Explanation)
-
-
 class WorkFiles:
     """The files of one answer."""
 
@@ -79,41 +73,8 @@ class WorkFiles:
         self.spill = folder / "spill"
 
 
-def write(path: Path, value: object) -> None:
-    """Write a value as JSON: a reader sees all of it or nothing. Raises: OSError."""
-    write_atomically(path, msgspec.json.encode(value, enc_hook=_plain))
-
-
-def read_order(path: Path) -> Order:
-    """Read what is to be done. Raises: OSError, msgspec.DecodeError."""
-    return msgspec.json.decode(path.read_bytes(), type=Order, dec_hook=_rich)
-
-
-def read_told(path: Path, kind: type[Told]) -> Told | None:
-    """Return what came of the work, or None where nothing did."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
 def read_failure(path: Path) -> ServewellError | None:
     """Return the error that ended the work, or None where it wrote none."""
-    try:
-        told = msgspec.json.decode(path.read_bytes(), type=Failure)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    kind = ERRORS.get(told.code)
-    return None if kind is None else kind(told.what, why=told.why, fix=told.fix)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"no JSON for {type(value)}")
-
-
-def _rich(kind: type, value: Any) -> Any:  # noqa: ANN401  # as msgspec types its hooks
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(f"no {kind} in JSON")
+    told = read_told(path, Failure)
+    kind = ERRORS.get(told.code) if told else None
+    return kind(told.what, why=told.why, fix=told.fix) if told and kind else None

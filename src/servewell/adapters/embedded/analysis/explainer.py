@@ -4,16 +4,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from servewell.adapters.embedded.analysis.attending import attended
 from servewell.adapters.embedded.analysis.exchange import (
-    Order,
     WorkFiles,
     read_failure,
-    read_told,
-    write,
 )
 from servewell.adapters.embedded.atomic_file import ensure_folder, storage_faults
-from servewell.adapters.embedded.job.launch import Ending, Start, attend
-from servewell.adapters.embedded.processes import command_line
+from servewell.adapters.embedded.job.launch import Ending
+from servewell.adapters.embedded.json_files import read_told
 from servewell.adapters.embedded.trainer import how_it_ended, last_words
 from servewell.ports.explainer import ExplainJob, Explanation, NotExplainableError
 
@@ -31,30 +29,13 @@ class ProcessExplainer:
             folder = Path(tempfile.mkdtemp(prefix="explain-", dir=self._scratch))
             try:
                 files = WorkFiles(folder)
-                ending = _attended(job, files)
+                ending = attended(files, timeout_s=job.timeout_s, explain=job)
                 told = read_told(files.result, Explanation) if ending.exit_code == 0 else None
                 if told is None:
                     raise read_failure(files.failure) or _ended(job, ending, files)
                 return told
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _attended(job: ExplainJob, files: WorkFiles) -> Ending:
-    def command(say: int, parent: int) -> list[str]:
-        write(files.order, Order(progress_pipe=say, parent_pipe=parent, explain=job))
-        return command_line("analysis", files.folder)
-
-    return attend(
-        Start(
-            command=command,
-            folder=files.folder,
-            log=files.log,
-            pid=files.pid,
-            timeout_s=job.timeout_s,
-        ),
-        progress=lambda _: None,
-    )
 
 
 def _ended(job: ExplainJob, ending: Ending, files: WorkFiles) -> NotExplainableError:

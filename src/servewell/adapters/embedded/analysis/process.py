@@ -8,14 +8,13 @@ from servewell.adapters.embedded.analysis.exchange import (
     Failure,
     Order,
     WorkFiles,
-    read_order,
-    write,
 )
 from servewell.adapters.embedded.job.bounds import (
     bound_memory,
     end_before_who_serves,
     end_with,
 )
+from servewell.adapters.embedded.json_files import read, write
 from servewell.errors import ServewellError
 from servewell.ports.explainer import ExplainJob, Explanation, NotExplainableError
 from servewell.ports.record_queries import QueryLibraryMissingError
@@ -25,7 +24,7 @@ from servewell.ports.trainer import LibraryMissingError
 def main(folder: Path) -> int:
     """Do the order of a folder; return the exit code of the process: 0 with a result, else 1."""
     files = WorkFiles(folder)
-    order = read_order(files.order)
+    order = read(files.order, Order)
     end_with(order.parent_pipe)
     end_before_who_serves()
     sys.dont_write_bytecode = True

@@ -14,13 +14,11 @@ from typing import IO, Any, Final
 import msgspec
 import pyarrow.parquet as pq
 
+from servewell.adapters.embedded.analysis.attending import attended
 from servewell.adapters.embedded.analysis.exchange import (
-    Order,
     QueryOrder,
     WorkFiles,
     read_failure,
-    read_told,
-    write,
 )
 from servewell.adapters.embedded.analysis.label_rows import keep_labels
 from servewell.adapters.embedded.atomic_file import (
@@ -29,8 +27,8 @@ from servewell.adapters.embedded.atomic_file import (
     storage_error,
     storage_faults,
 )
-from servewell.adapters.embedded.job.launch import Ending, Start, attend
-from servewell.adapters.embedded.processes import command_line
+from servewell.adapters.embedded.job.launch import Ending
+from servewell.adapters.embedded.json_files import read_told
 from servewell.adapters.embedded.trainer import how_it_ended, last_words
 from servewell.core.catalog.label import Label
 from servewell.ports.record_queries import (
@@ -71,28 +69,11 @@ class ProcessRecordQueries:
         with storage_faults(files.folder):
             keep_labels(labels, files.labels)
             order = QueryOrder(query=query, records=self._records, labels=files.labels)
-            ending = _attended(order, files)
+            ending = attended(files, timeout_s=query.timeout_s, query=order)
             told = read_told(files.result, Answered) if ending.exit_code == 0 else None
         if told is None:
             raise read_failure(files.failure) or _ended(query, ending, files)
         return told
-
-
-def _attended(order: QueryOrder, files: WorkFiles) -> Ending:
-    def command(say: int, parent: int) -> list[str]:
-        write(files.order, Order(progress_pipe=say, parent_pipe=parent, query=order))
-        return command_line("analysis", files.folder)
-
-    return attend(
-        Start(
-            command=command,
-            folder=files.folder,
-            log=files.log,
-            pid=files.pid,
-            timeout_s=order.query.timeout_s,
-        ),
-        progress=lambda _: None,
-    )
 
 
 def _ended(query: SqlQuery, ending: Ending, files: WorkFiles) -> QueryTooLargeError:

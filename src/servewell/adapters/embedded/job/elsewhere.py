@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from servewell.adapters.embedded.atomic_file import ensure_folder, write_atomically
 from servewell.adapters.embedded.job import step_program
-from servewell.adapters.embedded.job.exchange import Failure, RunFiles, write
+from servewell.adapters.embedded.job.exchange import Failure, RunFiles
 from servewell.adapters.embedded.job.held_out import check_held_out
 from servewell.adapters.embedded.job.launch import Ending, Start, attend
 from servewell.adapters.embedded.job.training import script_and_data
+from servewell.adapters.embedded.json_files import write
 from servewell.core.catalog.model import Format
 from servewell.ports.trainer import Job, TrainingFailedError
 

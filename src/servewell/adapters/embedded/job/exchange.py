@@ -3,11 +3,8 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import msgspec
-
-from servewell.adapters.embedded.atomic_file import write_atomically
 from servewell.core.catalog.inferred_signature import InputRuleError
 from servewell.core.catalog.model import Equivalence, Parameter, Predictor
 from servewell.core.catalog.signature import Signature
@@ -122,38 +119,6 @@ class RunFiles:
             path.unlink(missing_ok=True)
 
 
-def write(path: Path, value: Order | Result | Study | Profile | Measures | Failure) -> None:
-    """Write a value as JSON: a reader sees all of it or nothing.
-
-    Raises: OSError.
-    """
-    write_atomically(path, msgspec.json.encode(value, enc_hook=_plain))
-
-
-def read_order(path: Path) -> Order:
-    """Read what a job is to do.
-
-    Raises: OSError, msgspec.DecodeError.
-    """
-    return msgspec.json.decode(path.read_bytes(), type=Order, dec_hook=_rich)
-
-
-def read_result(path: Path, kind: type[Outcome]) -> Outcome | None:
-    """Return what came of a job, or None where nothing did."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
-def read_failure(path: Path) -> Failure | None:
-    """Return the error that ended a job, or None where it wrote none."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Failure)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
 def say_to(pipe: int, line: str) -> None:
     """Send one line of progress; a reader that has gone is no reason to stop."""
     data = " ".join(line.split()).encode()[:SAID_BYTES_MAX]
@@ -161,15 +126,3 @@ def say_to(pipe: int, line: str) -> None:
         os.write(pipe, data + b"\n")
     except OSError:
         return
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"no JSON for {type(value)}")
-
-
-def _rich(kind: type, value: Any) -> Any:  # noqa: ANN401  # as msgspec types its hooks
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(f"no {kind} in JSON")

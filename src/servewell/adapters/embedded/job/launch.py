@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from servewell.adapters.embedded.atomic_file import write_atomically
-from servewell.adapters.embedded.job.exchange import SAID_BYTES_MAX, Order, RunFiles, write
+from servewell.adapters.embedded.job.exchange import SAID_BYTES_MAX, Order, RunFiles
+from servewell.adapters.embedded.json_files import write
 from servewell.adapters.embedded.processes import command_line
 from servewell.core.catalog.step import NO_USAGE, Usage
 

@@ -17,12 +17,11 @@ from servewell.adapters.embedded.job.exchange import (
     Order,
     Result,
     RunFiles,
-    read_order,
     say_to,
-    write,
 )
 from servewell.adapters.embedded.job.held_out import check_held_out
 from servewell.adapters.embedded.job.training import fit
+from servewell.adapters.embedded.json_files import read, write
 from servewell.core.operations.gate_measures import Measures
 from servewell.errors import ServewellError
 from servewell.ports.evaluator import EvaluationFailedError
@@ -50,7 +49,7 @@ def main(folder: Path, time_stages: "TimeStages") -> int:
     The result is the last thing that is written, so a job that is killed leaves none.
     """
     files = RunFiles(folder)
-    order = read_order(files.order)
+    order = read(files.order, Order)
     end_with(order.parent_pipe)
     end_before_who_serves()
     sys.dont_write_bytecode = True  # the workload's folder is not ours to write to
