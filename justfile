@@ -24,7 +24,8 @@ test: covered journeys
 # All tests but the journeys, with coverage of every process.
 covered *ARGS:
     coverage erase
-    coverage run -m pytest -n 2 --dist loadfile --ignore=tests/journeys {{ ARGS }}
+    coverage run -m pytest -n 2 --dist loadfile -m "not alone" --ignore=tests/journeys {{ ARGS }}
+    coverage run -m pytest -m alone --ignore=tests/journeys {{ ARGS }}
     # A process that a test killed may leave a file that cannot be read; the report is what judges.
     coverage combine -q || test -f .coverage
     coverage report --fail-under=85

@@ -22,7 +22,7 @@ from serving.predictors import asking, predictor
 from serving.real_worker import INFER, real_worker, trusting
 from serving.watched import wait_until
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.alone]
 
 LAME_DUCK_S = 1.5
 

@@ -18,7 +18,7 @@ from serving.crowd import Answer, Crowd
 from serving.home import Home
 from serving.slow_model import SLOW, slow_model, slow_request
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.alone]
 
 FOR_EVER = 10**8  # turns: half an hour
 SHORT = 300  # turns: some 5 ms, so that it runs in a thread

@@ -17,7 +17,7 @@ from servewell.serving.stopping import KnownStops
 from serving.home import Home, Reply, flight_model, request
 from serving.test_grpc import inputs
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.alone]
 
 INFER = "/v2/models/flights/infer"
 WITHIN_S = 0.9
