@@ -5,8 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from servewell.core.catalog.signal import SignalKind
 from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload_alerts import AlertRules, KindRule
 from servewell.core.catalog.workload_rules import breaches, dotted
+from servewell.core.operations.monitoring.alerts_home import home_rules
+from servewell.core.operations.monitoring.alerts_moves import HOLD_S
 
 GOOD: dict[str, Any] = {
     "kinds": {"drift": {"severity": "note", "hold_s": 600}, "anomaly": {"mute": True}},
@@ -81,3 +85,19 @@ def test_an_unknown_kind_is_named() -> None:
     """A rule for a kind of signal that does not exist is no rule."""
     (fault,) = breaches(written({"kinds": {"latencies": {"mute": True}}}))
     assert "`latency`" in fault.allowed
+
+
+def test_what_is_about_the_home_follows_the_most_severe_rules() -> None:
+    """Those of the one workload there is; of several none can hide what another asks for."""
+    quiet = AlertRules(
+        kinds={"room": KindRule(mute=True), "serving": KindRule(severity="note", hold_s=600)},
+        resolve_after_s=60,
+    )
+    loud = AlertRules(kinds={"serving": KindRule(severity="page")}, escalate_after_s=60)
+    assert home_rules([quiet]) is quiet
+    assert home_rules([quiet, quiet]).kinds["room"].mute
+    both = home_rules([quiet, loud, AlertRules()])
+    assert not both.kinds["room"].mute
+    assert both.kinds["serving"] == KindRule(severity="page", hold_s=HOLD_S[SignalKind.SERVING])
+    assert (both.resolve_after_s, both.escalate_after_s) == (300, 60)
+    assert home_rules([quiet, AlertRules()]).kinds["serving"].severity is None

@@ -21,13 +21,7 @@ from servewell.core.catalog.alert import (
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.workload_alerts import AlertRules, KindRule, Receiver
-from servewell.core.operations.monitoring.alerts import (
-    GAP_S,
-    SETTLES_S,
-    Outcome,
-    acknowledge,
-    decide,
-)
+from servewell.core.operations.monitoring.alerts import Outcome, acknowledge, decide
 from servewell.core.operations.monitoring.alerts_change import nearest_change
 from servewell.core.operations.monitoring.alerts_delivery import (
     LONGEST_S,
@@ -35,6 +29,7 @@ from servewell.core.operations.monitoring.alerts_delivery import (
     after_success,
 )
 from servewell.core.operations.monitoring.alerts_folding import EXPLAINS
+from servewell.core.operations.monitoring.alerts_gaps import GAP_S, SETTLES_S
 from servewell.core.operations.monitoring.alerts_moves import (
     ESCALATIONS_MAX,
     HOLD_S,
@@ -240,6 +235,87 @@ def test_a_note_never_hides_a_page() -> None:
     assert world.told[-1].folded == {FEED.key: ("It drifts.",)}
 
 
+def test_what_stood_long_before_hides_no_page() -> None:
+    """A full disk that somebody took an hour ago is no reason for failures that begin now."""
+    disk = replace(
+        SLOW, kind=SignalKind.ROOM, endpoint="", subject="disk", severity=Severity.TICKET
+    )
+    world = World()
+    world.keep_seeing(disk, for_s=300)
+    taken = acknowledge(world.of(disk), principal="anna", because="on it", now=world.now).alert
+    world.alerts = (taken,)
+    world.keep_seeing(disk, for_s=3_600, every_s=60)
+    late = replace(SLOW, since=world.now)
+    world.keep_seeing(disk, late, for_s=60)
+    assert world.of(late).cause == ""
+    assert (world.told[-1].severity, world.told[-1].alerts[0].key) == (Severity.PAGE, late.key)
+    named = replace(late, kind=SignalKind.AVAILABILITY, causes=(disk.key,))
+    world.keep_seeing(disk, late, named, for_s=60)
+    assert world.of(named).cause == disk.key
+
+
+def test_what_was_a_page_once_may_become_one_again() -> None:
+    """A cause that is a ticket again for a while is told anew when a page is folded under it."""
+    feed = replace(FEED, severity=Severity.TICKET)
+    page = replace(DRIFT, severity=Severity.PAGE)
+    world = World()
+    world.keep_seeing(feed, for_s=120)
+    world.keep_seeing(feed, page, for_s=60)
+    assert world.reasons == [Reason.FIRED, Reason.WORSE]
+    world.keep_seeing(feed, for_s=1_200)
+    assert world.of(feed).told_severity is Severity.TICKET
+    told = len(world.told)
+    world.keep_seeing(feed, page, for_s=60)
+    assert [(one.reason, one.severity) for one in world.told[told:]] == [
+        (Reason.WORSE, Severity.PAGE)
+    ]
+
+
+def test_who_is_told_of_pages_alone_hears_of_the_end_of_one() -> None:
+    """An incident of what was a page, and ended as a ticket, is closed."""
+    pager = Receiver(to="pagerduty", severities=("page",))
+    route = Route(workload="w", name="r", receiver=pager, endpoints=frozenset({"flights"}))
+    world = World()
+    world.keep_seeing(SLOW, for_s=60)
+    world.keep_seeing(replace(SLOW, severity=Severity.TICKET), for_s=600)
+    world.keep_seeing(for_s=600)
+    heard = [part.reason for one in world.told for _, part in routed(one, [route])]
+    assert heard == [Reason.FIRED, Reason.RESOLVED]
+
+
+def test_a_severity_at_its_bound_is_told_once() -> None:
+    """What is a page at one look and a ticket at the next wakes nobody each time."""
+    world = World(AlertRules(escalate_after_s=86_400))
+    for _ in range(60):
+        world.see(SLOW)
+        world.see(replace(SLOW, severity=Severity.TICKET))
+    assert world.reasons == [Reason.FIRED]
+
+
+def test_what_waits_for_its_time_hides_nothing_for_long() -> None:
+    """A page below a condition that nobody is told of yet is told by itself after a minute."""
+    world = World(AlertRules(kinds={"serving": KindRule(hold_s=3_600)}))
+    world.keep_seeing(DEAD, SLOW, for_s=120)
+    assert world.of(DEAD).state is AlertState.PENDING
+    assert [one.key for notice in world.told for one in notice.alerts] == [SLOW.key]
+
+
+def test_what_another_monitor_of_its_kind_sees_is_told() -> None:
+    """One of two monitors of a kind fails: what the other one sees, and the failure, fire."""
+    fails = replace(DEAD, endpoint="", subject="monitor records", severity=Severity.TICKET)
+    blind = frozenset({SignalKind.SERVING})
+    world = World()
+    for _ in range(12):
+        world.see(DEAD, fails, blind=blind)
+    told = {one.key for notice in world.told for one in notice.alerts}
+    assert told == {DEAD.key, fails.key}
+    for _ in range(60):
+        world.see(fails, blind=blind)
+    assert world.of(DEAD).state is AlertState.FIRING
+    world.see(DEAD, fails, blind=blind)
+    assert world.of(DEAD).gone_at is None
+
+
 def test_a_silence_keeps_quiet_what_it_names_and_no_more() -> None:
     """What is silenced explains nothing, and is told when the silence ends."""
     world = World()
@@ -280,6 +356,32 @@ def test_an_hour_without_watching_resolves_nothing_and_is_told_in_one_notice() -
     assert {one.key for one in summary.alerts} == {one.key for one in after}
     assert all(world.of(one).state is AlertState.FIRING for one in before)
     assert "nobody watched for 1 h" in title(summary)
+
+
+def test_what_an_hour_without_watching_set_off_later_is_one_notice_too() -> None:
+    """Figures that had to hold for five minutes after it do not come one by one."""
+    old = [replace(DRIFT, endpoint=f"e{place}") for place in range(20)]
+    late = [replace(one, kind=SignalKind.FRESHNESS) for one in old]
+    world = World()
+    world.see()
+    world.see(*old, *late, after_s=3_600)
+    world.keep_seeing(*old, *late, for_s=900)
+    assert [len(one.alerts) for one in world.told] == [20, 20]
+    assert world.told[1].alerts[0].signal.kind is SignalKind.FRESHNESS
+    assert world.look.missed_from is None
+
+
+def test_looks_that_are_slow_for_ever_silence_nothing() -> None:
+    """Each of them comes after a gap: what holds is told all the same, and what went ends."""
+    for every_s in (GAP_S + 1, 2 * GAP_S, 10 * GAP_S):
+        world = World()
+        world.keep_seeing(SLOW, DEAD, for_s=12 * every_s, every_s=every_s)
+        told = {one.key for notice in world.told for one in notice.alerts}
+        assert told == {DEAD.key}
+        assert world.of(SLOW).cause == DEAD.key
+        world.keep_seeing(for_s=12 * every_s, every_s=every_s)
+        assert not [one for one in world.alerts if one.state in OPEN]
+        assert world.reasons[-1] is Reason.RESOLVED
 
 
 def test_a_gap_alone_is_no_news() -> None:

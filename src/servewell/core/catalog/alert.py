@@ -61,7 +61,9 @@ class Alert:
     tell: Reason | None = None  # what nobody was told yet
     tell_at: float | None = None  # since when that waits
     told_at: float | None = None
-    told_severity: Severity | None = None
+    told_severity: Severity | None = None  # how urgent a person believes it is
+    heard: Severity | None = None  # the most urgent that was told of it: who heard hears of its end
+    eased_at: float | None = None  # since when it is less urgent than was told
     escalate_at: float | None = None  # unless somebody acknowledges it before
     escalated: int = 0  # how often
     acknowledged_by: str = ""
@@ -96,6 +98,7 @@ class Look:
     seen: int = 0  # alerts ever
     missed_from: float | None = None  # since when nobody had looked, until what came of it is told
     settles_at: float = 0.0  # until then what is found after such a time is gathered
+    summed_until: float = 0.0  # until then what follows from it is told in one notice of all
     revision: int = 0
 
 
@@ -130,8 +133,19 @@ class Delivery:
     receiver: str
     notice: Notice
     made_at: float  # seconds since the epoch, UTC
-    due_at: float  # of the next try
+    due_at: float  # of the next try; of a dead letter, of the next look whether it still matters
     state: DeliveryState = DeliveryState.WAITING
     tries: int = 0
     answer: str = ""  # what came of the last try, for a person
     delivered_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """What is to be known of a dead letter without reading it."""
+
+    workload: str
+    receiver: str
+    severity: Severity
+    made_at: float  # seconds since the epoch, UTC
+    answer: str  # of the last try

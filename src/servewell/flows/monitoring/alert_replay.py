@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from servewell.core.catalog.alert import Alert, AlertState, Look, Notice
-from servewell.core.operations.monitoring.alerts import GAP_S, Outcome, RulesOf, decide
+from servewell.core.operations.monitoring.alerts import Outcome, RulesOf, decide
+from servewell.core.operations.monitoring.alerts_gaps import GAP_S
 from servewell.core.operations.monitoring.alerts_moves import RETURNS_WITHIN_S
 from servewell.core.operations.monitoring.alerts_routing import Route, routed
+from servewell.flows.monitoring.monitors import MONITORS, Monitor
 from servewell.flows.monitoring.watch import (
-    MONITORS,
-    Monitor,
     changes_before,
     fresh,
     gather,

@@ -15,6 +15,14 @@ from servewell.core.catalog.change import Change
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.workload_alerts import AlertRules
 from servewell.core.operations.monitoring.alerts_folding import folded
+from servewell.core.operations.monitoring.alerts_gaps import (
+    GAP_S,
+    looked,
+    missed_s,
+    shifted,
+    uncounted_s,
+)
+from servewell.core.operations.monitoring.alerts_home import home_rules
 from servewell.core.operations.monitoring.alerts_moves import (
     RETURNS_WITHIN_S,
     URGENCY,
@@ -25,15 +33,17 @@ from servewell.core.operations.monitoring.alerts_moves import (
     more_urgent,
     moved,
     next_move,
+    quiet_s,
     quiets,
 )
-from servewell.core.operations.monitoring.alerts_notices import notices
+from servewell.core.operations.monitoring.alerts_notices import most_urgent_of, notices
 
-GAP_S: Final = 300.0  # without a look: what was not seen meanwhile says nothing
-SETTLES_S: Final = 60.0  # after such a gap, in which what came of it is gathered
 DEFAULTS: Final = AlertRules()
+HOME: Final = ""  # the endpoint of what is about all of them
 
-RulesOf = Mapping[str, AlertRules]  # by endpoint; the defaults where there is none
+RulesOf = Mapping[
+    str, AlertRules
+]  # by endpoint; the defaults where there is none, for the home the most severe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +96,19 @@ def decide(  # noqa: PLR0913 - the facts of a look
     Units:  times in seconds since the epoch, durations in seconds.
     Raises: nothing.
     """
-    missed_s = _missed_s(look, now, gap_s)
-    look = _looked(look, now, missed_s)
+    missed = missed_s(look, now, gap_s)
+    uncounted = uncounted_s(look, missed, gap_s)
+    look = looked(look, now, missed)
+    rules = {HOME: home_rules(tuple(rules.values())), **rules}
     view = _View(
         now=now, present=_unmuted(signals, rules), silences=silences, rules=rules, blind=blind
     )
-    known = [_shifted(one, missed_s) for one in alerts if _counts(one, now)]
+    known = [shifted(one, uncounted) for one in alerts if _counts(one, now)]
     fresh = [replace(one, change=changes.get(one.key)) for one in _opened(view, known, look.seen)]
     look = replace(look, seen=look.seen + len(fresh))
     stepped = [_step(view.seen(one), view) for one in (*known, *fresh)]
-    explained = {one.key: one for one in folded(each.alert for each in stepped)}
-    weighed = [_weigh(one, explained[one.alert.key], now) for one in stepped]
+    explained = {one.key: one for one in folded([each.alert for each in stepped], now=now)}
+    weighed = [_weigh(one, explained[one.alert.key], view) for one in stepped]
     told = notices([one.alert for one in weighed], look=look, now=now)
     return Outcome(
         look=told.look,
@@ -131,7 +143,7 @@ class _View:
         """Return an alert with what is seen of its condition, and before others weigh on it."""
         signal = self.present.get(alert.key)
         gone_at = alert.gone_at
-        if alert.state in OPEN and alert.signal.kind not in self.blind:
+        if alert.state in OPEN and (signal or alert.signal.kind not in self.blind):
             gone_at = None if signal else alert.gone_at or self.now
         found = next((one.id for one in self.silences if quiets(one, alert, now=self.now)), "")
         newest = signal or alert.signal
@@ -139,19 +151,6 @@ class _View:
             newest = replace(newest, since=min(newest.since, alert.signal.since))
         after = replace(alert, signal=newest, gone_at=gone_at, silence=found)
         return replace(after, severity=_own_severity(after.signal, self.rules_of(after)))
-
-
-def _missed_s(look: Look, now: float, gap_s: float) -> float:
-    """Return for how long nobody looked, or by how much the clock was set back; else 0."""
-    passed = now - look.at
-    return passed if look.at and not 0 <= passed <= gap_s else 0.0
-
-
-def _looked(look: Look, now: float, missed_s: float) -> Look:
-    if missed_s <= 0:
-        return replace(look, at=now)
-    before = look.at if look.missed_from is None else look.missed_from
-    return replace(look, at=now, missed_from=before, settles_at=now + SETTLES_S)
 
 
 def _unmuted(signals: Iterable[Signal], rules: RulesOf) -> dict[str, Signal]:
@@ -168,19 +167,6 @@ def _counts(alert: Alert, now: float) -> bool:
     if alert.state is AlertState.RESOLVED:
         return now - (alert.ended_at or 0.0) <= RETURNS_WITHIN_S
     return alert.state in OPEN
-
-
-def _shifted(alert: Alert, missed_s: float) -> Alert:
-    """Return an alert as if the time in which nobody looked had not been."""
-    if not missed_s or alert.state not in OPEN:
-        return alert
-    return replace(
-        alert,
-        seen_at=alert.seen_at + missed_s,
-        gone_at=alert.gone_at and alert.gone_at + missed_s,
-        escalate_at=alert.escalate_at and alert.escalate_at + missed_s,
-        tell_at=alert.tell_at and alert.tell_at + missed_s,
-    )
 
 
 def _opened(view: _View, known: Sequence[Alert], seen: int) -> list[Alert]:
@@ -209,9 +195,10 @@ def _step(alert: Alert, view: _View) -> Decided:
     return Decided(alert=moved(alert, decision, now=view.now), decision=decision)
 
 
-def _weigh(one: Decided, explained: Alert, now: float) -> Decided:
+def _weigh(one: Decided, explained: Alert, view: _View) -> Decided:
     """Return an alert folded or not, told again where it is more urgent than it was told."""
-    after = replace(one.alert, cause=explained.cause, severity=explained.severity)
+    weighed = replace(one.alert, cause=explained.cause, severity=explained.severity)
+    after = _eased(weighed, view)
     told = after.told_severity
     quiet = after.cause or after.silence or after.tell is not None
     standing = after.state in (AlertState.FIRING, AlertState.ACKNOWLEDGED)
@@ -219,7 +206,22 @@ def _weigh(one: Decided, explained: Alert, now: float) -> Decided:
         return replace(one, alert=after)
     because = f"it is worth a {after.severity} now, and was told as a {told}"
     decision = AlertDecision(move=Move.WORSEN, because=because)
-    return Decided(alert=moved(after, decision, now=now), decision=decision)
+    return Decided(alert=moved(after, decision, now=view.now), decision=decision)
+
+
+def _eased(alert: Alert, view: _View) -> Alert:
+    """Return an alert that has been less urgent than was told, for so long that it may get worse.
+
+    It must be so for as long as a condition must be gone, or one at a bound would be told each time
+    that it crosses it.
+    """
+    told = alert.told_severity
+    if told is None or not more_urgent(told, alert.severity):
+        return replace(alert, eased_at=None)
+    since = view.now if alert.eased_at is None else alert.eased_at
+    if view.now - since < quiet_s(alert, view.rules_of(alert)):
+        return replace(alert, eased_at=since)
+    return replace(alert, told_severity=alert.severity, eased_at=None)
 
 
 def _told(one: Decided, keys: frozenset[str], view: _View) -> Decided:
@@ -232,6 +234,8 @@ def _told(one: Decided, keys: frozenset[str], view: _View) -> Decided:
         tell_at=None,
         told_at=view.now,
         told_severity=one.alert.severity,
+        heard=most_urgent_of(one.alert.severity, one.alert.heard),
+        eased_at=None,
         escalate_at=None if after is None else view.now + after,
     )
     return replace(one, alert=alert)

@@ -1,14 +1,16 @@
 """Which alerts are explained by others, so that a person is told the cause alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from servewell.core.catalog.alert import OPEN, Alert
+from servewell.core.catalog.alert import OPEN, Alert, AlertState
 from servewell.core.catalog.signal import Severity, SignalKind
 from servewell.core.operations.monitoring.alerts_moves import URGENCY
 
 LATER_S: Final = 900.0  # a cause may be seen so much later than what it explains
+EARLIER_S: Final = 3_600.0  # and so much earlier than a page: what stood long before is no cause
+PENDING_S: Final = 60.0  # for which a condition explains before anybody is told of it
 # Of these kinds only some subjects are felt by requests: a lost record slows none.
 FELT: Final[Mapping[SignalKind, frozenset[str]]] = {
     SignalKind.SERVING: frozenset({"workers", "quarantine", "stop"}),
@@ -38,17 +40,20 @@ EXPLAINS: Final[Mapping[SignalKind, frozenset[SignalKind]]] = {
 }
 
 
-def folded(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+def folded(alerts: Sequence[Alert], *, now: float) -> tuple[Alert, ...]:
     """Return the alerts, each with the key of the one that explains it, and how urgent that makes.
 
-    What is silenced explains nothing: else a silence would hide more than it names. A cause is as
-    urgent as the most urgent of what it explains, so that a note never hides a page.
+    What is silenced explains nothing: else a silence would hide more than it names. Nor does what
+    waits for its time for long: nobody is told of it yet. A cause is as urgent as the most urgent
+    of what it explains, so that a note never hides a page; but only a signal that names it as its
+    cause is explained where it is a page that began an hour after it.
 
     Units:  times in seconds.
     Raises: nothing.
     """
     ordered = sorted(alerts, key=lambda one: one.id)
-    causes = _roots({one.key: _cause(one, ordered) for one in ordered if one.state in OPEN})
+    explaining = [one for one in ordered if _may_explain(one, now)]
+    causes = _roots({one.key: _cause(one, explaining) for one in ordered if one.state in OPEN})
     return tuple(_with_cause(one, causes, ordered) for one in ordered)
 
 
@@ -57,13 +62,19 @@ def _cause(alert: Alert, others: Iterable[Alert]) -> str:
     return next(found, "")
 
 
+def _may_explain(cause: Alert, now: float) -> bool:
+    waits = cause.state is AlertState.PENDING and now - cause.seen_at > PENDING_S
+    return cause.state in OPEN and not cause.silence and not waits
+
+
 def _explains(cause: Alert, alert: Alert) -> bool:
-    if cause.key == alert.key or cause.state not in OPEN or cause.silence:
-        return False
-    if cause.signal.since > alert.signal.since + LATER_S:
+    later_s = cause.signal.since - alert.signal.since
+    if cause.key == alert.key or later_s > LATER_S:
         return False
     if cause.key in alert.signal.causes:
         return True
+    if alert.severity is Severity.PAGE and later_s < -EARLIER_S:
+        return False
     near = cause.endpoint in ("", alert.endpoint)
     deployments = (cause.signal.deployment, alert.signal.deployment)
     same = "" in deployments or deployments[0] == deployments[1]

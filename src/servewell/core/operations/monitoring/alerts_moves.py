@@ -102,7 +102,7 @@ def next_move(alert: Alert, facts: Facts) -> AlertDecision:
     Units:  times and durations in seconds.
     Raises: nothing.
     """
-    if facts.blind:
+    if facts.blind and facts.signal is None:
         return replace(STAY, because="its monitor could not say")
     return (_ABSENT if facts.signal is None else _PRESENT)[alert.state](alert, facts)
 
@@ -143,7 +143,7 @@ def moved(alert: Alert, decision: AlertDecision, *, now: float, principal: str =
         events=(*alert.events, event)[-EVENTS_KEPT:],
     )
     if decision.move is Move.RETURN:
-        after = replace(after, returned=alert.returned + 1, escalated=0)
+        after = _anew(after)
     if decision.move in (Move.RETURN, Move.WORSEN):
         after = replace(after, acknowledged_by="")
     if decision.move is Move.ACKNOWLEDGE:
@@ -151,6 +151,14 @@ def moved(alert: Alert, decision: AlertDecision, *, now: float, principal: str =
     if decision.move is Move.ESCALATE:
         after = replace(after, escalated=alert.escalated + 1)
     return _to_tell(after, decision.move, now)
+
+
+def _anew(alert: Alert) -> Alert:
+    """Return an alert that returned: as new to everybody who was told of its end."""
+    after = replace(alert, returned=alert.returned + 1, escalated=0, escalate_at=None)
+    if alert.tell is Reason.RESOLVED:  # nobody was told of it yet
+        return after
+    return replace(after, told_at=None, told_severity=None, heard=None)
 
 
 def quiets(silence: Silence, alert: Alert, *, now: float) -> bool:

@@ -32,22 +32,28 @@ class Gathered:
 def notices(alerts: Sequence[Alert], *, look: Look, now: float) -> Gathered:
     """Return what is to be told now: one notice an endpoint, or one of all after a gap.
 
+    After a gap nothing is told until what came of it has settled; then all that is due is told in
+    one notice, until what it set off has been told too.
+
     Units:  times in seconds since the epoch.
     Raises: nothing.
     """
     waiting = [one for one in alerts if _tellable(one)]
-    if look.missed_from is not None and now < look.settles_at:
-        return Gathered(notices=(), keys=frozenset(), look=look)
-    if look.missed_from is not None:
-        told = [_notice("", waiting, alerts, now, missed_from=look.missed_from)] if waiting else []
-        return _gathered(told, replace(look, missed_from=None))
-    groups = {
-        one.endpoint: [each for each in waiting if each.endpoint == one.endpoint] for one in waiting
-    }
-    return _gathered(
-        [_notice(name, group, alerts, now) for name, group in groups.items() if _due(group, now)],
-        look,
-    )
+    missed_from = look.missed_from
+    if missed_from is not None and now > look.summed_until:
+        look, missed_from = replace(look, missed_from=None), None
+    if missed_from is None:
+        names = dict.fromkeys(one.endpoint for one in waiting)
+        groups = {name: [one for one in waiting if one.endpoint == name] for name in names}
+    else:
+        groups = {"": waiting if now >= look.settles_at else []}
+    told = [
+        _notice(name, group, alerts, now, missed_from=missed_from)
+        for name, group in groups.items()
+        if _due(group, now)
+    ]
+    keys = frozenset(one.key for notice in told for one in notice.alerts)
+    return Gathered(notices=tuple(told), keys=keys, look=look)
 
 
 def _tellable(alert: Alert) -> bool:
@@ -62,18 +68,13 @@ def _due(group: Iterable[Alert], now: float) -> bool:
     )
 
 
-def _gathered(told: Sequence[Notice], look: Look) -> Gathered:
-    keys = frozenset(one.key for notice in told for one in notice.alerts)
-    return Gathered(notices=tuple(told), keys=keys, look=look)
-
-
 def _notice(
     group: str,
     told: Sequence[Alert],
     alerts: Sequence[Alert],
     now: float,
     *,
-    missed_from: float | None = None,
+    missed_from: float | None,
 ) -> Notice:
     ordered = tuple(sorted(told, key=_urgency))
     endpoints, keys = {one.endpoint for one in told}, {one.key for one in told}
@@ -113,3 +114,8 @@ def first_reason(alerts: Sequence[Alert]) -> Reason:
 def most_urgent(alerts: Sequence[Alert]) -> Severity:
     """Return the severity of the most urgent of some alerts."""
     return min((one.severity for one in alerts), key=URGENCY.index)
+
+
+def most_urgent_of(one: Severity, other: Severity | None) -> Severity:
+    """Return the more urgent of two severities."""
+    return one if other is None else min(one, other, key=URGENCY.index)

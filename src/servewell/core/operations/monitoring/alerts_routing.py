@@ -69,4 +69,5 @@ def _hears(receiver: Receiver, alert: Alert) -> bool:
         return False
     if receiver.kinds is not None and alert.signal.kind not in receiver.kinds:
         return False
-    return bool({alert.severity, alert.told_severity} & set(receiver.severities))
+    heard = {alert.severity, alert.told_severity, alert.heard}  # who heard of it hears of its end
+    return bool(heard & set(receiver.severities))
