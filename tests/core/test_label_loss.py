@@ -54,7 +54,15 @@ def test_the_loss_is_that_of_what_was_predicted(
 
 @pytest.mark.parametrize(
     ("outputs", "truth"),
-    [({}, 1), ({"delay": 12.5}, "late"), ({"delay": math.nan}, 1.0), ({"embedding": [0.1] * 3}, 1)],
+    [
+        ({}, 1),
+        ({"delay": 12.5}, "late"),
+        ({"delay": math.nan}, 1.0),
+        ({"embedding": [0.1] * 3}, 1),
+        ({"delay": 12.5}, 1e200),
+        ({"delay": 12.5}, 10**400),
+        ({"delay": 12.5}, math.inf),
+    ],
 )
 def test_what_does_not_speak_of_the_label_has_no_loss(
     outputs: dict[str, Any],

@@ -25,6 +25,7 @@ from servewell.core.operations.monitoring.quality import headlines
 from servewell.flows.monitoring.quality import (
     QUALITY_FILE,
     LookBackError,
+    QualityDamagedError,
     SliceUnknownError,
     of_slice,
     quality_of,
@@ -37,6 +38,13 @@ from servewell.wiring import open_platform
 
 DAY_S = 86_400
 NOW = 1_000 * DAY_S + 3_600.0
+CREATED = Change(
+    at=0.0,
+    principal="somebody",
+    kind=ChangeKind.ENDPOINT_CREATED,
+    subject="flights",
+    because="a test",
+)
 SIGNATURE = Signature(
     inputs=(
         Input(name="x", datatype=Datatype.FP32),
@@ -115,15 +123,8 @@ def served(platform: Platform) -> Platform:
         package_signature="",
         share_bp=10_000,
     )
-    change = Change(
-        at=0.0,
-        principal="somebody",
-        kind=ChangeKind.ENDPOINT_CREATED,
-        subject="flights",
-        because="a test",
-    )
     platform.endpoints.save(
-        Endpoint(name="flights", workload="flights", deployments=(deployment,)), change
+        Endpoint(name="flights", workload="flights", deployments=(deployment,)), CREATED
     )
     return platform
 
@@ -188,7 +189,7 @@ def test_harder_rows_are_expected_to_be_worse_before_any_label(served: Platform)
 
 
 def test_labels_prove_what_an_estimate_cannot_see(served: Platform) -> None:
-    """The same rows with other truths: the estimate stays, labels say worse, trust is gone."""
+    """The same rows with other truths: labels say worse, trust is gone, and sums say the same."""
     world = World(5, 2_000, flip=0.25)
     predict(served, world, 999)
     served.labels.add([*world.labels(999, range(1_000))])
@@ -202,6 +203,13 @@ def test_labels_prove_what_an_estimate_cannot_see(served: Platform) -> None:
     assert found.because.startswith("1,000 labels prove a Brier score of")
     assert found.calibration is not None
     assert found.calibration.low > 0.02
+    [quick] = quality_of(served, "flights", now=NOW, in_sums=True)
+    assert (quick.worse, quick.labels, quick.because) == (True, 1_000, found.because)
+    assert (headlines(quick)[0].trust, headlines(quick)[0].because) == (
+        newest.trust,
+        newest.because,
+    )
+    assert {one.slice for one in quick.metrics} == {""}
     signals = {one.subject: one for one in quality_signals(served, now=NOW)}
     assert signals["by labels"].severity is Severity.TICKET
 
@@ -288,3 +296,17 @@ def test_the_command_tells_of_a_time_in_words_as_json_and_as_a_page(
     assert "SW-205" in capsys.readouterr().err
     with pytest.raises(LookBackError):
         quality_of(served, "flights", now=NOW, since=NOW, until=NOW - 1)
+
+
+def test_a_damaged_file_of_held_out_rows_is_told_as_such(served: Platform) -> None:
+    """What was signed with a version and cannot be read is an error with its next step."""
+    digest = served.blobs.put(b'{"task": "two classes", "rows": null}')
+    made = version(2)
+    manifest = replace(made.manifest, files={QUALITY_FILE: digest})
+    other = served.registry.add(replace(made, manifest=manifest))
+    endpoint = served.endpoints.get("flights")
+    [deployment] = endpoint.deployments
+    moved = replace(deployment, version=other.number)
+    served.endpoints.save(replace(endpoint, deployments=(moved,)), CREATED)
+    with pytest.raises(QualityDamagedError, match="cannot be read"):
+        quality_of(served, "flights", now=NOW)

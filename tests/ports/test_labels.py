@@ -144,9 +144,11 @@ def test_what_is_true_by_now_of_a_time(labels: Labels) -> None:
 
 
 def test_the_losses_of_a_time_add_up(labels: Labels) -> None:
-    """Of each row the last label counts, of several measures the most frequent."""
+    """Of each row the last label counts, of several measures the most frequent, and no slip."""
     labels.add([label(1, loss=0.5), label(2, loss=0.25), label(3, loss=1.0, measure="wrong")])
     labels.add([label(1, 0.0, loss=0.125), label(9, loss=0.5), label(2, deployment="other")])
     found = labels.losses("flights", "champion", since=101.0, until=104.0)
     assert found == LossSum(measure="brier", rows=2, total=0.375, squares=0.078125)
     assert labels.losses("flights", "champion", since=104.0, until=105.0) is None
+    labels.add([label(5, loss=1e200)])
+    assert labels.losses("flights", "champion", since=105.0, until=106.0) is None

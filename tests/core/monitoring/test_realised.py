@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from servewell.core.catalog.label import Truth
+from servewell.core.catalog.label import LossSum, Truth
 from servewell.core.catalog.quality_reference import Task
 from servewell.core.operations.monitoring.cbpe import (
     ACCURACY,
@@ -24,6 +24,7 @@ from servewell.core.operations.monitoring.realised import (
     judged,
     mean_of,
     realised,
+    realised_sum,
     task_of,
 )
 
@@ -94,6 +95,25 @@ def test_a_prediction_is_judged_by_what_it_says(
     one = judged(outputs, truth)
     assert one is not None
     assert (one.task, one.hit, one.positive) == (task, hit, positive)
+
+
+def test_an_error_that_nothing_measures_is_no_proof() -> None:
+    """A slip of a label, 1e200, counts nowhere, and a sum that it spoilt proves nothing."""
+    assert judged({"price": 3.5}, 1e200) is None
+    rows = [Judged(task=Task.NUMBER, loss=one) for one in (1.0, 3.0, 1e200)]
+    assert realised(rows, Task.NUMBER) == realised(rows[:2], Task.NUMBER)
+    spoilt = LossSum(measure="absolute error", rows=2, total=1e200, squares=math.inf)
+    assert realised_sum(spoilt)[ABSOLUTE].low == 0
+    assert realised_sum(spoilt)[ABSOLUTE].high == math.inf
+
+
+def test_sums_of_large_losses_that_hardly_differ_keep_an_interval() -> None:
+    """What rounding leaves of a sum of squares is not taken for certainty."""
+    losses = [1e9 + one / 1_000 for one in range(3)]
+    squares = sum(one * one for one in losses)
+    sums = LossSum(measure="absolute error", rows=3, total=sum(losses), squares=squares)
+    found = realised_sum(sums)[ABSOLUTE]
+    assert found.low < found.value - 100 < found.high
 
 
 def test_what_cannot_be_compared_is_judged_not_at_all() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.state_tables import LABEL, next_number, row_of, value_of
 from servewell.core.catalog.label import Label, LossSum
+from servewell.core.operations.label_loss import LARGEST
 from servewell.ports.labels import DeploymentLabels, Kept, LabelQuery
 
 ROWS: Final = LABEL.c
@@ -55,15 +56,13 @@ class SqlLabels:
 
     def holding(self, query: LabelQuery, *, after: int = 0, limit: int) -> tuple[Label, ...]:
         """See `Labels.holding`."""
-        later = LABEL.alias("later").c
-        corrected = sa.exists().where(
-            later.prediction_id == ROWS.prediction_id,
-            later.row == ROWS.row,
-            later.number > ROWS.number,
-        )
-        there = ROWS.prediction_id != ""  # what was erased is empty, but for its number
-        wanted = sa.select(LABEL).where(ROWS.number > after, there, *_asked(query), ~corrected)
+        wanted = _holding(query).where(ROWS.number > after)
         return self._found(wanted.order_by(ROWS.number).limit(limit))
+
+    def newest(self, query: LabelQuery, *, limit: int) -> tuple[Label, ...]:
+        """See `Labels.newest`."""
+        wanted = _holding(query).order_by(ROWS.number.desc()).limit(limit)
+        return self._found(wanted)[::-1]
 
     def last(self) -> int:
         """See `Labels.last`."""
@@ -110,7 +109,7 @@ class SqlLabels:
                 sa.func.sum(ROWS.loss * ROWS.loss).label("squares"),
             )
             .where(ROWS.number.in_(_newest(endpoint, deployment, since, until)))
-            .where(ROWS.loss.is_not(None))
+            .where(ROWS.loss <= LARGEST)
             .group_by(ROWS.measure)
             .order_by(sa.desc("rows"))
         )
@@ -122,6 +121,17 @@ class SqlLabels:
         with self._database.reading() as connection:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, Label) for row in found)
+
+
+def _holding(query: LabelQuery) -> sa.Select[tuple[object, ...]]:
+    later = LABEL.alias("later").c
+    corrected = sa.exists().where(
+        later.prediction_id == ROWS.prediction_id,
+        later.row == ROWS.row,
+        later.number > ROWS.number,
+    )
+    there = ROWS.prediction_id != ""  # what was erased is empty, but for its number
+    return sa.select(LABEL).where(there, *_asked(query), ~corrected)
 
 
 def _asked(query: LabelQuery) -> Iterator[sa.ColumnElement[bool]]:

@@ -15,6 +15,7 @@ from servewell.core.catalog.label import Label, Loss, Measure, Truth
 BOTH: Final = 2  # classes
 YES: Final = ("true", "yes")
 NO: Final = ("false", "no")
+LARGEST: Final = 1e75  # beyond it nothing is an error: sums of squares of it would not be finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
 
     Where a row has a probability of two classes (two numbers, or one whose name says so) and the
     truth is 0 or 1, yes or no, that counts. Else, of a truth that is a number, the first number: a
-    whole one is a class. Else the first text, which is a class too.
+    whole one is a class. Else the first text, which is a class too. An error that is no number, or
+    larger than anything that is measured, is that of a label which says nothing.
 
     Raises: nothing.
     """
@@ -66,9 +68,8 @@ def loss_of(outputs: Mapping[str, Any], truth: Truth) -> Loss | None:
 def _of_number(predicted: float, truth: float) -> Loss | None:
     if isinstance(predicted, int):
         return Loss(value=float(predicted != truth), measure=Measure.WRONG)
-    if not math.isfinite(predicted):
-        return None
-    return Loss(value=abs(predicted - truth), measure=Measure.ABSOLUTE)
+    error = abs(predicted - truth)
+    return Loss(value=error, measure=Measure.ABSOLUTE) if error <= LARGEST else None
 
 
 def probability_of(outputs: Mapping[str, Any]) -> float | None:
@@ -84,13 +85,11 @@ def probability_of(outputs: Mapping[str, Any]) -> float | None:
 
 def truth_number(value: Truth) -> float | None:
     """Return a truth as a number; files of text have numbers as texts."""
-    if not isinstance(value, str):
-        return float(value) if math.isfinite(value) else None
-    text = value.strip().lower()
+    text = value.strip().lower() if isinstance(value, str) else value
     if text in YES or text in NO:
         return float(text in YES)
     try:
         number = float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -30,6 +30,7 @@ from servewell.errors import ServewellError
 from servewell.flows.monitoring.held_labels import LABELS_AT_ONCE, pages_of_labels
 from servewell.flows.platform import Platform
 from servewell.ports.labels import LabelQuery
+from servewell.ports.workloads import WorkloadMissingError
 
 QUALITY_FILE: Final = "quality-reference.json"  # among the files of a package
 WINDOWS_MAX: Final = 200
@@ -42,32 +43,43 @@ class LookBackError(ServewellError):
     code = "SW-172"
 
 
+class QualityDamagedError(ServewellError):
+    """What was signed with a version of its rightness on held-out rows cannot be read."""
+
+    code = "SW-436"
+
+
 class SliceUnknownError(ServewellError):
     """Nothing is known of the quality of a slice."""
 
     code = "SW-264"
 
 
-def quality_of(
+def quality_of(  # noqa: PLR0913 - of what, of when, and how much is read for it
     platform: Platform,
     endpoint: str,
     *,
     now: float,
     since: float | None = None,
     until: float | None = None,
+    in_sums: bool = False,
 ) -> tuple[QualityReport, ...]:
     """Return what is known of the predictions of each deployment of an endpoint.
 
     Times are in seconds since the epoch, UTC; without them it is the look back of the rules.
+    `in_sums` reads the sums of the losses in place of the labels: it costs little however many
+    there are, and of what labels say it has the headline of all rows alone, with its verdict.
 
-    Raises: EndpointMissingError, LookBackError, StateUnavailableError, StorageError.
+    Raises: EndpointMissingError, LookBackError, QualityDamagedError, StateUnavailableError,
+    StorageError.
     """
     found = platform.endpoints.get(endpoint)
     rules = quality_rules(platform, found)
     start, end = _asked(look_back(now, rules), since, until, rules)
     spans = spans_of(start, end, days=rules.window_days)
     return tuple(
-        report(_facts(platform, found, one, spans=spans), rules) for one in found.deployments
+        report(_facts(platform, found, one, spans=spans, in_sums=in_sums), rules)
+        for one in found.deployments
     )
 
 
@@ -137,8 +149,10 @@ def watch_losses(platform: Platform) -> None:
 
 def quality_rules(platform: Platform, endpoint: Endpoint) -> QualityRules:
     """Return the rules that hold for an endpoint: its workload's, or the usual ones."""
-    known = next((w for w in platform.workloads.list() if w.name == endpoint.workload), None)
-    return known.workload.monitoring.quality if known else QualityRules()
+    try:
+        return platform.workloads.get(endpoint.workload).workload.monitoring.quality
+    except WorkloadMissingError:
+        return QualityRules()
 
 
 def _asked(
@@ -221,8 +235,18 @@ def _version(platform: Platform, deployment: Deployment) -> ModelVersion:
 
 
 def _reference(platform: Platform, version: ModelVersion) -> QualityReference | None:
-    """Return what was signed with a version of its rightness; None where it came without."""
+    """Return what was signed with a version of its rightness; None where it came without.
+
+    Raises: QualityDamagedError, StorageError.
+    """
     digest = version.manifest.files.get(QUALITY_FILE)
     if digest is None:
         return None
-    return msgspec.json.decode(platform.blobs.read(digest), type=QualityReference)
+    try:
+        return msgspec.json.decode(platform.blobs.read(digest), type=QualityReference)
+    except msgspec.DecodeError as error:
+        raise QualityDamagedError(
+            f"What {version.name} was signed with of its held-out rows cannot be read.",
+            why=str(error),
+            fix="make the version again: `servewell retrain now WORKLOAD`",
+        ) from error

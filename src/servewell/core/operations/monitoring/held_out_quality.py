@@ -1,11 +1,13 @@
 """Freeze how right a version is on its held-out rows, so that it can be estimated later."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Final
 
 from servewell.core.catalog.profile import EVERYTHING
+from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import Cell, LossModel, QualityReference, Task
 from servewell.core.operations.monitoring.calibration import Calibration, calibration
 from servewell.core.operations.monitoring.realised import Judged, area, realised, task_of
@@ -48,7 +50,7 @@ def held_out_quality(
         error_calibrated=put_right.error_calibrated,
         loss=loss,
         loss_scale=_scale(sorted(one.judged.loss for one in same), task),
-        figures={name: realised(told, task) for name, told in _by_slice(same).items()},
+        figures={name: _known(told, task) for name, told in _by_slice(same).items()},
     )
 
 
@@ -82,6 +84,12 @@ def _cell(rows: Sequence[Judged], place: int, *, positive: bool, put_right: Cali
         squares=sum(one * one for one in scores) / len(rows),
         ordered=ordered.value if ordered else 0.5,
     )
+
+
+def _known(rows: Sequence[Judged], task: Task) -> dict[str, Figure]:
+    """Return the figures of rows; one row alone has an error without an interval, so none."""
+    found = realised(rows, task)
+    return {name: one for name, one in found.items() if math.isfinite(one.high)}
 
 
 def _scale(losses: Sequence[float], task: Task) -> float:

@@ -98,7 +98,7 @@ def _qualities(
     evidence = evidence_of(facts, windows, HEADLINE[task], rules)
     for window in windows:
         verdict = trust(facts, window, evidence, rules)
-        for name in window.slices:
+        for name in window.slices if facts.sums is None else [EVERYTHING]:
             yield from _of_slice(facts, window, name, task, verdict)
 
 

@@ -91,9 +91,9 @@ class Window:
 
     @property
     def slices(self) -> list[str]:
-        """Return the names of all that is to be told of by itself; of sums it is everything."""
+        """Return the names of all that is to be told of by itself."""
         known = self.profile.rows if self.profile else {}
-        return [EVERYTHING] if self.sums else sorted({EVERYTHING, *known, *self.rows})
+        return sorted({EVERYTHING, *known, *self.rows})
 
 
 def spans_of(since: float, until: float, *, days: int) -> tuple[Span, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from servewell.core.catalog.label import LossSum, Measure, Truth
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import Task
-from servewell.core.operations.label_loss import loss_of, probability_of, truth_number
+from servewell.core.operations.label_loss import LARGEST, loss_of, probability_of, truth_number
 from servewell.core.operations.monitoring.calibration import calibration_error
 from servewell.core.operations.monitoring.cbpe import (
     ACCURACY,
@@ -27,6 +27,7 @@ from servewell.core.operations.wilson import interval
 
 Z: Final = 1.96
 EVEN: Final = 0.5
+ROUNDING: Final = 1e-12  # share of a sum of squares that is lost when it is added up
 ABSOLUTE: Final = "absolute error"
 TASKS: Final = {
     Measure.BRIER: Task.TWO_CLASSES,
@@ -89,7 +90,7 @@ def realised(rows: Sequence[Judged], task: Task) -> dict[str, Figure]:
 
     Units: 0..1, but for an error of a number, which has the unit of the output.
     """
-    same = [one for one in rows if one.task is task]
+    same = [one for one in rows if one.task is task and one.loss <= LARGEST]
     found = {name: of(same) for name, of in FIGURES[task].items()} if same else {}
     return {name: one for name, one in found.items() if one is not None}
 
@@ -104,7 +105,7 @@ def realised_sum(sums: LossSum) -> dict[str, Figure]:
     if task is Task.CLASSES:
         found = _share(round(sums.rows - sums.total), sums.rows)
         return {ACCURACY: found} if found else {}
-    left = max(0.0, sums.squares - sums.rows * mean * mean)
+    left = max(sums.squares * ROUNDING, sums.squares - sums.rows * mean * mean)
     error = math.sqrt(left / (sums.rows - 1) / sums.rows) if sums.rows > 1 else math.inf
     figure = Figure(value=mean, low=max(0.0, mean - Z * error), high=mean + Z * error)
     return {BRIER if task is Task.TWO_CLASSES else ABSOLUTE: figure}
