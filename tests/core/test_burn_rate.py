@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from servewell.core.catalog.objective import BurnRule, Objective, ObjectiveKind, Tally
+from servewell.core.catalog.objective import (
+    LOOK_S,
+    Budget,
+    BurnRule,
+    Objective,
+    ObjectiveKind,
+    Tally,
+)
 from servewell.core.catalog.signal import Severity
 from servewell.core.reliability.burn_rate import (
     BAD_MIN,
@@ -41,8 +48,35 @@ def test_the_rules_are_those_of_the_workbook() -> None:
         (1.0, 72, 360, Severity.TICKET),
     ]
     for days in (7, 28, 30, 90):
-        spent = [one.factor * one.long_s / (days * 86_400) for one in rules_for(days * 86_400)]
+        period_s = days * 86_400.0
+        rules = rules_for(replace(OBJECTIVE, period_s=period_s))
+        spent = [one.factor * one.long_s / period_s for one in rules]
         assert spent == pytest.approx([0.02, 0.05, 0.1, 0.1], rel=0.02)
+
+
+@pytest.mark.parametrize("goal", [0.5, 0.8, 0.9, 0.95])
+def test_an_outage_of_everything_pages_whatever_the_goal(goal: float) -> None:
+    """Six times a budget of a fifth would be more than everything; the rules ask for less."""
+    budget = budget_of(replace(OBJECTIVE, goal=goal), lambda _: Tally(bad=600, total=600))
+    assert budget.burning is not None
+    assert budget.burning.rule.severity is Severity.PAGE
+
+
+@pytest.mark.parametrize("days", [7, 30, 90])
+@pytest.mark.parametrize("goal", [0.9, 0.95, 0.99])
+def test_looks_that_are_all_bad_fire_the_fastest_rule(days: int, goal: float) -> None:
+    """Every window has room for five of them, however short the period; four are too few."""
+    objective = replace(OBJECTIVE, goal=goal, period_s=days * 86_400.0, every_s=LOOK_S)
+
+    def bad_for(looks: int) -> Budget:
+        def counted(seconds: float) -> Tally:
+            total = seconds // LOOK_S
+            return Tally(bad=min(total, looks), total=total)
+
+        return budget_of(objective, counted)
+
+    assert bad_for(100).burns[0].fires
+    assert not any(one.fires for one in bad_for(4).burns)
 
 
 @pytest.mark.parametrize("events", [5, 6, 10, 50, 1_000, 100_000])

@@ -153,6 +153,19 @@ def test_a_budget_that_is_spent_slowly_is_told_when_it_is_gone() -> None:
     assert "is spent" in signal.what
 
 
+def test_a_few_bad_requests_of_few_spend_no_budget() -> None:
+    """One of twenty is said to be too little to tell; five of sixty are no chance."""
+    few = budget_of(objective(), lambda _: Tally(bad=1, total=20))
+    assert few.left < 0
+    assert not few.spent
+    assert "too little traffic to say" in few.because
+    assert not list(signals_of(few, now=NOW))
+    quiet = Tally(bad=0, total=20)
+    many = budget_of(objective(), lambda s: Tally(bad=5, total=60) if s > 4 * DAY_S else quiet)
+    assert many.spent
+    assert [one.severity for one in signals_of(many, now=NOW)] == [Severity.TICKET]
+
+
 def sample(day: int, total: float, weight: float = 1.0) -> Sample:
     """Return the sample of an hour."""
     return Sample(

@@ -43,6 +43,7 @@ def groups(rules: ObjectiveRules | None = None) -> tuple[PrometheusGroup, ...]:
     [
         ObjectiveRules(),
         ObjectiveRules(availability="off", latency="off"),
+        ObjectiveRules(availability="80%"),
         ObjectiveRules(period_days=7, availability="99.95%", drift="95%", quality="90%"),
     ],
 )
@@ -100,8 +101,8 @@ def test_what_is_watched_alerts(tmp_path: Path) -> None:
         f'servewell_drift_verdict{{{of}, verdict="drift"}}': "1x30",
         f'servewell_drift_verdict{{{of}, verdict="fine"}}': "0x30",
         f"servewell_quality_worse{{{of}}}": "1x30",
-        f'servewell_objective_budget_left_ratio{{{of}, objective="latency"}}': "-0.5x30",
-        f'servewell_objective_budget_left_ratio{{{of}, objective="availability"}}': "0.5x30",
+        f'servewell_objective_budget_spent{{{of}, objective="latency"}}': "1x30",
+        f'servewell_objective_budget_spent{{{of}, objective="availability"}}': "0x30",
         f'servewell_worker_heartbeat_timestamp_seconds{{{home}, worker="0"}}': "300x30",
         f'servewell_worker_heartbeat_timestamp_seconds{{{home}, worker="1"}}': "0x30",
         f"servewell_watch_timestamp_seconds{{{home}}}": "300x30",
@@ -123,6 +124,22 @@ def test_what_is_watched_alerts(tmp_path: Path) -> None:
         "ServewellCertificateEnds/ticket/",
         "ServewellDown/page/",
     }
+
+
+@needs_promtool
+def test_a_control_that_never_told_anything_is_silent_too(tmp_path: Path) -> None:
+    """A home that answers and has no figure of its control is told of; one that has is not."""
+    silent = 'job="servewell", instance="one"'
+    watched = 'job="servewell", instance="two"'
+    series = {
+        f"up{{{silent}}}": "1x30",
+        f"up{{{watched}}}": "1x30",
+        f"servewell_watch_timestamp_seconds{{{watched}}}": "0+60x30",
+    }
+    found = fired(tmp_path, document((home_group(),)), series, "10m")
+    assert found == {"ServewellControlSilent/ticket/"}
+    del series[f"up{{{silent}}}"]
+    assert not fired(tmp_path, document((home_group(),)), series, "10m")
 
 
 @pytest.mark.parametrize(

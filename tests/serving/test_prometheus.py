@@ -14,7 +14,7 @@ from servewell.adapters.embedded.certificates import FileCertificates
 from servewell.adapters.embedded.clock import SystemClock
 from servewell.adapters.embedded.monitoring.readings import FileReadings
 from servewell.core.catalog.prometheus_rule import document
-from servewell.core.catalog.reading import BUDGET_LEFT, DRIFT_VERDICT, WATCHED_AT, Reading
+from servewell.core.catalog.reading import BUDGET_SPENT, DRIFT_VERDICT, WATCHED_AT, Reading
 from servewell.core.catalog.tls import TlsFiles
 from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.reliability.objective import objectives_of
@@ -66,7 +66,7 @@ def test_prometheus_scrapes_and_alerts(home: Home, tmp_path: Path) -> None:
         (
             Reading(name=WATCHED_AT, labels={}, value=SystemClock().now()),
             Reading(name=DRIFT_VERDICT, labels={**of, "verdict": "drift"}, value=1),
-            Reading(name=BUDGET_LEFT, labels=spent, value=-0.25),
+            Reading(name=BUDGET_SPENT, labels=spent, value=1),
         )
     )
     with socket.create_server(("127.0.0.1", 0)) as free:

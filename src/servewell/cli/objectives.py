@@ -76,7 +76,7 @@ def _burn(burn: Burn) -> str:
     rule = burn.rule
     windows = f"{span(rule.long_s)} & {span(rule.short_s)}"
     word = click.style(f"FIRES ({rule.severity.value})", fg="red") if burn.fires else "quiet"
-    speeds = f"{burn.rate:>7.2f}x {burn.short_rate:>7.2f}x of {rule.factor:>4g}x"
+    speeds = f"{burn.rate:>7.2f}x {burn.short_rate:>7.2f}x of {rule.factor:>4.3g}x"
     doubt = "" if burn.trusted or burn.fires else f"; {burn.because}"
     return f"{windows:<18} {speeds}  {word}{doubt}"
 

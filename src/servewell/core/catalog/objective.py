@@ -7,6 +7,7 @@ from typing import Final
 from servewell.core.catalog.signal import Severity
 
 DAY_S: Final = 86_400.0
+LOOK_S: Final = 300.0  # from one look at age, drift and quality to the next
 
 
 class ObjectiveKind(StrEnum):
@@ -29,6 +30,7 @@ class Objective:
     goal: float  # share of the events that are to be good, above 0 and below 1
     period_s: float = 30 * DAY_S
     counted: str = "requests"  # what the events are, for a person
+    every_s: float = 0.0  # from one look to the next; 0 where requests are counted
     declared: bool = False  # whether somebody wrote it; else it is a default
     because: str  # why it is this goal
 
@@ -91,6 +93,7 @@ class Budget:
     objective: Objective
     period: Tally
     left: float  # of the budget, 1 where nothing is spent; below 0 where more than all of it is
+    spent: bool = False  # whether none is left, and more than chance made it so
     burns: tuple[Burn, ...]  # by rule, the most urgent first
     spent_by: tuple[Spending, ...] = ()
     days: tuple[tuple[float, float | None], ...] = ()  # start of each day, share of bad events

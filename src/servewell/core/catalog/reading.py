@@ -18,6 +18,7 @@ QUALITY: Final = "servewell_quality"
 QUALITY_WORSE: Final = "servewell_quality_worse"
 OBJECTIVE: Final = "servewell_objective_target_ratio"
 BUDGET_LEFT: Final = "servewell_objective_budget_left_ratio"
+BUDGET_SPENT: Final = "servewell_objective_budget_spent"
 HEALTH: Final = "servewell_endpoint_health"
 PARTS_WAITING: Final = "servewell_profile_parts_waiting"
 ALERTS: Final = "servewell_alerts"
@@ -80,6 +81,12 @@ READINGS: Final = (
         name=BUDGET_LEFT,
         about="Share of the error budget of an objective that is left: 1 where nothing is spent, "
         "0 where all is, below 0 where it is overspent.",
+        labels=(*OF_ENDPOINT, "objective"),
+    ),
+    ReadingKind(
+        name=BUDGET_SPENT,
+        about="1 where the error budget of an objective is spent and chance alone does not explain "
+        "it, else 0: a few bad requests of few say nothing.",
         labels=(*OF_ENDPOINT, "objective"),
     ),
     ReadingKind(

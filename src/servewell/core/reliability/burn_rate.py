@@ -12,6 +12,7 @@ period says, so the same share of the budget is spent whenever a rule fires.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.objective import DAY_S, Budget, Burn, BurnRule, Objective, Tally
@@ -27,32 +28,41 @@ RULES: Final = (
     BurnRule(factor=1.0, long_s=3 * DAY_S, short_s=6 * HOUR_S, severity=Severity.TICKET),
 )
 BAD_MIN: Final = 5  # in the long window
+SHARE_MAX: Final = 0.9  # of the events of a window that a rule may ask to be bad
+LONG_LOOKS: Final = 6
+SHORT_LOOKS: Final = 2
 Z_95: Final = 1.6448536269514722  # quantile of the normal distribution, one-sided
 REMEDY: Final = "add probes, a longer window or a lower objective"
 
 Counted = Callable[[float], Tally]  # the events of the last so many seconds
 
 
-def rules_for(period_s: float) -> tuple[BurnRule, ...]:
-    """Return the rules of a period, their windows in whole minutes. Units: seconds."""
-    scale = period_s / MONTH_S
+def rules_for(objective: Objective) -> tuple[BurnRule, ...]:
+    """Return the rules of an objective, their windows in whole minutes. Units: seconds.
+
+    No factor asks for more than nine of ten events to be bad: of a goal of 80 % six times the
+    budget is more than everything, and an outage of all would page nobody. A window over looks
+    holds at least six of them, its short one two: in fewer there is no room for five bad ones.
+    """
+    scale = objective.period_s / MONTH_S
     return tuple(
         BurnRule(
-            factor=one.factor,
-            long_s=_minutes(one.long_s * scale),
-            short_s=_minutes(one.short_s * scale),
+            factor=min(one.factor, SHARE_MAX / objective.budget),
+            long_s=max(_minutes(one.long_s * scale), LONG_LOOKS * objective.every_s),
+            short_s=max(_minutes(one.short_s * scale), SHORT_LOOKS * objective.every_s),
             severity=one.severity,
         )
         for one in RULES
     )
 
 
-def burn_of(rule: BurnRule, long: Tally, short: Tally, *, goal: float) -> Burn:
+def burn_of(rule: BurnRule, long: Tally, short: Tally, *, goal: float, looks: bool = False) -> Burn:
     """Return whether a rule fires on what its windows hold.
 
     It fires when both windows burn faster than its factor, the long one has at least 5 bad events,
     and chance alone does not explain it: the lower bound of 95 % of a Poisson rate is above the
-    factor as well. Without that guard an endpoint of few requests pages for single errors.
+    factor as well. Without that guard an endpoint of few requests pages for single errors. `looks`
+    at the same model are no draws of chance: of these 5 bad ones, 25 minutes, are enough.
 
     Units:  rates in times the rate that spends the budget in just the period.
     Raises: nothing. `goal` is above 0 and below 1.
@@ -60,11 +70,10 @@ def burn_of(rule: BurnRule, long: Tally, short: Tally, *, goal: float) -> Burn:
     budget = 1.0 - goal
     rate, short_rate = long.share_bad / budget, short.share_bad / budget
     fast = rate > rule.factor and short_rate > rule.factor
-    proven = (
-        long.bad >= BAD_MIN
-        and poisson_lower(long.bad) / max(long.total, 1.0) > rule.factor * budget
+    proven = long.bad >= BAD_MIN and (
+        looks or poisson_lower(long.bad) / max(long.total, 1.0) > rule.factor * budget
     )
-    trusted = long.total * rule.factor * budget >= BAD_MIN
+    trusted = long.total * (1.0 if looks else rule.factor * budget) >= BAD_MIN
     return Burn(
         rule=rule,
         long=long,
@@ -78,21 +87,30 @@ def burn_of(rule: BurnRule, long: Tally, short: Tally, *, goal: float) -> Burn:
 
 
 def budget_of(objective: Objective, counted: Counted) -> Budget:
-    """Return how an objective stands now, with every rule. Raises: nothing."""
+    """Return how an objective stands now, with every rule.
+
+    A budget is spent where more of the period was bad than it allows and that is not chance: at
+    least 5 events, and the lower bound of 95 % of a Poisson count is above as well. One request
+    that failed of the first twenty says nothing of a month.
+
+    Raises: nothing.
+    """
     period = counted(objective.period_s)
     allowed = period.total * objective.budget
-    left = 1.0 - period.bad / allowed if allowed else 1.0
+    looks = objective.every_s > 0
     burns = tuple(
-        burn_of(rule, counted(rule.long_s), counted(rule.short_s), goal=objective.goal)
-        for rule in rules_for(objective.period_s)
+        burn_of(rule, counted(rule.long_s), counted(rule.short_s), goal=objective.goal, looks=looks)
+        for rule in rules_for(objective)
     )
-    return Budget(
+    budget = Budget(
         objective=objective,
         period=period,
-        left=left,
+        left=1.0 - period.bad / allowed if allowed else 1.0,
+        spent=period.bad >= BAD_MIN and poisson_lower(period.bad) > allowed,
         burns=burns,
-        because=_standing(objective, period, left, burns),
+        because="",
     )
+    return replace(budget, because=_standing(budget))
 
 
 def poisson_lower(events: float) -> float:
@@ -136,7 +154,7 @@ def _because(  # noqa: PLR0913 - the facts of one sentence
     windows = f"{span(rule.long_s)} and {span(rule.short_s)}"
     speeds = f"{rate:.3g} and {short_rate:.3g} times over {windows}"
     if fast and proven:
-        return f"the budget is spent {speeds}, against {rule.factor:g} times"
+        return f"the budget is spent {speeds}, against {rule.factor:.3g} times"
     if not long.total:
         return f"nothing was counted in {span(rule.long_s)}"
     if fast:
@@ -146,21 +164,25 @@ def _because(  # noqa: PLR0913 - the facts of one sentence
         )
     if not trusted:
         return (
-            f"{long.total:,.0f} in {span(rule.long_s)} are too few to show {rule.factor:g} times: "
-            f"too little traffic; {REMEDY}"
+            f"{long.total:,.0f} in {span(rule.long_s)} are too few to show {rule.factor:.3g} "
+            f"times: too little traffic; {REMEDY}"
         )
-    return f"the budget is spent {speeds}; {rule.factor:g} times would be too fast"
+    return f"the budget is spent {speeds}; {rule.factor:.3g} times would be too fast"
 
 
-def _standing(objective: Objective, period: Tally, left: float, burns: tuple[Burn, ...]) -> str:
+def _standing(budget: Budget) -> str:
+    period, length = budget.period, span(budget.objective.period_s)
     if not period.total:
-        return f"nothing was counted in {span(objective.period_s)}, so nothing can be said"
-    spent = f"{period.bad:,.0f} of {period.total:,.0f} in {span(objective.period_s)} were bad"
-    fired = next((one for one in burns if one.fires), None)
-    if fired is not None:
-        return f"{fired.because}; {spent}, and {_left(left)}"
-    return f"{spent}: {_left(left)}"
+        return f"nothing was counted in {length}, so nothing can be said"
+    counted = f"{period.bad:,.0f} of {period.total:,.0f} in {length} were bad"
+    if budget.burning is not None:
+        return f"{budget.burning.because}; {counted}, and {_left(budget)}"
+    return f"{counted}: {_left(budget)}"
 
 
-def _left(left: float) -> str:
-    return f"{left:.0%} of the budget is left" if left >= 0 else "the budget is more than spent"
+def _left(budget: Budget) -> str:
+    if budget.spent:
+        return "the budget is more than spent"
+    if budget.left >= 0:
+        return f"{budget.left:.0%} of the budget is left"
+    return "more than the budget allows, which may be chance: too little traffic to say"

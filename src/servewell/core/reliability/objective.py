@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from servewell.core.catalog.objective import DAY_S, Objective, ObjectiveKind
+from servewell.core.catalog.objective import DAY_S, LOOK_S, Objective, ObjectiveKind
 from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.reliability.freshness_objective import AGES
 
@@ -69,6 +69,7 @@ def _objectives(endpoint: str, rules: ObjectiveRules, latency_ms: float) -> Iter
                 goal=share(goal) or AVAILABILITY,
                 period_s=period_s,
                 counted="looks, one in five minutes",
+                every_s=LOOK_S,
                 declared=True,
                 because=f"`objectives.{kind.value}`",
             )
@@ -86,6 +87,7 @@ def _fresh(endpoint: str, rules: ObjectiveRules, period_s: float) -> Iterator[Ob
                 goal=goal,
                 period_s=period_s,
                 counted=f"looks, one in five minutes, good at an age of {days:g} days at most",
+                every_s=LOOK_S,
                 declared=True,
                 because=f"`objectives.freshness.{of}_days`",
             )

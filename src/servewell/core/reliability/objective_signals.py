@@ -26,7 +26,7 @@ def signals_of(budget: Budget, *, now: float) -> Iterator[Signal]:
     Raises: nothing.
     """
     objective, burn = budget.objective, budget.burning
-    if burn is None and budget.left > 0:
+    if burn is None and not budget.spent:
         return
     fast = burn is not None and objective.kind in (
         ObjectiveKind.AVAILABILITY,
@@ -79,4 +79,26 @@ def _points(budget: Budget) -> tuple[Points, ...]:
             values=tuple(value for _, value in budget.days),
             bound=budget.objective.budget,
         ),
+    )
+
+
+def unseen_signal(endpoint: str, *, by_look: bool, since: float) -> Signal:
+    """Return that nobody counts requests any more, or takes looks: objectives stand still.
+
+    Units:  `since` in seconds since the epoch, until when it is known.
+    Raises: nothing.
+    """
+    return Signal(
+        kind=SignalKind.SERVING,
+        severity=Severity.TICKET,
+        endpoint=endpoint,
+        subject="looks" if by_look else "counting",
+        since=since,
+        what=f"Age, drift and quality of `{endpoint}` are not looked at."
+        if by_look
+        else f"The requests for `{endpoint}` are not counted.",
+        because="the control process runs and cannot do it; objectives stay as they were last "
+        "known, and no alert on them ends",
+        command="servewell logs control",
+        runbook="figures-stand-still",
     )

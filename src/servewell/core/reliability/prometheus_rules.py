@@ -7,7 +7,7 @@ from servewell.core.catalog.drift import DriftVerdict
 from servewell.core.catalog.objective import BurnRule, Objective
 from servewell.core.catalog.prometheus_rule import PrometheusGroup, PrometheusRule
 from servewell.core.catalog.reading import (
-    BUDGET_LEFT,
+    BUDGET_SPENT,
     DRIFT_VERDICT,
     FAULTS,
     PARTS_WAITING,
@@ -39,7 +39,7 @@ def endpoint_groups(
     """
     of_requests = [one for one in objectives if one.kind in OF_REQUESTS]
     recordings = [r for one in of_requests for r in traffic_rules(one, latency_ms=latency_ms)]
-    burns = [burn_alert(one, rule) for one in of_requests for rule in rules_for(one.period_s)]
+    burns = [burn_alert(one, rule) for one in of_requests for rule in rules_for(one)]
     watched = [*(_spent(one) for one in objectives), *_predicts_well(endpoint)]
     groups = (("requests", recordings), ("burn", burns), ("watch", watched))
     return tuple(
@@ -67,7 +67,7 @@ def burn_alert(objective: Objective, rule: BurnRule) -> PrometheusRule:
         f"and {bad} >= {BAD_MIN}",
         labels={"severity": rule.severity, "objective": objective.name, "window": long},
         annotations={
-            "summary": f"{objective.endpoint} spends its {objective.name} budget {rule.factor:g} "
+            "summary": f"{objective.endpoint} spends its {objective.name} budget {rule.factor:.3g} "
             "times too fast",
             "description": "At least {{ $value | humanizePercentage }} of the "
             f"{objective.counted} of the last {long} were bad, and it goes on in the last {short}. "
@@ -86,7 +86,7 @@ def _spent(objective: Objective) -> PrometheusRule:
     of = f'endpoint="{objective.endpoint}", objective="{objective.name}"'
     return PrometheusRule(
         alert="ServewellBudgetSpent",
-        expr=f"{BUDGET_LEFT}{{{of}}} <= 0",
+        expr=f"{BUDGET_SPENT}{{{of}}} == 1",
         labels={"severity": Severity.TICKET, "objective": objective.name},
         annotations={
             "summary": f"{objective.endpoint} has spent its {objective.name} budget",
@@ -148,7 +148,8 @@ def _home() -> Iterable[PrometheusRule]:
     )
     yield _of_home(
         "ServewellControlSilent",
-        f"time() - {WATCHED_AT} > {SILENT_S}",
+        f"time() - {WATCHED_AT} > {SILENT_S}\n"
+        f'or (up{{job="{JOB}"}} == 1 unless on (job, instance) {WATCHED_AT})',
         for_s=60,
         severity=Severity.TICKET,
         summary="nothing watches {{ $labels.instance }}: drift, quality and budgets are old",

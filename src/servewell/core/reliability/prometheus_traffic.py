@@ -29,7 +29,7 @@ def traffic_rules(objective: Objective, *, latency_ms: float) -> Iterator[Promet
     Units:  `latency_ms` is the time within which an answer is good.
     Raises: nothing.
     """
-    rules = rules_for(objective.period_s)
+    rules = rules_for(objective)
     for seconds in sorted({one for rule in rules for one in (rule.long_s, rule.short_s)}):
         window, bad = duration(seconds), series(objective, "bad", seconds)
         yield _recorded(objective, "all", seconds, _all(objective, window))
