@@ -97,6 +97,8 @@ class Post:
     mails: list[bytes] = field(default_factory=list)
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     refuses: str = ""
+    unknown: set[str] = field(default_factory=set)
+    farewell: str = ""
 
 
 @contextmanager
@@ -105,6 +107,17 @@ def post_office(trust: ssl.SSLContext | None = None, *, login: bool = False) -> 
     made = Post(port=free_port())
 
     class Handler:
+        async def handle_RCPT(  # noqa: N802 - as the library calls it
+            self, _: object, __: Session, envelope: Envelope, address: str, ___: object
+        ) -> str:
+            if address in made.unknown:
+                return "550 gone"
+            envelope.rcpt_tos.append(address)
+            return "250 taken"
+
+        async def handle_QUIT(self, _: object, __: Session, ___: Envelope) -> str:  # noqa: N802 - as the library calls it
+            return made.farewell or "221 bye"
+
         async def handle_DATA(self, _: object, __: Session, envelope: Envelope) -> str:  # noqa: N802 - as the library calls it
             if made.refuses:
                 return made.refuses

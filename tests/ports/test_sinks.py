@@ -4,19 +4,26 @@ import email
 import email.policy
 import hashlib
 import hmac
+import math
+import re
 import socket
 import ssl
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ports.alert_receivers import T0, Hook, hook, notice, post_office
+from servewell.adapters.embedded.alerting import formats
 from servewell.adapters.embedded.alerting.addresses import Patience, is_forbidden
+from servewell.adapters.embedded.alerting.masking import masked, secrets_of
 from servewell.adapters.embedded.alerting.sinks import NetworkSinks
 from servewell.core.catalog.alert import AlertState, Reason
 from servewell.core.catalog.signal import Severity
@@ -136,8 +143,34 @@ def test_pagerduty_keeps_one_incident_of_an_endpoint(
         assert {"summary", "source", "severity"} <= set(payload)
 
 
+def _many(count: int, what: str) -> Letter:
+    first = LETTER.notice.alerts[0]
+    alert = replace(first, signal=replace(first.signal, what=what, because=what))
+    return replace(LETTER, notice=replace(LETTER.notice, alerts=(alert,) * count))
+
+
+def test_teams_gets_no_more_than_it_takes() -> None:
+    """What is known of the later alerts is left out first, then alerts, and they are counted."""
+    for count, what in ((3, "é" * 300), (30, "é" * 300), (30, "é" * 5_000)):
+        made = formats.teams(_many(count, what))
+        assert len(msgspec.json.encode(made)) < 25_000
+        body = made["attachments"][0]["content"]["body"]
+        shown = sum(one.get("text", "").startswith("é") for one in body)
+        assert shown == count or f"{count - shown} more:" in body[-1]["text"]
+    assert shown >= 1
+
+
+def test_slack_gets_no_half_of_an_escape() -> None:
+    """Wherever a long text is cut."""
+    for length in range(2_960, 3_010):
+        section = formats.slack(_many(1, "x" * (length // 2) + "&<>" * 600))["blocks"][1]
+        text = section["text"]["text"]
+        assert len(text) <= 3_000
+        assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+
+
 def test_alertmanager_gets_alerts_that_end(sinks: Sinks, folder: str) -> None:
-    """What fires ends far ahead, what resolved has ended, and what got worse ends as it was."""
+    """What fires ends soon unless it is told again; what resolved, or got worse, ends as it was."""
     worse = notice(severity=Severity.PAGE, told_severity=Severity.TICKET)
     with hook() as server:
         for told in (worse, notice(state=AlertState.RESOLVED, ended_at=T0, tell=Reason.RESOLVED)):
@@ -152,6 +185,19 @@ def test_alertmanager_gets_alerts_that_end(sinks: Sinks, folder: str) -> None:
     assert now["endsAt"] > now["startsAt"]
     assert before["labels"]["severity"] == "ticket"
     assert before["endsAt"] == ended.value[0]["endsAt"] < now["endsAt"]
+    ends = datetime.fromisoformat(now["endsAt"]).timestamp()
+    assert ends == T0 + 300
+
+
+def test_a_date_that_no_calendar_has_is_no_wish(sinks: Sinks, folder: str) -> None:
+    """Whatever `Retry-After` holds, it ends as a failure like any other."""
+    with hook() as server:
+        server.status = 503
+        for asked in (f"Mon, 01 Jan 2024 00:00:00 +{'9' * 17}", "9" * 400, "soon"):
+            server.headers = {"Retry-After": asked}
+            with pytest.raises(DeliveryFailedError) as caught:
+                sinks.send(to("webhook", server), LETTER, folder=folder)
+            assert caught.value.retry_after_s in (0.0, math.inf)
 
 
 @pytest.mark.parametrize(("status", "asked"), [(500, 0), (429, 30), (404, 0)])
@@ -168,6 +214,31 @@ def test_what_a_receiver_refuses_has_failed(
     assert f"it answered {status}" in caught.value.why
     assert SECRET not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["webhook", "slack", "teams"])
+def test_no_part_of_a_secret_address_is_repeated(sinks: Sinks, folder: str, *, kind: str) -> None:
+    """A receiver that has no such page quotes the path, a piece of it, or what it was asked."""
+    token, signed = "XyZ0123456789abc", "s%2FgN4tur3e"
+    with hook() as server:
+        server.status = 404
+        Path(folder, "address").write_text(f"{server.url}/services/T0/B0/{token}?sig={signed}")
+        receiver = to(kind, server, url="file:address")
+        for answer in (f"Cannot POST /services/T0/B0/{token}", token, "s/gN4tur3e", signed):
+            server.answer = f"{answer} is not here".encode()
+            with pytest.raises(DeliveryFailedError) as caught:
+                sinks.send(receiver, LETTER, folder=folder)
+            assert "it answered 404" in caught.value.why
+            assert ("is not here" in caught.value.why) is (kind == "webhook")
+            assert not [one for one in (token, signed, "gN4tur3e") if one in caught.value.why]
+
+
+def test_a_secret_is_masked_before_an_answer_is_cut() -> None:
+    """The longest first: a whole address is one mark, and half of a secret is no secret left."""
+    secrets = secrets_of("k", "https://h.example.org/services/T0/B0/XyZ0123456789abc")
+    assert masked("no https://h.example.org/services/T0/B0/XyZ0123456789abc", secrets) == "no …"
+    assert masked("POST /services/T0/B0/XyZ0123456789abc", secrets) == "POST /…"
+    assert secrets_of("", "") == ()
 
 
 def test_a_redirect_is_not_followed(sinks: Sinks, folder: str) -> None:
@@ -356,3 +427,25 @@ def test_mail_without_tls_must_be_declared(sinks: Sinks, folder: str) -> None:
         with pytest.raises(DeliveryFailedError, match="did not take") as caught:
             sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
         assert "451" in caught.value.why
+
+
+def test_mail_that_one_of_two_gets_is_taken(sinks: Sinks, folder: str) -> None:
+    """Sent again it would come twice to the one; it has failed where nobody gets it."""
+    with post_office() as post:
+        post.unknown = {"ben@example.org"}
+        answer = sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        assert answer == "taken for anna@example.org; refused: ben@example.org (550 gone)"
+        assert len(post.mails) == 1
+        post.unknown = {"anna@example.org", "ben@example.org"}
+        with pytest.raises(DeliveryFailedError) as caught:
+            sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        assert "it refuses anna@example.org (550 gone), ben" in caught.value.why
+        assert len(post.mails) == 1
+
+
+def test_mail_that_was_taken_is_not_lost_by_an_odd_farewell(sinks: Sinks, folder: str) -> None:
+    """A server that answers to the end otherwise than by the rules has the mail."""
+    with post_office() as post:
+        post.farewell = "421 go away"
+        assert "anna" in sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        assert len(post.mails) == 1

@@ -18,8 +18,19 @@ ALERTS_SHOWN: Final = 20  # of a notice, in chats; the others are counted
 SLACK_HEAD: Final = 150  # characters that a header may have
 SLACK_TEXT: Final = 3_000  # characters that a section may have
 TEAMS_TEXT: Final = 1_000
+TEAMS_BYTES: Final = 24_000  # Teams refuses more than 28 KB, with what it wraps around them
+# How many alerts are shown, and how many of these with what is known of them: what fits first.
+TEAMS_SHOWN: Final = (
+    (ALERTS_SHOWN, ALERTS_SHOWN),
+    (ALERTS_SHOWN, 5),
+    (ALERTS_SHOWN, 1),
+    (5, 1),
+    (1, 0),
+)
 SUMMARY: Final = 1_024  # characters that PagerDuty takes
-STANDS_S: Final = 7 * 86_400.0  # for which Alertmanager believes an alert that nothing ended
+STANDS_S: Final = (
+    300.0  # for which Alertmanager believes an alert: it is told each minute that stands
+)
 
 PAGERDUTY_SEVERITY: Final[Mapping[Severity, str]] = {
     Severity.PAGE: "critical",
@@ -65,24 +76,30 @@ def slack(letter: Letter) -> Json:
 
 
 def teams(letter: Letter) -> Json:
-    """Return a notice as an Adaptive Card for the webhook of a workflow.
+    """Return a notice as an Adaptive Card for the webhook of a workflow, as much of it as fits.
 
     Source: Microsoft, "Create incoming webhooks with Workflows"; Adaptive Cards 1.4.
     """
-    notice = letter.notice
+    cards = (_card(letter.notice, shown, told) for shown, told in TEAMS_SHOWN)
+    card = next((one for one in cards if len(msgspec.json.encode(one)) <= TEAMS_BYTES), None)
+    kind = "application/vnd.microsoft.card.adaptive"
+    content = card or _card(letter.notice, *TEAMS_SHOWN[-1])
+    attachment = {"contentType": kind, "contentUrl": None, "content": content}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _card(notice: Notice, shown: int, told: int) -> Json:
     body: list[Json] = [_text_block(title(notice), weight="Bolder", size="Medium")]
-    for head, below in paragraphs(notice)[:ALERTS_SHOWN]:
-        body += [_text_block(head, weight="Bolder"), _facts(below)]
-    body += [_text_block(one) for one in _rest(notice)]
-    card = {
+    for place, (head, below) in enumerate(paragraphs(notice)[:shown]):
+        body.append(_text_block(head, weight="Bolder"))
+        body += [_facts(below)] if place < told else []
+    body += [_text_block(one) for one in _rest(notice, shown)]
+    return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": body,
     }
-    kind = "application/vnd.microsoft.card.adaptive"
-    attachment = {"contentType": kind, "contentUrl": None, "content": card}
-    return {"type": "message", "attachments": [attachment]}
 
 
 def pagerduty(letter: Letter, *, key: str) -> Json:
@@ -108,10 +125,11 @@ def alertmanager(letter: Letter) -> list[Json]:
     """
     notice, at = letter.notice, letter.notice.at
     found = [_posted(one, one.severity, at, letter) for one in (*notice.alerts, *notice.standing)]
-    renamed = [one for one in notice.alerts if one.told_severity not in (None, one.severity)]
     old = [
-        {**_posted(one, one.told_severity or one.severity, at, letter), "endsAt": _rfc3339(at)}
-        for one in renamed
+        {**_posted(one, was, at, letter), "endsAt": _rfc3339(at)}
+        for one in notice.alerts
+        for was in dict.fromkeys((one.told_severity, one.heard))
+        if was not in (None, one.severity)
     ]
     return [*found, *old]
 
@@ -146,19 +164,29 @@ def _alert(alert: Alert, notice: Notice) -> Json:
 
 def _slack_section(head: str, below: Sequence[str]) -> str:
     text = "\n".join((f"*{_slack_escaped(head)}*", *map(_slack_escaped, below)))
-    return _cut(text, SLACK_TEXT)
+    return _slack_cut(text)
+
+
+def _slack_cut(text: str) -> str:
+    """Return a text that was escaped, with no half of an escape at its end."""
+    if len(text) <= SLACK_TEXT:
+        return text
+    head, mark, tail = text[: SLACK_TEXT - 1].rpartition("&")
+    whole = f"{head}{mark}{tail}" if ";" in tail or not mark else head
+    return f"{whole}…"
 
 
 def _slack_rest(notice: Notice) -> list[Json]:
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": one}} for one in _rest(notice)]
+    rest = _rest(notice, ALERTS_SHOWN)
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": one}} for one in rest]
 
 
 def _slack_escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _rest(notice: Notice) -> list[str]:
-    more = len(notice.alerts) - ALERTS_SHOWN
+def _rest(notice: Notice, shown: int) -> list[str]:
+    more = len(notice.alerts) - shown
     return [f"{more:,} more: `servewell alerts list` shows them."] if more > 0 else []
 
 

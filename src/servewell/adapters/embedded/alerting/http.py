@@ -3,7 +3,7 @@
 import http.client
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from socket import socket
@@ -24,10 +24,10 @@ def post(
     body: bytes,
     *,
     headers: Mapping[str, str],
-    secrets: tuple[str, ...],
+    said: Callable[[str], str],
     patience: Patience,
 ) -> str:
-    """Send a body; return what was answered, with no secret in it.
+    """Send a body; return what was answered. `said` takes secrets out of it.
 
     Raises: DeliveryFailedError, ReceiverAddressError.
     """
@@ -38,7 +38,7 @@ def post(
         raise _failed(host, why_broken(error)) from error
     except ValueError:  # it may repeat what it refuses: a secret
         raise _failed(host, "its address or its secret cannot be sent as it is") from None
-    answer = _shown(told, secrets)
+    answer = _shown(said(told.decode(errors="replace")))
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return f"{status} {answer}".strip()
     if status < HTTPStatus.BAD_REQUEST:
@@ -72,10 +72,7 @@ def _over(plain: socket, url: SplitResult, host: str, port: int) -> http.client.
     return connection
 
 
-def _shown(told: bytes, secrets: tuple[str, ...]) -> str:
-    text = told.decode(errors="replace")
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "…")
+def _shown(text: str) -> str:
     words = "".join(one if one.isprintable() else " " for one in text)
     return " ".join(words.split())[:SHOWN]
 
@@ -96,5 +93,5 @@ def _seconds(retry_after: str) -> float:
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):  # a date that no calendar has
         return 0.0

@@ -2,6 +2,7 @@
 
 import smtplib
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -9,20 +10,26 @@ from socket import socket
 from typing import Final
 
 from servewell.adapters.embedded.alerting.addresses import Patience, connected, why_broken
+from servewell.adapters.embedded.alerting.masking import masked, secrets_of
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.core.operations.monitoring.alerts_words import paragraphs, title
 from servewell.ports.sinks import DeliveryFailedError, Letter
 
 TLS_PORT: Final = 465  # where TLS begins before SMTP does
-SHOWN: Final = 200
+SHOWN: Final = 200  # characters of an answer
+
+Refused = Mapping[str, tuple[int, bytes]]  # the code and the words by recipient
 
 
 def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Patience) -> str:
-    """Send a mail to all recipients; return what the server said.
+    """Send a mail to all recipients; return for whom the server took it, and for whom not.
+
+    It has failed only where the server took it for nobody.
 
     Raises: DeliveryFailedError, ReceiverAddressError.
     """
     host = receiver.host or ""
+    refused: Refused | None = None
     try:
         with (
             connected(host, receiver.port, patience) as plain,
@@ -31,12 +38,21 @@ def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Pa
             _introduce(server, receiver, password)
             refused = server.send_message(message(receiver, letter))
     except (OSError, smtplib.SMTPException) as error:
-        raise _failed(host, _why(error).replace(password or "\0", "…")) from error
+        if refused is None:  # else it has the mail, and ended the talk otherwise than by the rules
+            raise _failed(host, _why(error, password)) from error
     except ValueError:  # it may repeat what it refuses: a password
         raise _failed(host, "its name or the password cannot be sent as it is") from None
-    if refused:
-        raise _failed(host, f"it refuses {', '.join(sorted(refused))}")
-    return f"taken for {', '.join(receiver.recipients)}"
+    return _answer(receiver, refused or {}, password)
+
+
+def _answer(receiver: Receiver, refused: Refused, password: str) -> str:
+    """Return who has the mail and who has not: to send it again would send it to both."""
+    taken = ", ".join(one for one in receiver.recipients if one not in refused)
+    return (
+        f"taken for {taken}; refused: {_told(refused, password)}"
+        if refused
+        else f"taken for {taken}"
+    )
 
 
 def message(receiver: Receiver, letter: Letter) -> EmailMessage:
@@ -78,18 +94,28 @@ def _introduce(server: smtplib.SMTP, receiver: Receiver, password: str) -> None:
         server.login(receiver.user, password)
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, password: str) -> str:
     match error:
         case smtplib.SMTPNotSupportedError():
             return f"{error}; `unencrypted: true` allows to send without TLS"
         case smtplib.SMTPResponseException():
-            told = error.smtp_error
-            text = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
-            return f"it answered {error.smtp_code} {text[:SHOWN]}"
+            return f"it answered {error.smtp_code} {_shown(error.smtp_error, password)}"
         case smtplib.SMTPRecipientsRefused():
-            return f"it refuses {', '.join(sorted(error.recipients))}"
+            return f"it refuses {_told(error.recipients, password)}"
         case _:
             return why_broken(error)
+
+
+def _told(refused: Refused, password: str) -> str:
+    return ", ".join(
+        f"{name} ({code} {_shown(text, password)})"
+        for name, (code, text) in sorted(refused.items())
+    )
+
+
+def _shown(told: bytes | str, password: str) -> str:
+    text = told.decode(errors="replace") if isinstance(told, bytes) else told
+    return masked(text, secrets_of(password, ""))[:SHOWN]
 
 
 def _failed(host: str, why: str) -> DeliveryFailedError:

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import SplitResult
 
@@ -11,12 +12,37 @@ from servewell.adapters.embedded.alerting import formats
 from servewell.adapters.embedded.alerting.addresses import Patience, checked_url
 from servewell.adapters.embedded.alerting.http import post
 from servewell.adapters.embedded.alerting.mail import post_mail
+from servewell.adapters.embedded.alerting.masking import said, secrets_of
 from servewell.adapters.embedded.alerting.references import resolved
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.ports.sinks import Letter
 
 PAGERDUTY: Final = "https://events.pagerduty.com/v2/enqueue"
 ALERTMANAGER: Final = "/api/v2/alerts"
+# Whose address is a secret: what they are known to answer, and nothing else of it is kept.
+# Source: Slack, "Incoming webhooks: handling errors"; Microsoft, "Create incoming webhooks".
+ANSWERS: Final[Mapping[str, frozenset[str]]] = {
+    "slack": frozenset(
+        {
+            "ok",
+            "action_prohibited",
+            "channel_is_archived",
+            "channel_not_found",
+            "invalid_blocks",
+            "invalid_payload",
+            "invalid_token",
+            "no_service",
+            "no_team",
+            "no_text",
+            "posting_to_general_channel_denied",
+            "rate_limited",
+            "team_disabled",
+            "too_many_attachments",
+            "user_not_found",
+        }
+    ),
+    "teams": frozenset({"1"}),
+}
 
 
 class NetworkSinks:
@@ -36,13 +62,13 @@ class NetworkSinks:
         body, headers = FORMATS[receiver.to](letter, secret)
         if receiver.to == "alertmanager":
             url = _of_alertmanager(url)
-        hidden = (secret, address if referred else "")
+        hidden = secrets_of(secret, address if referred else "")
         named = {"X-Servewell-Delivery": letter.id}
         return post(
             url,
             body,
             headers={**named, **headers},
-            secrets=hidden,
+            said=partial(said, secrets=hidden, known=ANSWERS.get(receiver.to)),
             patience=self._patience,
         )
 
