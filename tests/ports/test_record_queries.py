@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -76,15 +78,36 @@ def test_records_are_there_once_compacted_or_not(queries: RecordQueries) -> None
     assert told.views == ("flights", "trains", "predictions", "labels")
 
 
-@pytest.mark.usefixtures("log")
-def test_only_the_partitions_needed_are_read(queries: RecordQueries) -> None:
-    """The plan of a question about one hour of one endpoint opens one file of four."""
-    sql = "SELECT * FROM predictions WHERE endpoint = 'flights' AND hour = '2023-11-15T00'"
+def test_only_the_partitions_needed_are_read(queries: RecordQueries, log: Log) -> None:
+    """A question about one hour of one endpoint opens no file of others, and the plan says so."""
+    sql = "SELECT count(*) FROM predictions WHERE endpoint = 'flights' AND hour = '2023-11-15T00'"
     [(_, plan)], _ = ask(queries, sql, plan=True)
-    assert plan.count("READ_PARQUET") == 1
-    assert "Scanning Files: 1/4" in plan or "Scanning Files: 1/3" in plan
+    assert "2023-11-15T00" in plan
+    from servewell.adapters.embedded.analysis import views  # noqa: PLC0415 - DuckDB is an extra
+
+    with duckdb.connect(":memory:") as connection:
+        bound = views.bind(connection, log.folder, SqlQuery(sql=sql))
+        for path in log.folder.rglob("*.parquet"):
+            if "hour=2023-11-15T00" not in str(path) or "endpoint=flights" not in str(path):
+                path.unlink()
+        assert connection.execute(sql).fetchall() == [(1,)]
+        with pytest.raises(duckdb.Error):
+            connection.execute("SELECT sum(rows) FROM predictions").fetchall()
+        assert bound.files == 5
+
+
+def test_types_of_files_are_united(queries: RecordQueries, log: Log) -> None:
+    """A column that one file lacks, or has in a narrower type, is one column of the view."""
+    first, second, *_ = sorted(log.folder.rglob("endpoint=flights/*/*.parquet"))
+    table = pq.read_table(first, partitioning=None)
+    pq.write_table(table.drop_columns("role"), first)
+    table = pq.read_table(second, partitioning=None)
+    narrow = table["status"].cast(pa.int16())
+    place = table.column_names.index("status")
+    pq.write_table(table.set_column(place, "status", narrow), second)
+    sql = "SELECT role, typeof(status), count(*) FROM flights GROUP BY ALL ORDER BY 3"
     rows, _ = ask(queries, sql)
-    assert len(rows) == 1
+    assert rows == [(None, "BIGINT", 1), ("", "BIGINT", 5)]
 
 
 @pytest.mark.usefixtures("log")
@@ -126,7 +149,10 @@ def test_labels_are_joined(queries: RecordQueries) -> None:
         ("SELECT * FROM '/etc/passwd'", QueryInvalidError),
         ("SELECT * FROM glob('/**')", QueryInvalidError),
         ("SELECT * FROM read_csv('http://127.0.0.1:1/x')", QueryInvalidError),
-        ("SELECT * FROM query('COPY (SELECT 1) TO ''/dev/null''')", QueryInvalidError),
+        ("SELECT * FROM query('COPY (SELECT 1) TO ''/dev/null''')", QueryRefusedError),
+        ("SELECT * FROM json_execute_serialized_sql('{}')", QueryRefusedError),
+        ("WITH x AS (DELETE FROM flights) SELECT * FROM x", QueryRefusedError),
+        ("SELECT (WITH x AS (INSERT INTO flights SELECT 1) SELECT 1)", QueryRefusedError),
         ("COPY (SELECT 1) TO 'x.csv'", QueryRefusedError),
         ("EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'", QueryRefusedError),
         ("ATTACH 'x.db'", QueryRefusedError),
@@ -153,6 +179,44 @@ def test_nothing_but_reading_the_log(log: Log, sql: str, error: type[ServewellEr
     )
     with pytest.raises(error):
         querying.answer(order, files)
+
+
+COPY = "WITH x AS (COPY (SELECT 2 j WHERE false) TO '{file}' (FORMAT parquet)) SELECT * FROM x"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        COPY,
+        "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('{quoted}'))",
+        "SELECT * FROM query('{quoted}')",
+    ],
+)
+def test_no_query_writes(queries: RecordQueries, log: Log, sql: str) -> None:
+    """What would write within a SELECT, or within a text, is refused, and no file changes."""
+    files = sorted(one for one in log.folder.rglob("*") if one.is_file())
+    before = [one.read_bytes() for one in files]
+    copy = COPY.format(file=next(one for one in files if one.suffix == ".parquet"))
+    with pytest.raises(QueryRefusedError, match=r"COPY|runs a text"):
+        ask(queries, copy if sql == COPY else sql.format(quoted=copy.replace("'", "''")))
+    assert sorted(one for one in log.folder.rglob("*") if one.is_file()) == files
+    assert [one.read_bytes() for one in files] == before
+
+
+def test_no_file_is_within_reach_of_duckdb(log: Log) -> None:
+    """What passed for a SELECT all the same could neither write a file of the log nor read one."""
+    from servewell.adapters.embedded.analysis import querying, views  # noqa: PLC0415 - an extra
+
+    path = next(log.folder.rglob("*.parquet"))
+    before = path.read_bytes()
+    with duckdb.connect(":memory:") as connection:
+        views.bind(connection, log.folder, SqlQuery(sql=""))
+        querying.close_doors(connection)
+        for sql in (COPY.format(file=path), f"FROM read_parquet('{path}')"):
+            with pytest.raises(duckdb.PermissionException):
+                connection.execute(sql)
+        assert connection.execute("SELECT count(*) FROM predictions").fetchall() == [(7,)]
+    assert path.read_bytes() == before
 
 
 def test_an_error_says_where(queries: RecordQueries) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from servewell.adapters.embedded.analysis.exchange import QueryOrder, WorkFiles
 from servewell.adapters.embedded.analysis.label_rows import read_labels
-from servewell.adapters.embedded.analysis.views import LABELS, Bound, bind
+from servewell.adapters.embedded.analysis.views import LABELS, bind
 from servewell.ports.record_queries import (
     Answered,
     QueryInvalidError,
@@ -24,6 +25,11 @@ from servewell.ports.record_queries import (
 ROWS_AT_ONCE: Final = 10_000
 THREADS: Final = 2
 READS: Final = duckdb.StatementType.SELECT
+# The parts of a query that read. Others, which may stand in a WITH, write.
+READING_NODES: Final = frozenset(
+    {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+)
+HIDING: Final = frozenset({"query", "json_execute_serialized_sql"})  # run SQL that is in a text
 # How DuckDB says that something does not fit; the rest of its errors speak of the SQL.
 TOO_LARGE: Final = (duckdb.OutOfMemoryException, MemoryError)
 UNSTORABLE: Final = (pa.types.is_union, pa.types.is_interval, pa.types.is_null)
@@ -50,7 +56,7 @@ def answer(order: QueryOrder, files: WorkFiles) -> Answered:
     _configure(connection, query, files.spill)
     labels = _bind_labels(connection, order.labels)
     bound = bind(connection, order.records, query)
-    _close_doors(connection, bound)
+    close_doors(connection)
     written = _written(connection, statement, query, files.answer)
     return Answered(
         columns=tuple(written.schema.names),
@@ -79,14 +85,45 @@ def _statement(connection: duckdb.DuckDBPyConnection, query: SqlQuery) -> str:
     except duckdb.Error as error:
         raise _invalid(query, error) from error
     if len(found) != 1 or found[0].type != READS:
-        kinds = ", ".join(one.type.name for one in found) or "nothing"
-        raise QueryRefusedError(
-            f"A query of the prediction log is one SELECT; this is: {kinds}.",
-            why="the prediction log is only read: nothing is written, attached, loaded or set",
-            fix="ask with one SELECT, WITH, FROM, DESCRIBE or SUMMARIZE; `--plan` shows how it "
-            "would be answered",
-        )
-    return found[0].query.rstrip().rstrip(";")
+        raise _refused(", ".join(one.type.name for one in found) or "nothing")
+    statement = found[0].query.rstrip().rstrip(";")
+    for part in _parts(_parsed(connection, statement)):
+        node, function = str(part.get("type", "")), str(part.get("function_name", ""))
+        if node.endswith("_NODE") and node not in READING_NODES:
+            raise _refused(f"a SELECT with a {node.removesuffix('_NODE').removesuffix('_QUERY')}")
+        if function in HIDING:
+            raise _refused(f"a SELECT that runs a text by `{function}`")
+    return statement
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, statement: str) -> dict[str, object]:
+    """Return how DuckDB reads a SELECT. Raises: QueryRefusedError."""
+    found = connection.execute("SELECT json_serialize_sql($sql)", {"sql": statement}).fetchall()
+    tree = msgspec.json.decode(found[0][0], type=dict[str, object])
+    if tree["error"]:
+        raise _refused("a SELECT that cannot be looked through")
+    return tree
+
+
+def _parts(tree: object) -> Iterator[dict[str, object]]:
+    """Yield every object within what DuckDB read."""
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _refused(found: str) -> QueryRefusedError:
+    return QueryRefusedError(
+        f"A query of the prediction log is one SELECT; this is: {found}.",
+        why="the prediction log is only read: nothing is written, attached, loaded or set",
+        fix="ask with one SELECT, WITH, FROM, DESCRIBE or SUMMARIZE; `--plan` shows how it would "
+        "be answered",
+    )
 
 
 def _configure(connection: duckdb.DuckDBPyConnection, query: SqlQuery, spill: Path) -> None:
@@ -105,10 +142,8 @@ def _configure(connection: duckdb.DuckDBPyConnection, query: SqlQuery, spill: Pa
         connection.execute(f"SET {name} = $value", {"value": value})
 
 
-def _close_doors(connection: duckdb.DuckDBPyConnection, bound: Bound) -> None:
-    """Leave nothing within reach but the folders of the endpoints that may be seen."""
-    folders = sorted(str(one) for one in bound.folders)
-    connection.execute("SET allowed_directories = $folders", {"folders": folders})
+def close_doors(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave no file within reach: what may be read is registered."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

@@ -1,11 +1,12 @@
 """The views that SQL over the prediction log reads: one for each endpoint, and all together.
 
 What is compacted is read from its Parquet files, whose folders say endpoint and hour, so that a
-query that asks for some hours opens no file of others. What is not compacted yet is laid out as
-compaction would. Both are taken as `read_log` takes them, so each record is there once.
+query that asks for some hours opens no file of others. pyarrow opens them: DuckDB, which could be
+asked to write where it may read, has no folder. What is not compacted yet is laid out as compaction
+would. Both are taken as `read_log` takes them, so each record is there once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from servewell.adapters.embedded.compaction import RecordFolders, scanned
 from servewell.adapters.embedded.record_columns import Columns, extended
@@ -29,10 +32,9 @@ LABELS: Final = "labels"
 NO_ENDPOINT: Final = "none"  # the view of requests that reached no endpoint
 RECORDS_AT_ONCE: Final = 1 << 10
 NANOSECONDS: Final = 1_000_000_000
-HIVE: Final = (
-    "hive_partitioning = true, union_by_name = true, "
-    "hive_types = {'endpoint': VARCHAR, 'hour': VARCHAR}"
-)
+HOUR: Final = "hour"
+LOCAL: Final = LocalFileSystem()
+PARQUET: Final = ds.ParquetFileFormat()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,12 +42,11 @@ class Bound:
     """What the views were made of."""
 
     views: list[str] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)  # that may be read
     files: int = 0
     segments: int = 0
     newest: float | None = None
     left_out: list[str] = field(default_factory=list)
-    live: dict[str, pa.Table] = field(default_factory=dict)  # kept as long as the views are
+    held: dict[str, pa.Table | ds.Dataset] = field(default_factory=dict)  # while the views are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,26 +160,20 @@ def _bind_endpoint(
 ) -> None:
     """Make the view of one endpoint; a file that cannot be read is left out, and named."""
     readable = _readable(source.files, bound)
-    parts = []
+    parts = [
+        f"SELECT {_text(endpoint)} AS endpoint, * FROM {_held(connection, one, bound)}{within}"  # noqa: S608 - quoted
+        for one in _datasets(readable)
+    ]
     if readable:
         bound.files += len(readable)
-        bound.folders |= {file.path.parent.parent for file in readable}
-        last = max(file.hour for file in readable)
-        newest = max(_newest_in(file) for file in readable if file.hour == last)
+        last = max(file.hour for file, _ in readable)
+        newest = max(_newest_in(file) for file, _ in readable if file.hour == last)
         bound.newest = max(bound.newest or newest, newest)
-        paths = ", ".join(_text(str(file.path)) for file in readable)
-        parts.append(
-            f"SELECT {_text(endpoint)} AS endpoint, * EXCLUDE (endpoint) "  # noqa: S608 - quoted
-            f"FROM read_parquet([{paths}], {HIVE}){within}"
-        )
     if source.live is not None:
-        name = f"live_{len(bound.live)}"
-        bound.live[name] = source.live
-        connection.register(name, source.live)
         parts.append(
             f"SELECT {_text(endpoint)} AS endpoint, *, "  # noqa: S608 - quoted
-            "strftime(time, '%Y-%m-%dT%H') AS hour "
-            f"FROM {name}{within}"
+            f"strftime(time, '%Y-%m-%dT%H') AS {HOUR} "
+            f"FROM {_held(connection, source.live, bound)}{within}"
         )
     if parts:
         view = _free_name(endpoint or NO_ENDPOINT, bound)
@@ -186,17 +181,51 @@ def _bind_endpoint(
         bound.views.append(view)
 
 
-def _readable(files: list[RecordFile], bound: Bound) -> list[RecordFile]:
+def _held(
+    connection: duckdb.DuckDBPyConnection, source: pa.Table | ds.Dataset, bound: Bound
+) -> str:
+    """Let SQL read a source; return its name."""
+    name = f"held_{len(bound.held)}"
+    bound.held[name] = source
+    connection.register(name, source)
+    return name
+
+
+def _datasets(files: list[tuple[RecordFile, pa.Schema]]) -> Iterator[ds.Dataset]:
+    """Yield the files of each schema together; SQL unites the types of these by name."""
+    by_columns: dict[tuple[tuple[str, str], ...], list[tuple[RecordFile, pa.Schema]]] = {}
+    for file, schema in files:
+        columns = tuple((one.name, str(one.type)) for one in schema)
+        by_columns.setdefault(columns, []).append((file, schema))
+    for alike in by_columns.values():
+        fields = [(one.name, one.type) for one in alike[0][1]]
+        fragments = [
+            PARQUET.make_fragment(
+                str(file.path),
+                filesystem=LOCAL,
+                partition_expression=ds.field(HOUR) == _hour_in(file),
+            )
+            for file, _ in alike
+        ]
+        schema = pa.schema([*fields, (HOUR, pa.string())])
+        yield ds.FileSystemDataset(fragments, schema, PARQUET, filesystem=LOCAL)
+
+
+def _hour_in(file: RecordFile) -> str:
+    return file.path.parent.name.removeprefix(f"{HOUR}=")
+
+
+def _readable(files: list[RecordFile], bound: Bound) -> list[tuple[RecordFile, pa.Schema]]:
     readable = []
     for file in files:
         try:
-            pq.read_schema(file.path)
+            schema = pq.read_schema(file.path)
         except FileNotFoundError:
             continue  # past its retention meanwhile
         except UNREADABLE:
             bound.left_out.append(file.path.name)
         else:
-            readable.append(file)
+            readable.append((file, schema))
     return readable
 
 
@@ -227,14 +256,14 @@ def _bind_all(connection: duckdb.DuckDBPyConnection, bound: Bound) -> None:
     if parts:
         connection.execute(f"CREATE VIEW {ALL} AS {' UNION ALL BY NAME '.join(parts)}")
     else:
-        bound.live[ALL] = completed(_nothing())
-        connection.register(ALL, bound.live[ALL])
+        bound.held[ALL] = completed(_nothing())
+        connection.register(ALL, bound.held[ALL])
     bound.views.append(ALL)
 
 
 def _free_name(endpoint: str, bound: Bound) -> str:
     """Return the name of an endpoint's view; SQL knows no upper case."""
-    taken = {name.lower() for name in (ALL, LABELS, *bound.views, *bound.live)}
+    taken = {name.lower() for name in (ALL, LABELS, *bound.views, *bound.held)}
     names = (endpoint, *(f"{endpoint}_{number}" for number in range(2, len(taken) + 3)))
     return next(name for name in names if name.lower() not in taken)
 
