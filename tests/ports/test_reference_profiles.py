@@ -99,11 +99,23 @@ def test_categories_are_named_known_or_never_seen() -> None:
     [bins] = bins_for(TEXT, texts(values))
     assert bins.kind is ColumnKind.CATEGORY
     assert bins.categories == tuple(f"c{at}" for at in range(CATEGORIES_MAX))
-    later = Table(inputs={"x": texts(["c0", "c149", long, "new", ""])}, outputs={})
-    [group] = grouped([bins], [], later, np.zeros(5, int), 1)
+    later = Table(inputs={"x": texts(["c0", "c149", long, "", *["new"] * 3, "once"])}, outputs={})
+    [group] = grouped([bins], [], later, np.zeros(8, int), 1)
     counts = group.counts[""]["x"]
-    assert (counts.places[0], counts.places[1], counts.places[-2:]) == (1, 1, (2, 1))
-    assert counts.unseen == {"new": 1}
+    assert (counts.places[0], counts.places[1], counts.places[-2:]) == (1, 1, (2, 4))
+    assert counts.unseen == {"new": 3}
+
+
+def test_what_a_row_or_two_hold_is_never_named() -> None:
+    """Of notes on persons only presence is kept; a rare text beside frequent ones is a digest."""
+    notes = [f"Person {number}, broken leg" for number in range(30)]
+    signature = Signature(inputs=(TEXT,), outputs=())
+    found = profile(signature, Table(inputs={"x": texts(notes)}, outputs={}), len(notes))
+    assert found.bins[0].kind is ColumnKind.PRESENCE
+    assert "Person" not in repr(found)
+    few = texts([*["fine"] * 20, *notes[:9], *notes[:2]])
+    [bins] = bins_for(TEXT, few)
+    assert (bins.kind, bins.categories, len(bins.unnamed)) == (ColumnKind.CATEGORY, ("fine",), 9)
 
 
 @pytest.mark.parametrize(

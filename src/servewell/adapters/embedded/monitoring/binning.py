@@ -2,7 +2,7 @@
 
 Twenty quantiles of the reference rows are the edges of a column of numbers, ties merged; a column
 of at most twenty different numbers has one bin for each. What is personal, too long or always
-another text has no places but missing and there.
+another text has no places but missing and there, and a text that a row or two have is not named.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ from servewell.core.operations.monitoring.profiles import category_digest
 
 QUANTILES: Final = 20
 CATEGORIES_MAX: Final = 100  # with a place of their own
+NAMED_MIN: Final = 3  # rows of a text with a place of its own; what fewer have may be of a person
+FEW: Final = 20  # different texts, that are categories however few rows there are
 TEXTS_MAX: Final = 2_000  # different ones, beyond which a text is no category
 TEXT_LENGTH_MAX: Final = 100  # characters
 DIRECTIONS_MAX: Final = 32
@@ -54,6 +56,8 @@ def score_of(cells: Cells) -> Cells:
 
 def projected(cells: Cells, direction: tuple[float, ...]) -> Cells:
     """Return the rows of many values on one direction; rows of another width are missing."""
+    if cells.personal:
+        return cells
     if cells.numbers is None or cells.width != len(direction):
         return Cells(
             there=cells.there,
@@ -78,7 +82,7 @@ def _of_tensor(
     name: str, side: Side, cells: Cells, *, source: str = "", personal: bool = False
 ) -> Iterator[Bins]:
     source = source or name
-    if personal or cells.width > WIDTH_MAX:
+    if personal or cells.personal or cells.width > WIDTH_MAX:
         yield Bins(column=name, side=side, kind=ColumnKind.PRESENCE, source=source)
     elif cells.texts is not None:
         yield _categories(name, side, cells, source)
@@ -121,17 +125,19 @@ def _categories(name: str, side: Side, cells: Cells, source: str) -> Bins:
     there = texts[(texts >= 0) & cells.there]
     counts = np.bincount(there, minlength=len(cells.words))
     seen = [(-int(number), cells.words[at]) for at, number in enumerate(counts) if number]
-    if len(seen) > TEXTS_MAX or (len(seen) > CATEGORIES_MAX and 2 * len(seen) > len(there)):
+    if len(seen) > TEXTS_MAX or (len(seen) > FEW and 2 * len(seen) > len(there)):
         return Bins(column=name, side=side, kind=ColumnKind.PRESENCE, source=source)
-    ranked = [text for _, text in sorted(seen)]
-    short = [text for text in ranked if len(text) <= TEXT_LENGTH_MAX][:CATEGORIES_MAX]
+    ranked = sorted(seen)
+    short = [text for less, text in ranked if -less >= NAMED_MIN and len(text) <= TEXT_LENGTH_MAX][
+        :CATEGORIES_MAX
+    ]
     named = frozenset(short)
     return Bins(
         column=name,
         side=side,
         kind=ColumnKind.CATEGORY,
         categories=tuple(short),
-        unnamed=tuple(sorted({category_digest(one) for one in ranked if one not in named})),
+        unnamed=tuple(sorted({category_digest(one) for _, one in ranked if one not in named})),
         source=source,
     )
 

@@ -21,7 +21,10 @@ WORDS: Final = np.array(["false", "true"], dtype=object)  # of a boolean, as a c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """One value for each row: a number, several numbers, or a text out of a list."""
+    """One value for each row: a number, several numbers, or a text out of a list.
+
+    Of what is personal there are neither numbers nor texts.
+    """
 
     there: Mask  # whether the row has this column at all
     missing: Mask
@@ -33,6 +36,11 @@ class Cells:
     def width(self) -> int:
         """Return how many values a row has."""
         return 1 if self.numbers is None or self.numbers.ndim == 1 else self.numbers.shape[1]
+
+    @property
+    def personal(self) -> bool:
+        """Whether nothing is known but which rows have a value."""
+        return self.numbers is None and self.texts is None
 
     @classmethod
     def of_tensor(cls, tensor: NDArray[Any], *, is_input: bool) -> Self:
@@ -62,6 +70,12 @@ class Cells:
         numbers = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan)
         return cls(there=there, missing=null, numbers=numbers.to_numpy(zero_copy_only=False))
 
+    @classmethod
+    def of_tokens(cls, column: pa.Array, there: Mask, other: "Cells | None") -> Self:
+        """Return a personal column; `other` is the one in which other rows have their values."""
+        null = column.is_null().to_numpy(zero_copy_only=False)
+        return cls(there=there, missing=null if other is None else null & other.missing)
+
     def within(self, there: Mask) -> Self:
         """Return the same, of these rows alone; the others do not have the column."""
         return type(self)(
@@ -76,6 +90,8 @@ class Cells:
     def joined(cls, those: "Sequence[Cells]") -> Self:
         """Return the rows of all, which are of one kind; of another width they are missing."""
         there = np.concatenate([one.there for one in those])
+        if any(one.personal for one in those):
+            return cls(there=there, missing=np.concatenate([one.missing for one in those]))
         if those[0].texts is not None:
             words = [cls._words(one) for one in those]
             return cls._of_texts(pa.array(np.concatenate(words).tolist(), type=pa.string()), there)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from servewell.adapters.embedded.monitoring.binning import projected, score_of
+from servewell.adapters.embedded.monitoring.binning import NAMED_MIN, projected, score_of
 from servewell.adapters.embedded.monitoring.cells import Cells, Mask, Numbers, Whole
 from servewell.core.catalog.profile import Bins, ColumnKind, Counts, Side
 from servewell.core.operations.monitoring.profiles import category_digest, named_unseen
@@ -65,6 +65,8 @@ def places_of(bins: Bins, cells: Cells) -> Whole:
         places = _word_places(bins, cells.words)[cells.texts]
     elif bins.kind is ColumnKind.PRESENCE:
         places = np.ones(len(cells.there), np.int64)
+    elif cells.personal:  # by a rule that is younger than the bins
+        return np.full(len(cells.there), NOWHERE, np.int64)
     else:  # its values are of another kind now, and none is one that the bins know
         other = NOT_FINITE if bins.kind is ColumnKind.NUMBER else bins.places - 1
         places = np.full(len(cells.there), other, np.int64)
@@ -118,10 +120,15 @@ def _with_moments(
 
 
 def _unseen(cells: Cells, rows: Whole, group: Whole, is_unseen: Mask) -> dict[int, dict[str, int]]:
+    """Return by group the texts never seen that enough of all these rows have."""
     found: dict[int, dict[str, int]] = {}
-    if cells.texts is None or not is_unseen.any():
+    if cells.texts is None:
         return found
-    pairs = np.stack([group[is_unseen], cells.texts[rows[is_unseen]]])
+    of_rows = cells.texts[rows[is_unseen]]
+    enough = np.bincount(of_rows)[of_rows] >= NAMED_MIN
+    if not enough.any():
+        return found
+    pairs = np.stack([group[is_unseen][enough], of_rows[enough]])
     distinct, numbers = np.unique(pairs, axis=1, return_counts=True)
     for (at, text), number in zip(distinct.T, numbers, strict=True):
         of_group = found.setdefault(int(at), {})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -59,22 +60,27 @@ class Portion:
         return np.array([word == SHADOW for word in words], np.bool_)[roles]
 
     def cells(self, package: str, rows: Mask) -> tuple[Named, Named]:
-        """Return inputs and outputs of these rows of a package, by name."""
-        schema = next((one for one in self.note.schemas if one.package == package), None)
-        if schema is None:
-            return {}, {}
+        """Return inputs and outputs of these rows of a package, by name.
+
+        An input that is personal by any schema of the package in this file is so in all rows.
+        """
+        schemas = [one for one in self.note.schemas if one.package == package]
+        hidden = {name for one in schemas for name, _, _, personal in one.inputs if personal}
         columns = {one.tensor: one.name for one in columns_in(self.table.schema)}
         live = ~self.shadows()[rows]  # the live record has the inputs of a shadow's
         mask = pa.array(rows)
         inputs: Named = {}
         outputs: Named = {}
-        for tensor in tensors_of(schema):
-            if tensor in columns:
-                values = self.table[columns[tensor]].filter(mask).combine_chunks()
-                is_input = tensor.side == "input"
-                cells = Cells.of_column(values, is_input=is_input)
-                side = inputs if is_input else outputs
-                side[tensor.name] = cells.within(live) if is_input else cells
+        for tensor in dict.fromkeys(chain.from_iterable(map(tensors_of, schemas))):
+            if tensor not in columns:
+                continue
+            values = self.table[columns[tensor]].filter(mask).combine_chunks()
+            if tensor.side == "output":
+                outputs[tensor.name] = Cells.of_column(values, is_input=False)
+            elif tensor.name in hidden:
+                inputs[tensor.name] = Cells.of_tokens(values, live, inputs.get(tensor.name))
+            else:
+                inputs[tensor.name] = Cells.of_column(values, is_input=True).within(live)
         return inputs, outputs
 
 

@@ -156,7 +156,10 @@ def _misfit(unit: Unit, was: tuple[float, float], is_now: tuple[float, float]) -
 
 
 def words(bins: Bins, before: Counts, now: Counts) -> str:
-    """Return in one line what moved, the worst first; nothing where there is nothing to tell."""
+    """Return in one line what moved, the worst first; nothing where there is nothing to tell.
+
+    It is sent to whoever gets alerts, so no text that the reference does not name is among it.
+    """
     return "; ".join(_told(bins, before, now))
 
 
@@ -172,7 +175,8 @@ def _told(bins: Bins, before: Counts, now: Counts) -> Iterator[str]:
         yield from _numbers(bins, before, now)
         yield from _moved("outside all reference values", was.outside, is_now.outside)
     if bins.kind is ColumnKind.CATEGORY:
-        yield from _unseen(is_now, now)
+        if is_now.unseen:
+            yield f"{is_now.unseen:.1%} never seen before"
         yield from _categories(bins, before, now)
 
 
@@ -189,13 +193,6 @@ def _numbers(bins: Bins, before: Counts, now: Counts) -> Iterator[str]:
             f"median {was[1]:.4g} to {is_now[1]:.4g} (quartiles {was[0]:.4g} and {was[2]:.4g} "
             f"to {is_now[0]:.4g} and {is_now[2]:.4g})"
         )
-
-
-def _unseen(found: Shares, now: Counts) -> Iterator[str]:
-    if found.unseen:
-        names = sorted(now.unseen, key=lambda name: -now.unseen[name])[:TOLD_MAX]
-        which = f": {', '.join(f'`{name}`' for name in names)}" if names else ""
-        yield f"{found.unseen:.1%} never seen before{which}"
 
 
 def _categories(bins: Bins, before: Counts, now: Counts) -> Iterator[str]:
