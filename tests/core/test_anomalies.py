@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from servewell.core.catalog.profile import TrafficWindow
+from servewell.core.catalog.series import Sample
 from servewell.core.operations.monitoring.anomalies import (
     DAY,
     WEEK,
@@ -18,6 +20,7 @@ from servewell.core.operations.monitoring.anomalies import (
     season_of,
     slow_change,
 )
+from servewell.core.operations.monitoring.traffic_points import changed
 
 LEVEL: Final = 1_000.0
 SPIKE: Final = 0.15 * LEVEL
@@ -34,6 +37,26 @@ def half_hours(weeks: int, seed: int, *, weekend: float = 0.8) -> list[float]:
         wander = 0.9 * wander + rng.normal(0, 0.02 * math.sqrt(1 - 0.9**2))
         found.append(float(LEVEL * (shape * (1 + wander) + rng.normal(0, 0.01))))
     return found
+
+
+def test_a_window_is_compared_with_a_figure_of_its_own_length() -> None:
+    """An hour whose first five minutes are kept beside it is not new; another total is."""
+
+    def window(start: int, seconds: int, requests: int) -> TrafficWindow:
+        return TrafficWindow(
+            endpoint="f", deployment="v", start=start, seconds=seconds, requests=requests
+        )
+
+    def sample(start: int, seconds: int, total: float) -> Sample:
+        return Sample(
+            start=start, seconds=seconds, weight=1, total=total, least=total, greatest=total
+        )
+
+    known = [sample(0, 300, 5), sample(0, 3_600, 60), sample(7_200, 60, 1)]
+    assert changed([window(0, 3_600, 40), window(0, 3_600, 20)], known) == ()
+    assert changed([window(7_200, 60, 1)], known) == ()
+    late, fresh = window(7_200, 60, 2), window(10_800, 60, 1)
+    assert changed([fresh, late], known) == ((late,), (fresh,))
 
 
 def test_spikes_are_found_without_false_points() -> None:

@@ -12,6 +12,15 @@ from hypothesis import strategies as st
 from servewell.adapters.embedded.database import Database, open_database
 from servewell.adapters.embedded.monitoring.series import SqlSeries
 from servewell.core.catalog.series import DAY_S, HOUR_S, LEVELS, Level, SeriesPoint
+from servewell.core.catalog.series_names import (
+    FAILED_BY,
+    LOOK,
+    MISSING,
+    REQUESTS,
+    SERIES_LEFT_OUT,
+    UNUSUAL,
+    of_endpoint,
+)
 from servewell.ports.series import Series
 
 NOW: Final = 1_700_000_400.0 // HOUR_S * HOUR_S
@@ -141,6 +150,24 @@ def test_there_are_so_many_series(made: Maker) -> None:
     assert series.newest() == {"a": START + 20, "b": START + 20}
     assert series.add(points(5, name="b"), now=NOW) == 0
     assert series.newest("b") == {"b": START + 40}
+
+
+def test_what_health_is_told_from_is_kept_beside_any_number_of_columns(made: Maker) -> None:
+    """A wide model fills the bound, and an endpoint that comes later has its figures still."""
+    series = made(series_max=2)
+    wide = [
+        one for at in range(3) for one in points(1, name=of_endpoint("wide", MISSING, f"c{at}"))
+    ]
+    assert series.add(wide, now=NOW) == 1
+    vital = [
+        of_endpoint("new", REQUESTS),
+        of_endpoint("new", FAILED_BY, "v1"),
+        of_endpoint("new", LOOK, "drift"),
+        SERIES_LEFT_OUT,
+    ]
+    assert series.add([one for name in vital for one in points(1, name=name)], now=NOW) == 0
+    assert set(vital) < set(series.newest())
+    assert series.add(points(1, name=of_endpoint("new", UNUSUAL, REQUESTS)), now=NOW) == 1
 
 
 @settings(max_examples=20, deadline=None)

@@ -16,7 +16,8 @@ class Series(Protocol):
       empty, and alters none;
     - all points of one call are kept, or none;
     - a series takes at most as many samples as its levels hold, and there are at most so many
-      series: the points of one too many are left out and counted.
+      series of columns: the points of one too many are left out and counted. Those that health
+      and objectives are told from are kept beside them, however many columns there are.
 
     All methods raise StateUnavailableError.
     """

@@ -28,7 +28,7 @@ LEVELS: Final = (
     Level(step_s=300, keep_s=35 * DAY_S),
     Level(step_s=HOUR_S, keep_s=400 * DAY_S),
 )
-SERIES_MAX: Final = 2_000  # in one home
+SERIES_MAX: Final = 2_000  # of columns, in one home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

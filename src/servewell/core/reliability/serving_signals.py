@@ -181,12 +181,12 @@ def _left_out(facts: ServingFacts) -> Iterator[Signal]:
     if facts.left_out:
         yield Signal(
             kind=SignalKind.ROOM,
-            severity=Severity.NOTE,
+            severity=Severity.TICKET,
             endpoint="",
             subject="series",
             since=facts.now,
             what=f"{facts.left_out:,.0f} points of figures were not kept in the last hour.",
-            because="there are more series than a home keeps",
+            because="there are more columns than a home keeps figures of: these show no anomaly",
             value=facts.left_out,
             command="servewell health",
             runbook="series-left-out",

@@ -4,20 +4,24 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.profile import ReferenceProfile, TrafficWindow, WindowProfile
+from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, TrafficWindow, WindowProfile
 from servewell.core.catalog.series import DAY_S, HOUR_S, SeriesPoint
 from servewell.core.catalog.series_names import (
+    COMPACTED,
+    CORRECTED,
+    COUNTED,
     DISK_FREE,
     MEMORY,
+    PROFILED,
     QUEUE,
     RECORDS_LOST,
     REQUESTS,
-    SERIES_LEFT_OUT,
     STALE,
     WORKERS,
     WORKERS_WANTED,
     of_endpoint,
 )
+from servewell.core.operations.monitoring.anomalies import STEP_S
 from servewell.core.operations.monitoring.traffic_points import (
     changed,
     profile_points,
@@ -25,6 +29,7 @@ from servewell.core.operations.monitoring.traffic_points import (
 )
 from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY
+from servewell.flows.monitoring.figures import keep_known, keep_points, known_until
 from servewell.flows.platform import Platform
 
 HOME_EVERY_S: Final = 10.0
@@ -32,6 +37,7 @@ TRAFFIC_EVERY_S: Final = 60.0
 LATE_EVERY_S: Final = 300.0
 SERIES_SWEEP_EVERY_S: Final = 3_600.0
 RECENT_S: Final = 600.0
+SETTLED_S: Final = 300  # after the end of a half hour, until it is judged
 LATE_S: Final = 2 * DAY_S - 2 * HOUR_S  # while windows of a minute and fine samples are both kept
 FIRST_S: Final = 60 * DAY_S  # that are looked at where nothing is known yet
 COUNTERS: Final = {
@@ -71,6 +77,15 @@ def keep_late_series(platform: Platform) -> None:
     _keep_traffic(platform, look_s=LATE_S)
 
 
+def keep_compacted(platform: Platform) -> None:
+    """Keep that every segment is compacted that no worker writes any more.
+
+    Raises: StateUnavailableError.
+    """
+    now = platform.clock.now()
+    keep_known(platform, COMPACTED, until=now, now=now)
+
+
 def sweep_series(platform: Platform) -> None:
     """Remove what is past its retention.
 
@@ -80,14 +95,41 @@ def sweep_series(platform: Platform) -> None:
 
 
 def _keep_traffic(platform: Platform, *, look_s: float) -> None:
+    """Keep the traffic of every endpoint.
+
+    Raises: what the first raised that could not go on, after all others were looked at.
+    """
     now = platform.clock.now()
-    left_out = 0
+    counted = known_until(platform, PROFILED)
+    faults: list[ServewellError] = []
     for endpoint in platform.endpoints.list():
-        points = list(_traffic(platform, endpoint, now=now, look_s=look_s))
-        left_out += platform.series.add(points, now=now)
-    if left_out:
-        told = SeriesPoint(name=SERIES_LEFT_OUT, start=int(now), seconds=10, value=left_out)
-        platform.series.add([told], now=now)
+        try:
+            _keep(platform, endpoint, now=now, look_s=look_s)
+        except ServewellError as fault:
+            faults.append(fault)
+            continue
+        if counted is not None:
+            keep_known(platform, of_endpoint(endpoint.name, COUNTED), until=counted, now=now)
+    for first in faults:
+        raise first
+
+
+def _keep(platform: Platform, endpoint: Endpoint, *, now: float, look_s: float) -> None:
+    points = list(_traffic(platform, endpoint, now=now, look_s=look_s))
+    keep_points(platform, points, now=now)
+    judged_to = (now - SETTLED_S) // STEP_S * STEP_S
+    first = min((one.start for one in points), default=now)
+    if first < judged_to:
+        _keep_corrected(platform, endpoint.name, first=first, now=now)
+
+
+def _keep_corrected(platform: Platform, endpoint: str, *, first: float, now: float) -> None:
+    """Keep from when on figures came that may have been judged without them."""
+    name, start = of_endpoint(endpoint, CORRECTED), int(now) // MINUTE_S * MINUTE_S
+    before = platform.series.read(name, since=start, until=start + MINUTE_S, step=MINUTE_S)
+    value = min((first, *(one.least for one in before)))
+    point = SeriesPoint(name=name, start=start, seconds=MINUTE_S, value=value)
+    platform.series.add([point], now=now)
 
 
 def _traffic(
@@ -96,9 +138,14 @@ def _traffic(
     requests = of_endpoint(endpoint.name, REQUESTS)
     newest = platform.series.newest(requests).get(requests, now - FIRST_S)
     since = min(now - look_s, newest) // HOUR_S * HOUR_S
-    windows = platform.profiles.traffic(endpoint.name, since=since, until=now + HOUR_S)
-    samples = platform.series.read(requests, since=since, until=now + HOUR_S, step=10)
-    other = changed(windows, {one.start: one for one in samples})
+    until = now + HOUR_S
+    windows = platform.profiles.traffic(endpoint.name, since=since, until=until)
+    known = [
+        one
+        for step in (MINUTE_S, HOUR_S)
+        for one in platform.series.read(requests, since=since, until=until, step=step)
+    ]
+    other = changed((one for one in windows if one.seconds <= HOUR_S), known)
     for at_once in other:
         yield from traffic_points(at_once, lambda some: _latency(platform, some))
     yield from _profiles(platform, endpoint, [one[0] for one in other])

@@ -19,6 +19,7 @@ from servewell.core.catalog.series import (
     gathered,
     sample_of,
 )
+from servewell.core.catalog.series_names import is_vital
 
 ROWS = SERIES_SAMPLE.c
 PLACE: Final = sa.and_(
@@ -94,6 +95,7 @@ class SqlSeries:
             for row in connection.execute(sa.select(SERIES))
         }
         following = next_number(connection, SERIES.c.id)
+        room = self._series_max - sum(not is_vital(name) for name in known)
         newest: dict[str, int] = {}
         for one in ordered:
             newest[one.name] = max(one.start, newest.get(one.name, one.start))
@@ -102,7 +104,8 @@ class SqlSeries:
                 connection.execute(
                     sa.update(SERIES).where(SERIES.c.name == name).values(newest=start)
                 )
-            elif name not in known and len(known) < self._series_max:
+            elif name not in known and (room > 0 or is_vital(name)):
+                room -= not is_vital(name)
                 known[name] = (following, start)
                 connection.execute(sa.insert(SERIES).values(id=following, name=name, newest=start))
                 following += 1

@@ -29,19 +29,23 @@ Latency = Callable[[Sequence[TrafficWindow]], float | None]  # 95th percentile, 
 
 
 def changed(
-    windows: Iterable[TrafficWindow], known: Mapping[int, Sample]
+    windows: Iterable[TrafficWindow], known: Iterable[Sample]
 ) -> tuple[tuple[TrafficWindow, ...], ...]:
     """Return the windows, by start, of the times at which other requests were known of.
 
-    `known` are the samples of the requests, by start.
+    `known` are the samples of the requests, those of minutes and of hours: a window is compared
+    with that of its own length.
     """
-    by_start = groupby(sorted(windows, key=lambda one: one.start), key=lambda one: one.start)
-    found = ((start, tuple(one)) for start, one in by_start)
+    totals = {(one.start, one.seconds): one.total for one in known}
+    by_start = groupby(sorted(windows, key=_time), key=_time)
+    found = ((time, tuple(one)) for time, one in by_start)
     return tuple(
-        one
-        for start, one in found
-        if start not in known or known[start].total != sum(window.requests for window in one)
+        one for time, one in found if totals.get(time) != sum(window.requests for window in one)
     )
+
+
+def _time(window: TrafficWindow) -> tuple[int, int]:
+    return window.start, window.seconds
 
 
 def traffic_points(windows: Sequence[TrafficWindow], latency: Latency) -> Iterator[SeriesPoint]:
