@@ -16,12 +16,17 @@ from servewell.core.catalog.profile import TrafficWindow
 from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
 from servewell.core.catalog.series import DAY_S, HOUR_S, SeriesPoint
 from servewell.core.catalog.series_names import (
+    COUNTED,
     DISK_FREE,
     FAILED,
+    LOOK,
+    MISSING,
+    MOVED,
     RECORDS_LOST,
     REFUSED,
     REQUESTS,
     SLOW,
+    UNUSUAL,
     WORKERS,
     of_endpoint,
 )
@@ -35,10 +40,13 @@ from servewell.core.catalog.workload_objectives import (
 )
 from servewell.flows.monitoring.anomalies import anomaly_signals, judge_figures
 from servewell.flows.monitoring.change import change_signals
+from servewell.flows.monitoring.figures import keep_known, keep_points
 from servewell.flows.monitoring.health import health, health_of
 from servewell.flows.monitoring.looks import keep_looks
-from servewell.flows.monitoring.objectives import objective_signals, objectives_standing
+from servewell.flows.monitoring.objectives import LAG_MAX_S, objective_signals, objectives_standing
+from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.series import (
+    keep_compacted,
     keep_home_series,
     keep_late_series,
     keep_traffic_series,
@@ -49,6 +57,7 @@ from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
 from servewell.ports.fleet import FleetPlan, FleetState
 from servewell.ports.profiles import CountedPart, Part
+from servewell.ports.registry import ModelMissingError
 from servewell.ports.snapshots import WorkerReport
 
 pytestmark = pytest.mark.enable_socket  # the workers' door is knocked at; nobody opens
@@ -280,6 +289,55 @@ def test_ages_are_looked_at_and_held_to_their_goal(home: Home, served: Platform)
     }
 
 
+def test_an_endpoint_that_cannot_be_looked_at_keeps_no_other_from_it(
+    home: Home, served: Platform
+) -> None:
+    """The fault is told at the end; what was looked at is kept; the other is told to be unseen."""
+    home.declare(ObjectiveRules(freshness=FreshnessRules(model_days=30)))
+    flights = served.endpoints.get("flights")
+    (one,) = flights.deployments
+    change = replace(served.history.changes()[0], subject="aircraft")
+    gone = replace(one, model="gone")
+    lost = replace(flights, name="aircraft", deployments=(gone,), revision=0)
+    served.endpoints.save(lost, change)
+    for _ in range(5):
+        keep_home_series(served)
+        with pytest.raises(ModelMissingError):
+            keep_looks(served)
+        home.clock.at += 300
+    assert of_endpoint("flights", LOOK, "freshness of the model") in served.series.newest()
+    found = objective_signals(served, now=home.clock.at)
+    told = {(one.endpoint, one.subject) for one in found if one.kind is SignalKind.SERVING}
+    assert told == {("aircraft", "looks")}
+
+
+def test_a_burn_stays_while_nobody_counts(home: Home, served: Platform) -> None:
+    """A time without counting ends no alert and is told; one without requests ends it."""
+    for metric, value in ((REQUESTS, 100.0), (FAILED, 0.0), (REFUSED, 0.0), (SLOW, 0.0)):
+        home.fill(metric, value, since_s=20 * DAY_S)
+    home.fill(FAILED, 50.0, since_s=HOUR_S)
+    keep_known(served, of_endpoint("flights", COUNTED), until=NOW, now=NOW)
+    keep_home_series(served)
+    later = NOW + LAG_MAX_S + 60
+    keep_known(served, WORKERS, until=NOW + 120, now=later)
+    found = home.named(objective_signals(served, now=later))
+    assert found["availability/objective availability"] is Severity.PAGE
+    assert found["serving/counting"] is Severity.TICKET
+    later = NOW + 2 * HOUR_S
+    keep_known(served, of_endpoint("flights", COUNTED), until=later, now=later)
+    found = home.named(objective_signals(served, now=later))
+    assert found.get("availability/objective availability") is not Severity.PAGE
+
+
+def test_what_is_counted_is_known_by_endpoint(served: Platform) -> None:
+    """Compacted, then in profiles, then in figures: each step says until when."""
+    counted = of_endpoint("flights", COUNTED)
+    for duty in (keep_compacted, keep_profiles, keep_traffic_series):
+        assert counted not in served.series.newest()
+        duty(served)
+    assert served.series.newest()[counted] == int(NOW) // 60 * 60
+
+
 def test_the_whole_is_told_from_its_parts(home: Home, served: Platform) -> None:
     """Its own requests, an upstream as promised, and endpoints of which one will do."""
     either = Dependency(any_of=(Dependency(endpoint="weather"), Dependency(endpoint="flights")))
@@ -371,6 +429,55 @@ def test_a_figure_that_leaves_its_past_is_shown_and_pages_nobody(
     assert signal.bound is not None
     assert signal.bound > 5_000
     assert [len(one.times) > 50 for one in signal.points] == [True, True]
+
+
+def test_what_came_late_is_judged_again(home: Home, served: Platform) -> None:
+    """Half hours of an outage of the control are not judged as 0, and are once they are counted."""
+    until = int(NOW) // 1_800 * 1_800
+    name, unusual = of_endpoint("flights", REQUESTS), of_endpoint("flights", UNUSUAL, REQUESTS)
+    points = [
+        SeriesPoint(name=name, start=at, seconds=300, value=100.0 + at // 300 % 7)
+        for at in range(until - 5 * DAY_S, until - HOUR_S, 300)
+    ]
+    served.series.add(points, now=NOW)
+    home.clock.at = until + 400.0
+    judge_figures(served)
+    judged = of_endpoint("flights", MOVED, REQUESTS)
+    assert served.series.newest(judged) == {judged: until - 1_800}
+    assert served.series.newest(unusual) == {unusual: until - HOUR_S - 1_800}
+    home.counted(*(window(until - HOUR_S + 60 * at, 20) for at in range(60)))
+    keep_traffic_series(served)
+    judge_figures(served)
+    assert served.series.newest(unusual) == {unusual: until - HOUR_S - 1_800}
+    home.clock.at += 1_800
+    judge_figures(served)
+    found = served.series.read(unusual, since=until - HOUR_S, until=until, step=1_800)
+    assert len(found) == 2
+    assert max(abs(one.mean) for one in found) < 4
+
+
+def test_a_figure_is_judged_once_also_in_its_first_days(home: Home, served: Platform) -> None:
+    """Before anything is expected of it the half hour counts as judged: nothing is rewritten."""
+    home.fill(REFUSED, 10.0, since_s=DAY_S)
+    judge_figures(served)
+    (moved,) = served.series.newest(of_endpoint("flights", MOVED) + "/").items()
+    name, start = moved
+    assert name == of_endpoint("flights", MOVED, REFUSED)
+    served.series.add([SeriesPoint(name=name, start=start, seconds=1_800, value=5.0)], now=NOW)
+    judge_figures(served)
+    (kept,) = served.series.read(name, since=start, until=start + 1_800, step=1_800)
+    assert kept.mean == 5.0
+
+
+def test_figures_that_no_room_is_left_for_are_told(served: Platform) -> None:
+    """Whoever keeps them, what is left out is counted, and is a ticket."""
+    for at in range(2):
+        columns = [of_endpoint("flights", MISSING, f"{at}-{one}") for one in range(1_500)]
+        points = [SeriesPoint(name=one, start=0, seconds=60, value=0.0) for one in columns]
+        keep_points(served, points, now=NOW)
+    (signal,) = serving_signals(served, now=NOW + 60)
+    assert (signal.subject, signal.severity) == ("series", Severity.TICKET)
+    assert signal.value == 1_000
 
 
 def test_health_says_what_it_does_not_know(home: Home, served: Platform) -> None:

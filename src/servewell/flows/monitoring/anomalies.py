@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from typing import Final
 
+from servewell.core.catalog.profile import MINUTE_S
 from servewell.core.catalog.series import DAY_S, Sample, SeriesPoint
 from servewell.core.catalog.series_names import (
+    CORRECTED,
+    COUNTED,
     EXPECTED,
     FAILED,
     LATENCY,
     MISSING,
     MOVED,
     MOVED_DAYS,
+    REFUSED,
     REQUESTS,
     SCORE,
     SLOW,
@@ -35,30 +39,47 @@ from servewell.core.operations.monitoring.anomaly_signals import (
     sums,
     whole_steps,
 )
+from servewell.flows.monitoring.figures import keep_points, known_until
 from servewell.flows.monitoring.objectives import objective_signals
+from servewell.flows.monitoring.series import SETTLED_S
 from servewell.flows.platform import Platform
 
 FIGURES_EVERY_S: Final = 300.0
-SETTLED_S: Final = 300  # after the end of a half hour, until it is counted
 HISTORY_S: Final = 35 * DAY_S  # as long as steps of five minutes are kept
-WHOLE: Final = (REQUESTS, FAILED, SLOW, LATENCY)
+WHOLE: Final = (REQUESTS, FAILED, REFUSED, SLOW, LATENCY)
 EACH: Final = (SCORE, MISSING)
 
 
 def judge_figures(platform: Platform) -> None:
     """Judge the half hours that have ended since the last time, and keep what was expected.
 
+    Only what is counted is judged: half hours of which records wait still are left for later. Those
+    that figures came late for are judged again.
+
     Raises: StateUnavailableError.
     """
     now = platform.clock.now()
-    until = int((now - SETTLED_S) // STEP_S * STEP_S)
     for endpoint in platform.endpoints.list():
-        done = platform.series.newest(of_endpoint(endpoint.name, UNUSUAL))
+        counted = known_until(platform, of_endpoint(endpoint.name, COUNTED))
+        settled = min(now, counted if counted is not None else now) - SETTLED_S
+        until = int(settled // STEP_S * STEP_S)
+        done = platform.series.newest(of_endpoint(endpoint.name, MOVED) + "/")
+        corrected = _corrected(platform, endpoint.name, now=now)
         for name in _figures(platform, endpoint.name):
-            last = done.get(_beside(name, UNUSUAL), 0)
+            last = done.get(_beside(name, MOVED), 0)
             if last < until - STEP_S:
+                later = [value for at, value in corrected if at >= last + STEP_S]
+                last = int(min((last, *(value - STEP_S for value in later))))
                 points = list(_judgement(platform, name, last=last, until=until))
-                platform.series.add(points, now=now)
+                keep_points(platform, points, now=now)
+
+
+def _corrected(platform: Platform, endpoint: str, *, now: float) -> list[tuple[int, float]]:
+    """Return when figures came late, and the start of the half hour of the earliest of them."""
+    found = platform.series.read(
+        of_endpoint(endpoint, CORRECTED), since=now - SHOWN_S, until=now + STEP_S, step=MINUTE_S
+    )
+    return [(one.start, one.least // STEP_S * STEP_S) for one in found]
 
 
 def anomaly_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
@@ -138,7 +159,8 @@ def _judgement(platform: Platform, name: str, *, last: int, until: int) -> Itera
         start = first + at * STEP_S
         if one.expected is not None and start > max(last, until - SHOWN_S):
             yield _point(_beside(name, EXPECTED), start, one.expected)
-            yield _point(_beside(name, UNUSUAL), start, one.distance or 0.0)
+            if one.distance is not None:
+                yield _point(_beside(name, UNUSUAL), start, one.distance)
     moved = slow_change(values)
     newest = until - STEP_S
     yield _point(_beside(name, MOVED), newest, moved.now / moved.before - 1 if moved else 0.0)

@@ -1,33 +1,58 @@
 """Look every five minutes at what has a goal but no requests: age, drift and quality."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from servewell.core.catalog.drift import DriftVerdict
 from servewell.core.catalog.endpoint import Deployment, Endpoint
-from servewell.core.catalog.objective import ObjectiveKind
+from servewell.core.catalog.objective import LOOK_S, ObjectiveKind
 from servewell.core.catalog.series import SeriesPoint
-from servewell.core.catalog.series_names import LOOK, of_endpoint
+from servewell.core.catalog.series_names import LOOK, LOOKED, of_endpoint
 from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.reliability.freshness_objective import AGES, Age, age_of
 from servewell.core.reliability.objective import max_days, objectives_of
+from servewell.errors import ServewellError
 from servewell.flows.monitoring.drift import drift_of
+from servewell.flows.monitoring.figures import keep_known, keep_points
 from servewell.flows.monitoring.objectives import rules_of
 from servewell.flows.monitoring.quality import quality_of
 from servewell.flows.platform import Platform
 
-LOOKS_EVERY_S: Final = 300.0
+LOOKS_EVERY_S: Final = LOOK_S
 
 
 def keep_looks(platform: Platform) -> None:
     """Keep whether what has an objective was good at this look; nothing where none is declared.
 
-    Raises: StateUnavailableError.
+    Raises: what the first raised that could not be looked at, after all others were.
     """
     now = platform.clock.now()
+    faults: list[ServewellError] = []
     for endpoint in platform.endpoints.list():
-        rules = rules_of(platform, endpoint)
-        platform.series.add(list(_looks(platform, endpoint, rules, now=now)), now=now)
+        try:
+            _look(platform, endpoint, now=now)
+        except ServewellError as fault:
+            faults.append(fault)
+    for first in faults:
+        raise first
+
+
+def _look(platform: Platform, endpoint: Endpoint, *, now: float) -> None:
+    rules = rules_of(platform, endpoint)
+    declared = _declared(endpoint, rules)
+    points = list(_looks(platform, endpoint, rules, declared, now=now))
+    keep_points(platform, points, now=now)
+    if declared:
+        keep_known(platform, of_endpoint(endpoint.name, LOOKED), until=now, now=now)
+
+
+def _declared(endpoint: Endpoint, rules: ObjectiveRules) -> dict[str, ObjectiveKind]:
+    """Return the objectives that are looked at, by name."""
+    return {
+        one.name: one.kind
+        for one in objectives_of(endpoint.name, rules, latency_ms=1.0)
+        if one.every_s > 0
+    }
 
 
 def ages_of(
@@ -59,13 +84,13 @@ def _made_at(
 
 
 def _looks(
-    platform: Platform, endpoint: Endpoint, rules: ObjectiveRules, *, now: float
+    platform: Platform,
+    endpoint: Endpoint,
+    rules: ObjectiveRules,
+    declared: Mapping[str, ObjectiveKind],
+    *,
+    now: float,
 ) -> Iterator[SeriesPoint]:
-    declared = {
-        one.name: one.kind
-        for one in objectives_of(endpoint.name, rules, latency_ms=1.0)
-        if one.kind not in (ObjectiveKind.AVAILABILITY, ObjectiveKind.LATENCY)
-    }
     bad: dict[str, bool | None] = {}
     if ObjectiveKind.FRESHNESS in declared.values():
         ages = ages_of(platform, endpoint, rules, now=now)
@@ -92,7 +117,8 @@ def _drifted(platform: Platform, endpoint: Endpoint, *, now: float) -> bool | No
 
 
 def _worse(platform: Platform, endpoint: Endpoint, *, now: float) -> bool | None:
-    """Return whether labels prove predictions worse; None where there are none."""
-    reports = quality_of(platform, endpoint.name, now=now)
+    """Return whether labels prove what is answered now to be worse; None where there are none."""
+    told = quality_of(platform, endpoint.name, now=now, in_sums=True)
+    reports = [one for one in told if one.deployment in endpoint.traffic]
     known = any(metric.labels for one in reports for metric in one.metrics)
     return any(one.worse for one in reports) if known else None

@@ -1,5 +1,6 @@
 """How an endpoint stands against its objectives: budgets, burn rates, and what it depends on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -7,12 +8,15 @@ from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.objective import Budget, Objective, ObjectiveKind, Part, Tally, Whole
 from servewell.core.catalog.series import DAY_S, HOUR_S, Sample
 from servewell.core.catalog.series_names import (
+    COUNTED,
     FAILED,
     FAILED_BY,
     LOOK,
+    LOOKED,
     REFUSED,
     REQUESTS,
     SLOW,
+    WORKERS,
     of_endpoint,
 )
 from servewell.core.catalog.signal import Signal
@@ -20,16 +24,18 @@ from servewell.core.catalog.workload_objectives import Dependency, Needed, Objec
 from servewell.core.reliability.burn_rate import budget_of
 from servewell.core.reliability.composite import whole_of
 from servewell.core.reliability.objective import AVAILABILITY, objectives_of, share
-from servewell.core.reliability.objective_signals import signals_of
+from servewell.core.reliability.objective_signals import signals_of, unseen_signal
 from servewell.core.reliability.spending import by_day, spent_by
+from servewell.flows.monitoring.figures import known_until
 from servewell.flows.platform import Platform
 from servewell.ports.endpoints import EndpointMissingError
+from servewell.ports.workloads import WorkloadMissingError
 
 LAG_MAX_S: Final = 900.0  # a segment is counted some minutes after its first record, at most
 # A window is made of steps that are short beside it: up to so many seconds of these.
 STEPS: Final = ((12 * HOUR_S, 60), (6 * DAY_S, 300), (400 * DAY_S, HOUR_S))
 # What is bad, of what, and what of that does not count.
-COUNTED: Final[dict[ObjectiveKind, tuple[str, str, tuple[str, ...]]]] = {
+EVENTS: Final[dict[ObjectiveKind, tuple[str, str, tuple[str, ...]]]] = {
     ObjectiveKind.AVAILABILITY: (FAILED, REQUESTS, (REFUSED,)),
     ObjectiveKind.LATENCY: (SLOW, REQUESTS, (REFUSED, FAILED)),
 }
@@ -63,15 +69,14 @@ def objectives_standing(platform: Platform, endpoint: str, *, now: float) -> Sta
 
 
 def objective_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
-    """Return the objectives that spend their budgets too fast, or have spent them.
+    """Return the objectives that spend their budgets too fast or have spent them, and the unseen.
 
     Raises: StateUnavailableError.
     """
     return tuple(
         signal
         for endpoint in platform.endpoints.list()
-        for budget in objectives_standing(platform, endpoint.name, now=now).budgets
-        for signal in signals_of(budget, now=now)
+        for signal in _signals(platform, endpoint, now=now)
     )
 
 
@@ -80,8 +85,34 @@ def rules_of(platform: Platform, endpoint: Endpoint) -> ObjectiveRules:
 
     Raises: StateUnavailableError.
     """
-    known = next((one for one in platform.workloads.list() if one.name == endpoint.workload), None)
-    return known.workload.objectives if known else ObjectiveRules()
+    try:
+        return platform.workloads.get(endpoint.workload).workload.objectives
+    except WorkloadMissingError:
+        return ObjectiveRules()
+
+
+def _signals(platform: Platform, endpoint: Endpoint, *, now: float) -> Iterator[Signal]:
+    budgets = objectives_standing(platform, endpoint.name, now=now).budgets
+    for budget in budgets:
+        yield from signals_of(budget, now=now)
+    for by_look in sorted({one.objective.kind not in EVENTS for one in budgets}):
+        since = _seen_until(platform, endpoint, by_look=by_look)
+        if since is not None and now - since >= LAG_MAX_S and _kept_watch(platform, now=now):
+            yield unseen_signal(endpoint.name, by_look=by_look, since=since)
+
+
+def _seen_until(platform: Platform, endpoint: Endpoint, *, by_look: bool) -> float | None:
+    """Return until when requests were counted or looks taken; at first since these are wanted."""
+    seen = known_until(platform, of_endpoint(endpoint.name, LOOKED if by_look else COUNTED))
+    if seen is None and by_look:
+        return platform.workloads.get(endpoint.workload).at
+    return seen
+
+
+def _kept_watch(platform: Platform, *, now: float) -> bool:
+    """Whether the control process ran long enough ago to have counted and looked since."""
+    until = now - LAG_MAX_S
+    return bool(platform.series.read(WORKERS, since=until - 300, until=until, step=300))
 
 
 def _budget(platform: Platform, objective: Objective, *, now: float) -> Budget:
@@ -136,26 +167,34 @@ class Events:
 
 
 def _events(platform: Platform, objective: Objective, *, now: float) -> Events:
-    if objective.kind in COUNTED:
-        bad, total, less = COUNTED[objective.kind]
+    if objective.kind in EVENTS:
+        bad, total, less = EVENTS[objective.kind]
         names = tuple(of_endpoint(objective.endpoint, one) for one in (bad, total, *less))
-        return _until(platform, names, now=now, counts=names[1])
+        return _until(platform, objective, names, now=now)
     name = of_endpoint(objective.endpoint, LOOK, objective.name)
-    return _until(platform, (name, name), now=now, counts=name, weighs=True)
+    return _until(platform, objective, (name, name), now=now)
 
 
 def _until(
-    platform: Platform, names: tuple[str, ...], *, now: float, counts: str, weighs: bool = False
+    platform: Platform, objective: Objective, names: tuple[str, ...], *, now: float
 ) -> Events:
-    newest = platform.series.newest(counts).get(counts)
+    """Return the events up to now, or up to the newest where that is recent.
+
+    Where nobody has counted or looked for a while, that there is nothing newer says nothing: then
+    what was known last still holds.
+    """
+    newest = platform.series.newest(names[1]).get(names[1])
     end = None if newest is None else min(newest + 60.0, now)
-    recent = end is not None and now - end < LAG_MAX_S
+    by_look = objective.kind not in EVENTS
+    known = known_until(platform, of_endpoint(objective.endpoint, LOOKED if by_look else COUNTED))
+    unseen = known is not None and now - known >= LAG_MAX_S
+    holds = end is not None and (unseen or now - end < LAG_MAX_S)
     return Events(
         platform=platform,
         names=names,
-        until=end if end is not None and recent else now,
+        until=end if end is not None and holds else now,
         measured_until=end,
-        weighs=weighs,
+        weighs=by_look,
     )
 
 

@@ -6,10 +6,13 @@ from typing import Final
 
 import msgspec
 
-from servewell.core.catalog.endpoint import EndpointPolicy
+from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.profile import ReferenceProfile
+from servewell.core.catalog.series_names import COMPACTED, PROFILED
 from servewell.errors import ServewellError
+from servewell.flows.monitoring.drift import monitoring_rules
+from servewell.flows.monitoring.figures import keep_known, known_until
 from servewell.flows.platform import Platform
 from servewell.ports.blobs import BlobCorruptError, BlobMissingError
 from servewell.ports.profiles import Part
@@ -26,20 +29,31 @@ class ReferenceDamagedError(ServewellError):
     code = "SW-434"
 
 
+class LogReplacedError(ServewellError):
+    """The prediction log ends before the place up to which it was counted."""
+
+    code = "SW-546"
+
+
 def keep_profiles(platform: Platform) -> None:
     """Count the parts of the prediction log that were not counted yet; a duty of control.
 
     It may be killed at any moment and loses nothing: the next one goes on from there.
 
-    Raises: StateUnavailableError, StorageError; at the end ReferenceDamagedError.
+    Raises: StateUnavailableError, StorageError; at the end, each once,
+    LogReplacedError and ReferenceDamagedError.
     """
     known = _Known(platform)
+    compacted = known_until(platform, COMPACTED)
     for _ in range(TURNS):
         if not _count_next(platform, known):
+            if compacted is not None:
+                now = platform.clock.now()
+                keep_known(platform, PROFILED, until=compacted, now=now)
             break
     _count_waiting(platform, known)
     platform.profile_parts.forget(platform.clock.now())
-    for error in known.damaged:
+    for error in known.found_out:
         raise error
 
 
@@ -64,19 +78,25 @@ class _Known:
 
     platform: Platform
     references: dict[str, ReferenceProfile | None] = field(default_factory=dict)
-    damaged: list[ReferenceDamagedError] = field(default_factory=list)
+    found_out: list[ServewellError] = field(default_factory=list)  # now, and not known before
+    fresh: set[str] = field(default_factory=set)  # packages with rows that wait since now
 
     @cached_property
     def versions(self) -> dict[str, ModelVersion]:
         return {one.package: one for one in self.platform.registry.list()}
 
     @cached_property
-    def objectives_ms(self) -> dict[str, float]:
-        found = self.platform.endpoints.list()
-        return {one.name: one.policy.latency_objective_ms for one in found}
+    def endpoints(self) -> dict[str, Endpoint]:
+        return {one.name: one for one in self.platform.endpoints.list()}
 
     def objective_ms(self, endpoint: str) -> float:
-        return self.objectives_ms.get(endpoint, EndpointPolicy().latency_objective_ms)
+        found = self.endpoints.get(endpoint)
+        policy = found.policy if found else EndpointPolicy()
+        return policy.latency_objective_ms
+
+    def slices(self, endpoint: str) -> tuple[str, ...]:
+        found = self.endpoints.get(endpoint)
+        return monitoring_rules(self.platform, found).slices if found else ()
 
     def reference(self, package: str) -> ReferenceProfile | None:
         if package not in self.references:
@@ -84,11 +104,13 @@ class _Known:
         return self.references[package]
 
     def keep(self, reference: ReferenceProfile | None) -> ReferenceProfile | None:
-        """Keep a reference profile that was made now, if it was."""
-        if reference is not None:
-            self.platform.profiles.keep_reference(reference)
-            self.references[reference.package] = reference
-        return reference
+        """Keep a reference profile that was made now, if it was; return the one that is kept."""
+        if reference is None:
+            return None
+        self.platform.profiles.keep_reference(reference)
+        kept = self.platform.profiles.reference(reference.package)  # of two, the first one
+        self.references[reference.package] = kept
+        return kept
 
     def _found(self, package: str) -> ReferenceProfile | None:
         kept = self.platform.profiles.reference(package)
@@ -97,7 +119,8 @@ class _Known:
         try:
             return self.keep(reference_in(self.platform, self.versions[package]))
         except ReferenceDamagedError as error:
-            self.damaged.append(error)
+            if self.platform.profile_parts.note_damage(package, error.why):
+                self.found_out.append(error)
             return None
 
 
@@ -105,7 +128,9 @@ def _count_next(platform: Platform, known: _Known) -> bool:
     """Count the next parts; return whether there are more."""
     parts, counting = platform.profile_parts, platform.record_counting
     cursor = parts.cursor()
-    filed = counting.filed(cursor, most=PARTS_AT_ONCE)
+    filed = counting.filed(cursor, most=PARTS_AT_ONCE, now=platform.clock.now())
+    if filed.is_other_log:
+        known.found_out.append(_replaced())
     for part in parts.uncounted(filed.parts):
         counted = counting.count(
             part,
@@ -114,6 +139,7 @@ def _count_next(platform: Platform, known: _Known) -> bool:
             now=platform.clock.now(),
         )
         parts.add(counted)
+        known.fresh.update(counted.waiting)
     if filed.cursor != cursor:
         parts.advance(filed.cursor)
     return filed.more
@@ -123,7 +149,7 @@ def _count_waiting(platform: Platform, known: _Known) -> None:
     """Count the rows that waited for a reference profile, where there is one by now."""
     for package, parts in platform.profile_parts.waiting().items():
         reference = known.reference(package)
-        if reference is None:
+        if reference is None and package in known.fresh:
             reference = known.keep(_first_rows(platform, known, package, parts))
         if reference is not None:
             _add_waiting(platform, reference, parts)
@@ -144,7 +170,11 @@ def _first_rows(
     if version is None or sum(one.records for one in parts) < FIRST_ROWS:
         return None
     made = platform.record_counting.first_rows(
-        parts, package, version.manifest.signature, most=FIRST_ROWS
+        parts,
+        package,
+        version.manifest.signature,
+        most=FIRST_ROWS,
+        slices=known.slices(parts[0].endpoint),
     )
     return made and replace(made, package=package, version=version.name)
 
@@ -153,6 +183,16 @@ def _damaged(version: ModelVersion, error: Exception) -> ReferenceDamagedError:
     return ReferenceDamagedError(
         f"The reference profile of `{version.name}` cannot be read.",
         why=f"{error.what if isinstance(error, ServewellError) else error}",
-        fix="restore the blobs of this home from a backup; until then the version is held against "
-        f"the first {FIRST_ROWS:,} rows that callers were answered",
+        fix="restore the blobs of this home from a backup before callers were answered "
+        f"{FIRST_ROWS:,} rows: from then on the version is held against those for good",
+    )
+
+
+def _replaced() -> LogReplacedError:
+    return LogReplacedError(
+        "The prediction log is not the one that was counted until now.",
+        why="it ends before the place up to which it was counted: it was restored from a backup, "
+        "or another folder stands in its place",
+        fix="nothing, if that was meant: what it holds of the last seven days and was not counted "
+        "is counted now",
     )

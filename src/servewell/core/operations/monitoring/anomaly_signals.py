@@ -5,7 +5,15 @@ from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.series import DAY_S, Sample
-from servewell.core.catalog.series_names import FAILED, LATENCY, MISSING, REQUESTS, SLOW, words_of
+from servewell.core.catalog.series_names import (
+    FAILED,
+    LATENCY,
+    MISSING,
+    REFUSED,
+    REQUESTS,
+    SLOW,
+    words_of,
+)
 from servewell.core.catalog.signal import Points, Severity, Signal, SignalKind
 from servewell.core.operations.monitoring.anomalies import (
     NEEDED,
@@ -122,7 +130,7 @@ def _points(name: str, values: Sequence[Sample], expected: Sequence[Sample]) -> 
 
 def sums(name: str) -> bool:
     """Whether a figure is a count, of which a half hour has the sum; else it has the mean."""
-    return name.split("/", 2)[2] in (REQUESTS, FAILED, SLOW)
+    return name.split("/", 2)[2] in (REQUESTS, FAILED, REFUSED, SLOW)
 
 
 def least(name: str) -> float:
