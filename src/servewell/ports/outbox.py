@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from servewell.core.catalog.alert import Delivery, DeliveryState
+from servewell.core.catalog.alert import Delivery, DeliveryState, GivenUp
 from servewell.errors import ServewellError
 
 
@@ -18,7 +18,7 @@ class Outbox(Protocol):
     Every implementation passes tests/ports/test_outbox.py, and holds:
     - a delivery that waits is due again after every failure and every death of a process, until it
       is kept as delivered or dead;
-    - nothing that waits or is dead is ever forgotten by itself.
+    - what waits is never forgotten, and what is dead not before its time.
 
     All methods raise StateUnavailableError.
     """
@@ -29,6 +29,14 @@ class Outbox(Protocol):
 
     def list(self, state: DeliveryState, *, limit: int = 100) -> tuple[Delivery, ...]:
         """Return the newest deliveries in a state, the newest first."""
+        ...
+
+    def dead(self, *, since: float, due: float) -> tuple[Delivery, ...]:
+        """Return the dead letters made since a time whose next look is due, oldest first."""
+        ...
+
+    def given_up(self, *, since: float) -> tuple[GivenUp, ...]:
+        """Return what is to be known of the dead letters made since a time, oldest first."""
         ...
 
     def keep(self, delivery: Delivery) -> None:
@@ -42,6 +50,6 @@ class Outbox(Protocol):
         """
         ...
 
-    def forget(self, *, before: float) -> None:
-        """Forget what was delivered before a time (epoch s)."""
+    def forget(self, *, before: float, dead_before: float) -> None:
+        """Forget what was made before a time (epoch s): what was delivered, and what is dead."""
         ...

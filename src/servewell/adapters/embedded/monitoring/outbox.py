@@ -6,11 +6,12 @@ import msgspec
 import sqlalchemy as sa
 
 from servewell.adapters.embedded.database import Database
-from servewell.adapters.embedded.state_tables import ALERT_DELIVERY
-from servewell.core.catalog.alert import Delivery, DeliveryState
+from servewell.adapters.embedded.state_tables import ALERT_DELIVERY, value_of
+from servewell.core.catalog.alert import Delivery, DeliveryState, GivenUp
 from servewell.ports.outbox import DeadLetterMissingError
 
 ROWS = ALERT_DELIVERY.c
+GIVEN_UP = (ROWS.workload, ROWS.receiver, ROWS.severity, ROWS.made_at, ROWS.answer)
 
 
 class SqlOutbox:
@@ -28,6 +29,18 @@ class SqlOutbox:
         """See `Outbox.list`."""
         query = sa.select(ROWS.body).where(ROWS.state == str(state))
         return self._found(query.order_by(ROWS.made_at.desc(), ROWS.id.desc()).limit(limit))
+
+    def dead(self, *, since: float, due: float) -> tuple[Delivery, ...]:
+        """See `Outbox.dead`."""
+        query = sa.select(ROWS.body).where(*_dead(since), ROWS.due_at <= due)
+        return self._found(query.order_by(ROWS.made_at, ROWS.id))
+
+    def given_up(self, *, since: float) -> tuple[GivenUp, ...]:
+        """See `Outbox.given_up`."""
+        query = sa.select(*GIVEN_UP).where(*_dead(since))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(ROWS.made_at, ROWS.id)).mappings().all()
+        return tuple(value_of(one, GivenUp) for one in rows)
 
     def keep(self, delivery: Delivery) -> None:
         """See `Outbox.keep`."""
@@ -53,11 +66,13 @@ class SqlOutbox:
             )
         return again
 
-    def forget(self, *, before: float) -> None:
+    def forget(self, *, before: float, dead_before: float) -> None:
         """See `Outbox.forget`."""
-        done = (ROWS.state == str(DeliveryState.DELIVERED), ROWS.made_at < before)
+        ends = ((DeliveryState.DELIVERED, before), (DeliveryState.DEAD, dead_before))
         with self._database.writing() as connection:
-            connection.execute(sa.delete(ALERT_DELIVERY).where(*done))
+            for state, end in ends:
+                done = (ROWS.state == str(state), ROWS.made_at < end)
+                connection.execute(sa.delete(ALERT_DELIVERY).where(*done))
 
     def _found(self, query: sa.Select[tuple[object]]) -> tuple[Delivery, ...]:
         with self._database.reading() as connection:
@@ -65,11 +80,19 @@ class SqlOutbox:
         return tuple(msgspec.convert(one, type=Delivery) for one in found)
 
 
+def _dead(since: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return (ROWS.state == str(DeliveryState.DEAD), ROWS.made_at >= since)
+
+
 def delivery_row(delivery: Delivery) -> dict[str, object]:
     """Return a delivery as a row: what is asked for has a column, all of it is the body."""
     return {
         "id": delivery.id,
         "state": str(delivery.state),
+        "workload": delivery.workload,
+        "receiver": delivery.receiver,
+        "severity": str(delivery.notice.severity),
+        "answer": delivery.answer,
         "made_at": delivery.made_at,
         "due_at": delivery.due_at,
         "body": msgspec.to_builtins(delivery),
