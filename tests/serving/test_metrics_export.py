@@ -1,5 +1,6 @@
 """Metrics by OTLP: what a collector receives, and that a bad one costs nothing but a count."""
 
+import math
 import os
 import signal
 import socket
@@ -126,6 +127,23 @@ def test_points_that_a_collector_does_not_want_are_no_success(tmp_path: Path) ->
         wait_until(lambda: counted(tmp_path, series(METRICS_DROPPED, reason="rejected")))
         sender.close()
     assert counted(tmp_path, METRICS_EXPORTED) == 0
+
+
+@pytest.mark.enable_socket
+def test_a_fault_of_ours_ends_one_export_and_not_all(tmp_path: Path) -> None:
+    """A clock that tells no time is a count, and once it does again the metrics go on."""
+    clock = {"now": 1_700_000_000.0}
+    with collecting() as collector:
+        sender = MetricsExporter(
+            collector.url, folder=tmp_path, now=lambda: clock["now"], every_s=EVERY_S
+        )
+        clock["now"] = math.inf
+        name = series(METRICS_DROPPED, reason="rejected")
+        wait_until(lambda: counted(tmp_path, name) >= 2)
+        clock["now"] = 1_700_000_000.0
+        wait_until(lambda: counted(tmp_path, METRICS_EXPORTED) >= 1)
+        sender.close()
+    assert "servewell_build_info" in received(collector)
 
 
 @pytest.mark.enable_socket

@@ -16,6 +16,7 @@ from servewell.serving.counters import Counters
 from servewell.serving.metrics import METRICS_DROPPED, METRICS_EXPORTED, series
 from servewell.serving.telemetry.export import BACK_OFF_S_MAX, CLOSE_S, resource_of
 from servewell.serving.telemetry.exposition import readings_of, totals_of
+from servewell.serving.telemetry.logs import log
 from servewell.serving.telemetry.metrics_message import NANOSECONDS, Told, message_of
 from servewell.serving.telemetry.sink import Sink, SinkError
 
@@ -69,18 +70,25 @@ class MetricsExporter:
         return max(self._every_s, min(2 * pause, BACK_OFF_S_MAX))
 
     def _export(self) -> bool:
+        try:
+            rejected = self._sink.send(self._message())
+        except SinkError as error:
+            self._counters.values[self._dropped[error.reason]] += 1
+            return False
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this export, not all to come
+            self._counters.values[self._dropped["rejected"]] += 1
+            log.fault("metrics_failed", "Metrics could not be sent.", error)
+            return False
+        self._counters.values[self._dropped["rejected"] if rejected else self._exported] += 1
+        return True
+
+    def _message(self) -> bytes:
         told = Told(
             totals=totals_of(self._folder),
             readings=readings_of(self._folder),
             at_ns=int(self._now() * NANOSECONDS),
         )
-        try:
-            rejected = self._sink.send(message_of(told, self._resource))
-        except SinkError as error:
-            self._counters.values[self._dropped[error.reason]] += 1
-            return False
-        self._counters.values[self._dropped["rejected"] if rejected else self._exported] += 1
-        return True
+        return message_of(told, self._resource)
 
 
 def open_metrics_export(folder: Path, *, now: Callable[[], float]) -> MetricsExporter | None:
