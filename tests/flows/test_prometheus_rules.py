@@ -142,6 +142,18 @@ def test_a_control_that_never_told_anything_is_silent_too(tmp_path: Path) -> Non
     assert not fired(tmp_path, document((home_group(),)), series, "10m")
 
 
+def test_a_latency_beyond_the_buckets_is_left_out_and_said() -> None:
+    """A histogram that ends at 5 s would call every answer between that and 8 s late for ever."""
+    found = endpoint_groups("flights", objectives(), latency_ms=8_000)
+    names = [rule.alert or rule.record for group in found for rule in group.rules]
+    assert not [one for one in names if "latency" in one.lower()]
+    assert "ServewellAvailabilityBurn" in names
+    assert [one.note for one in found if "beyond 5 s" in one.note]
+    assert not [one.note for one in groups() if one.note]
+    at_the_end = endpoint_groups("flights", objectives(), latency_ms=5_000)
+    assert any(rule.alert == "ServewellLatencyBurn" for one in at_the_end for rule in one.rules)
+
+
 @pytest.mark.parametrize(
     ("seconds", "written"), [(300, "5m"), (3_600, "1h"), (5_040, "84m"), (259_200, "3d")]
 )

@@ -60,8 +60,9 @@ def rules(session: Session, endpoint: str | None, *, out: Path | None) -> int:
 
     Example: servewell prometheus rules --out servewell-rules.yml
     """
-    made = document(prometheus_groups(session.platform, endpoint))
-    return _tell(session, "rules", made, out)
+    groups = prometheus_groups(session.platform, endpoint)
+    notes = "".join(f"# {one.note}\n" for one in groups if one.note)
+    return _tell(session, "rules", document(groups), out, notes=notes)
 
 
 @prometheus.command("scrape")
@@ -112,8 +113,12 @@ def scrape_(  # noqa: PLR0913 - the words of the command
     return _tell(session, "scrape", scrape(session.platform, files), out)
 
 
-def _tell(session: Session, which: str, made: dict[str, object], out: Path | None) -> int:
-    text = HEAD.format(which) + yaml.dump(made, Dumper=_Readable, sort_keys=False, width=1_000)
+def _tell(
+    session: Session, which: str, made: dict[str, object], out: Path | None, *, notes: str = ""
+) -> int:
+    text = (
+        HEAD.format(which) + notes + yaml.dump(made, Dumper=_Readable, sort_keys=False, width=1_000)
+    )
     if out is not None:
         _write(out, text)
     if session.as_json:

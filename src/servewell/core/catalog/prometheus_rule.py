@@ -22,6 +22,7 @@ class PrometheusGroup:
 
     name: str
     rules: tuple[PrometheusRule, ...]
+    note: str = ""  # what no rule tells, for a person; it stands at the head of the file
 
 
 def document(groups: tuple[PrometheusGroup, ...]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from servewell.core.catalog.drift import DriftVerdict
-from servewell.core.catalog.objective import BurnRule, Objective
+from servewell.core.catalog.objective import BurnRule, Objective, ObjectiveKind
 from servewell.core.catalog.prometheus_rule import PrometheusGroup, PrometheusRule
 from servewell.core.catalog.reading import (
     BUDGET_SPENT,
@@ -17,8 +17,9 @@ from servewell.core.catalog.reading import (
 from servewell.core.catalog.signal import Severity
 from servewell.core.reliability.burn_rate import BAD_MIN, rules_for
 from servewell.core.reliability.prometheus_traffic import (
-    OF_REQUESTS,
+    LONGEST_MS,
     duration,
+    is_counted,
     series,
     traffic_rules,
 )
@@ -37,13 +38,18 @@ def endpoint_groups(
 
     `latency_ms` is the time within which an answer is good. Raises: nothing.
     """
-    of_requests = [one for one in objectives if one.kind in OF_REQUESTS]
+    of_requests = [one for one in objectives if is_counted(one, latency_ms=latency_ms)]
+    late = any(one.kind is ObjectiveKind.LATENCY for one in objectives) and latency_ms > LONGEST_MS
     recordings = [r for one in of_requests for r in traffic_rules(one, latency_ms=latency_ms)]
     burns = [burn_alert(one, rule) for one in of_requests for rule in rules_for(one)]
     watched = [*(_spent(one) for one in objectives), *_predicts_well(endpoint)]
     groups = (("requests", recordings), ("burn", burns), ("watch", watched))
     return tuple(
-        PrometheusGroup(name=f"servewell-{endpoint}-{name}", rules=tuple(rules))
+        PrometheusGroup(
+            name=f"servewell-{endpoint}-{name}",
+            rules=tuple(rules),
+            note=_uncounted(endpoint) if late and name == "watch" else "",
+        )
         for name, rules in groups
         if rules
     )
@@ -80,6 +86,14 @@ def burn_alert(objective: Objective, rule: BurnRule) -> PrometheusRule:
 def home_group() -> PrometheusGroup:
     """Return the rules on the processes of a home, whatever they serve."""
     return PrometheusGroup(name="servewell-home", rules=tuple(_home()))
+
+
+def _uncounted(endpoint: str) -> str:
+    return (
+        f"No rule counts the latency of `{endpoint}`: its objective is beyond "
+        f"{LONGEST_MS / 1_000:g} s, where the histogram ends. The control process does; "
+        "`ServewellBudgetSpent` tells of it."
+    )
 
 
 def _spent(objective: Objective) -> PrometheusRule:

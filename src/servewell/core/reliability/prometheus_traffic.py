@@ -14,10 +14,17 @@ from servewell.core.catalog.objective import Objective, ObjectiveKind
 from servewell.core.catalog.prometheus_rule import PrometheusRule
 from servewell.core.reliability.burn_rate import Z_95, rules_for
 
-OF_REQUESTS: Final = (ObjectiveKind.AVAILABILITY, ObjectiveKind.LATENCY)
 UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"))
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+LONGEST_MS: Final = TIMES_NS[-1] / MILLISECOND_NS  # beyond it the histogram knows no bound
+
+
+def is_counted(objective: Objective, *, latency_ms: float) -> bool:
+    """Whether Prometheus can count the events of an objective: requests, by what buckets know."""
+    if objective.kind is ObjectiveKind.LATENCY:
+        return latency_ms <= LONGEST_MS
+    return objective.kind is ObjectiveKind.AVAILABILITY
 
 
 def traffic_rules(objective: Objective, *, latency_ms: float) -> Iterator[PrometheusRule]:
@@ -86,13 +93,12 @@ def _of_callers(of: str, window: str) -> str:
 def _in_time(objective: Objective, window: str, latency_ms: float) -> str:
     """Return how many answers were in time.
 
-    Between two bounds of the buckets they are taken as evenly spread, as `histogram_quantile` does;
-    above the last bound, 5 s, what is later than that is late.
+    Between two bounds of the buckets they are taken as evenly spread, as `histogram_quantile` does.
     """
     wanted = latency_ms * MILLISECOND_NS
-    above = min(bisect_left(TIMES_NS, wanted), len(TIMES_NS) - 1)
+    above = bisect_left(TIMES_NS, wanted)
     low, high = (TIMES_NS[above - 1] if above else 0), TIMES_NS[above]
-    part = min((wanted - low) / (high - low), 1.0)
+    part = (wanted - low) / (high - low)
     weighed = ((high, part), (low, 1.0 - part))
     return "\n+ ".join(
         _increase(_bucket(objective, bound), window) + (f" * {weight:g}" if weight != 1 else "")
