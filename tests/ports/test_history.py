@@ -73,6 +73,15 @@ def test_reads_of_one_subject_and_up_to_a_time(history: History, database: Datab
     assert [one.revision for one in history.changes("a", until=0.5)] == []
 
 
+def test_reads_of_some_kinds_alone(history: History, database: Database) -> None:
+    """Whoever asks for changes of the traffic reads no alerts; of no kind there is none."""
+    kinds = (ChangeKind.DEPLOYED, ChangeKind.ALERT, ChangeKind.ROLLED_BACK)
+    keep(database, *(replace(CHANGE, kind=one) for one in kinds))
+    wanted = {ChangeKind.ROLLED_BACK, ChangeKind.DEPLOYED}
+    assert [one.revision for one in history.changes("flights", kinds=wanted)] == [1, 3]
+    assert history.changes(kinds=()) == ()
+
+
 @pytest.mark.parametrize(
     "tampering", ["UPDATE change SET because = 'nothing'", "DELETE FROM change"]
 )

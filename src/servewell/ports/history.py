@@ -1,8 +1,9 @@
 """Who changed what, when and why."""
 
+from collections.abc import Collection
 from typing import Protocol
 
-from servewell.core.catalog.change import Change
+from servewell.core.catalog.change import Change, ChangeKind
 
 
 class History(Protocol):
@@ -17,9 +18,13 @@ class History(Protocol):
         ...
 
     def changes(
-        self, subject: str | None = None, *, until: float | None = None
+        self,
+        subject: str | None = None,
+        *,
+        until: float | None = None,
+        kinds: Collection[ChangeKind] | None = None,
     ) -> tuple[Change, ...]:
-        """Return the changes, oldest first; of one subject, and not after `until` (epoch s)."""
+        """Return changes, oldest first: of one subject, of kinds, not after `until` (epoch s)."""
         ...
 
     def revision(self) -> int:

@@ -1,5 +1,6 @@
 """The history in the database of the state. Triggers there refuse to alter or remove a change."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -7,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.state_tables import CHANGE, next_number, row_of, value_of
-from servewell.core.catalog.change import Change
+from servewell.core.catalog.change import Change, ChangeKind
 
 ROWS = CHANGE.c
 
@@ -24,7 +25,11 @@ class SqlHistory:
             return keep_change(connection, change)
 
     def changes(
-        self, subject: str | None = None, *, until: float | None = None
+        self,
+        subject: str | None = None,
+        *,
+        until: float | None = None,
+        kinds: Collection[ChangeKind] | None = None,
     ) -> tuple[Change, ...]:
         """See `History.changes`."""
         query = sa.select(CHANGE).order_by(ROWS.revision)
@@ -32,6 +37,8 @@ class SqlHistory:
             query = query.where(ROWS.subject == subject)
         if until is not None:
             query = query.where(ROWS.at <= until)
+        if kinds is not None:
+            query = query.where(ROWS.kind.in_([one.value for one in kinds]))
         with self._database.reading() as connection:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, Change) for row in found)
