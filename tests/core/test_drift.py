@@ -164,7 +164,7 @@ def test_what_breaks_a_feed_is_told_after_one_window(fault: FeedFault) -> None:
         FeedFault.UNIT: "degrees Fahrenheit to Celsius",
         FeedFault.CONSTANT: "one value only",
         FeedFault.NULLS: "missing rose from 0.0% to 20.0%",
-        FeedFault.UNSEEN: "20.0% never seen before: `XXX`",
+        FeedFault.UNSEEN: "20.0% never seen before",
     }
     assert told[fault] in found.what
 
@@ -177,7 +177,44 @@ def test_a_column_that_never_had_two_values_has_not_become_constant() -> None:
     may = judged(
         reference, {"month": [1.0] * 500}, {"month": [2.0] * 500}, rules=DriftRules(may=("month",))
     )
-    assert may.verdict is WATCH
+    assert (may.verdict, one(may, "month").verdict) == (FINE, WATCH)
+    assert may.because.endswith("`month` moved, as it may")
+
+
+@pytest.mark.parametrize(("was", "is_now", "fault"), [(0.2, 0.32, True), (0.2, 0.25, False)])
+def test_a_rise_of_missing_values_counts_however_small_its_index(
+    was: float, is_now: float, *, fault: bool
+) -> None:
+    """From 20 to 32 % has an index of 0.08, and is more than may be missing all the same."""
+    draw = np.random.default_rng(11)
+
+    def hour(missing: float, rows: int = 2_000) -> Columns:
+        return {"x": [*normal(draw, int(rows * (1 - missing))), *[None] * int(rows * missing)]}
+
+    reference = reference_of(hour(was, 3_000))
+    found = one(judged(reference, hour(was), hour(is_now)), "x")
+    assert found.psi < RULES.index
+    assert found.faults == ((FeedFault.NULLS,) if fault else ())
+    assert (found.verdict is DRIFT) is fault
+
+
+def test_the_same_hours_excuse_no_day_on_which_the_feed_broke() -> None:
+    """What the nights miss every day is no fault; a day that broke does not excuse the next."""
+    draw = np.random.default_rng(12)
+    reference = reference_of({"x": [*normal(draw, 2_400), *[None] * 600]})
+    for broken, faults in ((12, ()), (0, (FeedFault.NULLS,))):  # nights only, or all day long
+        hours = [
+            window_of(
+                reference,
+                {"x": [*normal(draw, missing), *[None] * (600 - missing)]},
+                start=NOON + place * HOUR,
+            )
+            for place in range(48)
+            for missing in [400 if place % 24 >= broken else 560]
+        ]
+        seen = Seen(hours=hours, days=[_day(hours[:24]), _day(hours[24:])])
+        looks = looks_of(seen, seconds=HOUR, rules=RULES, now=NOON + 47 * HOUR)
+        assert one(judge(reference, looks, rules=RULES), "x").faults == faults
 
 
 def test_categories_without_a_place_make_room_for_new_ones() -> None:
@@ -211,6 +248,12 @@ def test_a_slice_is_judged_by_itself() -> None:
     assert verdicts == {"": FINE, "origin=EWR": DRIFT, "origin=JFK": CANNOT_TELL}
     assert report.verdict is DRIFT
     assert "`x` of origin=EWR" in report.because
+    calm_parts = {name: {"x": normal(draw, 60)} for name in ("origin=EWR", "origin=JFK")}
+    window = window_of(reference, {"x": normal(draw, 600)}, slices=calm_parts)
+    fine = judge(reference, [Look(window=window)], rules=RULES)
+    assert fine.verdict is FINE
+    assert "none of 1 columns" in fine.because
+    assert "2 columns of slices have too few rows" in fine.because
 
 
 def test_a_column_may_move_as_far_as_it_does_within_the_reference() -> None:
@@ -259,6 +302,109 @@ def test_the_time_of_day_is_no_drift_and_hides_none() -> None:
     seen = days_of(reference, draw, shift_from=60)
     looks = looks_of(seen, seconds=HOUR, rules=RULES, now=NOON + 62 * HOUR)
     assert judge(reference, looks, rules=RULES).verdict is DRIFT
+
+
+def quiet_days(
+    reference: ReferenceProfile, draw: np.random.Generator, *, factor_from: int, hours: int = 86
+) -> Seen:
+    """Return days of 20 rows an hour; from an hour on `x` comes in another unit."""
+    made = []
+    for place in range(hours):
+        factor = 0.001 if place >= factor_from else 1.0
+        values = {
+            "x": [factor * one for one in normal(draw, 20, centre=50, spread=9)],
+            "hour": [float(place % 24)] * 20,
+            "day": [f"day {place // 24 % 7}"] * 20,
+        }
+        made.append(window_of(reference, values, start=NOON + place * HOUR))
+    days = [_day(made[first : first + 24]) for first in range(0, hours, 24)]
+    return Seen(hours=made, days=days)
+
+
+def test_a_feed_that_broke_is_not_left_to_wait_for_the_end_of_a_window() -> None:
+    """Where a window is a day, a unit that changed in the morning is found the same morning."""
+    draw = np.random.default_rng(13)
+    reference = reference_of(
+        {
+            "x": normal(draw, 3_000, centre=50, spread=9),
+            "hour": [float(place % 24) for place in range(3_000)],
+            "day": [f"day {place % 7}" for place in range(3_000)],
+        }
+    )
+    broken = quiet_days(reference, draw, factor_from=76)
+    calm = quiet_days(reference, draw, factor_from=999)
+    for seen, now, faults in (
+        (calm, 80, ()),
+        (broken, 76, ()),
+        (broken, 80, (FeedFault.UNIT,)),
+    ):
+        parts = Seen(
+            hours=[one for one in seen.hours if one.start < NOON + now * HOUR], days=seen.days
+        )
+        looks = looks_of(parts, seconds=DAY, rules=RULES, now=NOON + now * HOUR)
+        report = judge(reference, looks, rules=RULES)
+        assert one(report, "x").faults == faults
+        # a part of a day has few hours, and one day of the week
+        assert next(look.window.start for look in looks if look.open) == NOON + 72 * HOUR
+        assert not {*one(report, "hour").faults, *one(report, "day").faults}
+        assert report.until == NOON + 72 * HOUR
+    assert one(report, "x").since == NOON + 78 * HOUR  # of the six hours that show it alone
+
+
+def test_the_days_since_a_whole_week_are_each_looked_at() -> None:
+    """A week that is not over is looked at by its days, for what breaks a feed alone."""
+    draw = np.random.default_rng(14)
+    reference = reference_of({"x": normal(draw, 3_000)})
+    hours = [
+        window_of(reference, {"x": normal(draw, 20)}, start=NOON + place * HOUR)
+        for place in range(10 * 24)
+    ]
+    week = NOON // (7 * DAY) * 7 * DAY
+    seen = Seen(hours=hours, days=[_day(hours[at : at + 24]) for at in range(0, 240, 24)])
+    looks = looks_of(seen, seconds=7 * DAY, rules=RULES, now=week + 9.5 * DAY)
+    assert [(look.open, look.window.start) for look in looks if look.open] == [
+        (True, week + 7 * DAY),
+        (True, week + 8 * DAY),
+        (True, week + 9 * DAY),
+    ]
+    assert looks[-1].window.seconds == DAY // 2
+    assert [look.window.seconds for look in looks if not look.open] == [7 * DAY]
+
+
+def test_drift_within_a_window_that_is_not_over_is_not_told() -> None:
+    """Only what breaks a feed is; the morning differs from the day."""
+    draw = np.random.default_rng(15)
+    reference = reference_of({"x": normal(draw, 3_000)})
+    calm, moved = (
+        window_of(reference, {"x": normal(draw, 900, centre=centre)}, start=NOON + place * DAY)
+        for place, centre in enumerate((0.0, 1.0))
+    )
+    report = judge(reference, [Look(window=calm), Look(window=moved, open=True)], rules=RULES)
+    assert (report.verdict, report.until) == (FINE, NOON + HOUR)
+
+
+def test_a_verdict_by_hours_stays_one_in_the_night() -> None:
+    """Hours of few rows leave the length, and what was told of the day, as they are."""
+    draw = np.random.default_rng(16)
+    reference = reference_of({"x": normal(draw, 3_000)})
+    rules = DriftRules(seasons=False)
+    for centre, verdict in ((0.0, FINE), (1.0, DRIFT)):
+        hours = [
+            window_of(
+                reference,
+                {"x": normal(draw, 600 if place % 24 < 12 else 9, centre=centre)},
+                start=NOON + place * HOUR,
+            )
+            for place in range(24)
+        ]
+        for night in (12, 14, 23):
+            seen, now = Seen(hours=hours[:night]), NOON + night * HOUR
+            assert window_length(reference, seen, rules=rules, now=now) == HOUR
+            report = judge(
+                reference, looks_of(seen, seconds=HOUR, rules=rules, now=now), rules=rules
+            )
+            assert (report.verdict, report.until) == (verdict, NOON + 12 * HOUR)
+            assert report.rows == 600
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ class ColumnDrift:
     p: float  # of the two-sample chi-square test, 0..1, before any correction
     significant: bool  # after the correction of Benjamini and Hochberg over all columns
     windows: int  # consecutive ones in which it was significant and material
+    since: float | None = None  # start of the first of these, in seconds since the epoch, UTC
+    may: bool = False  # move, as the workload says: it is shown, and no verdict on the whole
     missing_before: float = 0.0  # share, 0..1
     missing_now: float = 0.0
     unseen_now: float = 0.0  # share of categories never seen, 0..1

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from servewell.core.catalog.drift import DriftReport
 from servewell.core.catalog.endpoint import Deployment, Endpoint
-from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, WindowProfile
+from servewell.core.catalog.profile import MINUTE_S, WindowProfile
 from servewell.core.catalog.workload_monitoring import DriftRules, MonitoringRules
 from servewell.core.operations.monitoring.drift import Look, judge, unknown
 from servewell.core.operations.monitoring.looking import (
@@ -22,7 +23,10 @@ from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S
 from servewell.flows.platform import Platform
 from servewell.ports.workloads import WorkloadMissingError
 
-NO_REFERENCE: Final = "its version has no reference profile yet: there were no rows to make it of"
+NO_REFERENCE: Final = (
+    "its version came without a reference profile, and fewer than 10,000 of its rows went to callers"
+    ", to make one of; those of a shadow go to none"
+)
 NO_ROWS: Final = "no row of it was counted in the last week"
 
 
@@ -36,11 +40,20 @@ def drift_of(
 
     Raises: EndpointMissingError, StateUnavailableError.
     """
-    found = platform.endpoints.get(endpoint)
-    rules = monitoring_rules(platform, found).drift
+    return drift_at(platform, platform.endpoints.get(endpoint), now=now, since=since)
+
+
+def drift_at(
+    platform: Platform, endpoint: Endpoint, *, now: float, since: float | None = None
+) -> tuple[DriftReport, ...]:
+    """Return the same of an endpoint as it was read, in the order of its deployments.
+
+    Raises: StateUnavailableError.
+    """
+    rules = monitoring_rules(platform, endpoint).drift
     return tuple(
-        _judged(platform, found, one, rules=rules, now=now, since=since)
-        for one in found.deployments
+        _judged(platform, endpoint, one, rules=rules, now=now, since=since)
+        for one in endpoint.deployments
     )
 
 
@@ -74,32 +87,34 @@ def _judged(  # noqa: PLR0913 - what is judged, by what, and when
         seconds=0 if since is None else int(now - since),
     )
     if reference is None:
-        return unknown(empty, version=version, because=NO_REFERENCE)
-    looks = _looks(platform, empty, reference, rules=rules, now=now, since=since)
-    if not looks:
-        return unknown(empty, version=version, because=NO_ROWS)
-    return judge(reference, looks, rules=rules)
-
-
-def _looks(  # noqa: PLR0913 - what is looked at, by what, and when
-    platform: Platform,
-    of: WindowProfile,
-    reference: ReferenceProfile,
-    *,
-    rules: DriftRules,
-    now: float,
-    since: float | None,
-) -> tuple[Look, ...]:
+        damage = platform.profile_parts.damaged().get(deployment.package)
+        because = f"its reference profile cannot be read: {damage}" if damage else NO_REFERENCE
+        return unknown(empty, version=version, because=because)
     if since is not None:
-        return tuple(_parts(platform, of, rules.windows, since=since, until=now))
-    seen = Seen(
+        looks = tuple(_parts(platform, empty, rules.windows, since=since, until=now))
+        return judge(reference, looks, rules=rules) if looks else _silent(empty, version)
+    seen = _seen(platform, empty, rules=rules, now=now)
+    seconds = window_length(reference, seen, rules=rules, now=now)
+    if seen.until is not None and now - seen.until > max(seconds, DAY_S):
+        return _silent(empty, version, since=seen.until)
+    looks = looks_of(seen, seconds=seconds, rules=rules, now=now)
+    looks = looks or tuple(_so_far(platform, empty, rules=rules, now=now))
+    return judge(reference, looks, rules=rules) if looks else _silent(empty, version)
+
+
+def _silent(empty: WindowProfile, version: str, *, since: float | None = None) -> DriftReport:
+    """Return the verdict where nothing was counted for longer than a window and a day."""
+    when = f"{datetime.fromtimestamp(since or 0, UTC):%Y-%m-%d %H:%M} UTC"
+    because = NO_ROWS if since is None else f"no rows of it were counted since {when}"
+    return unknown(empty, version=version, because=because)
+
+
+def _seen(platform: Platform, of: WindowProfile, *, rules: DriftRules, now: float) -> Seen:
+    return Seen(
         minutes=_kept(platform, of, since=minutes_from(rules, now=now), now=now, finest=MINUTE_S),
         hours=_kept(platform, of, since=hours_from(rules, now=now), now=now, finest=HOUR_S),
         days=_kept(platform, of, since=days_from(rules, now=now), now=now, finest=DAY_S),
     )
-    seconds = window_length(reference, seen, rules=rules, now=now)
-    looks = looks_of(seen, seconds=seconds, rules=rules, now=now)
-    return looks or tuple(_so_far(platform, of, rules=rules, now=now))
 
 
 def _so_far(

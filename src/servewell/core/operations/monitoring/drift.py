@@ -5,9 +5,11 @@ Benjamini and Hochberg, and its index is as large as matters, or larger than wha
 by itself within the reference. It drifts when it has moved in consecutive windows, or at once
 where it does what nothing in the world does: another unit, one value, values missing, categories
 never seen. What the same hours of calm days did as well is the time of day, and no drift.
+
+Of a window that is not over only what breaks a feed is told: its rows are a part of a day.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,6 +54,7 @@ class Look:
     window: WindowProfile
     seasons: tuple[Season, ...] = ()
     young: bool = False  # shorter than a day, of a deployment that no whole day is known of
+    open: bool = False  # not over, or newer than the last whole one: looked at for faults alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Finding:
     @property
     def moved(self) -> bool:
         """Whether it counts towards drift."""
-        found = self.significant and self.sure and self.large
+        found = self.significant and self.sure and (self.large or bool(self.faults))
         return found and not self.explained and not self.held
 
     @property
@@ -88,17 +91,85 @@ class Run:
 
     windows: int = 0
     faults: tuple[FeedFault, ...] = ()
+    since: float | None = None  # start of the first of them
+
+
+class Found:
+    """What each of some windows shows, found when it is first asked for: few looks need all."""
+
+    def __init__(
+        self, reference: ReferenceProfile, looks: Sequence[Look], rules: DriftRules
+    ) -> None:
+        self._reference, self._looks, self._rules = reference, looks, rules
+        self._known: dict[int, dict[Key, Finding]] = {}
+
+    def at(self, place: int) -> dict[Key, Finding]:
+        """Return the findings of one window."""
+        if place not in self._known:
+            found = findings(self._reference, self._looks, place, rules=self._rules)
+            self._known[place] = found
+        return self._known[place]
+
+    def run(self, key: Key, last: int) -> Run:
+        """Return in how many windows without a break up to `last` a column moved.
+
+        Those that say nothing are left aside.
+        """
+        run = Run()
+        for place in range(last, -1, -1):
+            one = self.at(place).get(key)
+            if one is None or one.silent:
+                continue
+            if not one.moved:
+                break
+            run = Run(
+                windows=run.windows + 1,
+                faults=run.faults or one.faults,
+                since=self._looks[place].window.start,
+            )
+        return run
+
+    def told(self) -> dict[Key, int]:
+        """Return each column with the window that it is told of.
+
+        That is the newest that says something of it: an hour of the night has few rows.
+        """
+        places = [place for place, look in enumerate(self._looks) if not look.open]
+        told = dict.fromkeys(self.at(places[-1]), places[-1])
+        return {key: self._speaking(key, places, otherwise=last) for key, last in told.items()}
+
+    def broken(self) -> dict[Key, int]:
+        """Return the columns whose feed broke in open windows, with the newest that says so."""
+        places = [place for place, look in enumerate(self._looks) if look.open]
+        keys = {key for place in places for key in self.at(place)}
+        told = {key: self._speaking(key, places, otherwise=-1) for key in keys}
+        return {
+            key: place for key, place in told.items() if place >= 0 and self.at(place)[key].moved
+        }
+
+    def _speaking(self, key: Key, places: Sequence[int], *, otherwise: int) -> int:
+        for place in reversed(places):
+            one = self.at(place).get(key)
+            if one is not None and not one.silent:
+                return place
+        return otherwise
 
 
 def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRules) -> DriftReport:
     """Return the verdict on the newest of some windows; there is at least one, the oldest first.
 
+    The open ones among them come last, and there is one that is not.
+
     Raises: nothing. The windows are of one deployment, and counted in the bins of the reference.
     """
-    found = [findings(reference, looks, place, rules=rules) for place in range(len(looks))]
-    newest = looks[-1].window
+    found = Found(reference, looks, rules)
+    told = found.told()
+    newest = looks[max(told.values(), default=sum(not one.open for one in looks) - 1)].window
     columns = sorted(
-        (_column(key, one, _run(key, found), rules=rules) for key, one in found[-1].items()),
+        (
+            _column(key, found.at(place)[key], found.run(key, place), rules=rules)
+            for key, place in (told | found.broken()).items()
+        ),
         key=_worst_first,
     )
     whole = whole_verdict(columns)
@@ -131,9 +202,13 @@ def unknown(window: WindowProfile, *, version: str, because: str) -> DriftReport
 
 
 def whole_verdict(columns: Sequence[ColumnDrift]) -> DriftVerdict:
-    """Return the verdict on all columns; a slice with few rows leaves the whole as it is."""
-    verdicts = {one.verdict for one in columns}
-    few = any(one.verdict is DriftVerdict.CANNOT_TELL and not one.slice for one in columns)
+    """Return the verdict on all columns but those that may move.
+
+    A slice with few rows leaves the whole as it is.
+    """
+    counted = [one for one in columns if not one.may]
+    verdicts = {one.verdict for one in counted}
+    few = any(one.verdict is DriftVerdict.CANNOT_TELL and not one.slice for one in counted)
     for verdict in (DriftVerdict.DRIFT, DriftVerdict.WATCH):
         if verdict in verdicts:
             return verdict
@@ -142,8 +217,7 @@ def whole_verdict(columns: Sequence[ColumnDrift]) -> DriftVerdict:
 
 def began(report: DriftReport, columns: Iterable[ColumnDrift]) -> float:
     """Return the start of the first of the windows in which these columns moved without a break."""
-    windows = max((one.windows for one in columns), default=1)
-    return report.start - max(windows - 1, 0) * (report.until - report.start)
+    return min((one.since for one in columns if one.since is not None), default=report.start)
 
 
 def findings(
@@ -201,19 +275,23 @@ def _weighed(
 ) -> Finding:
     """Return a significant finding with what makes it matter, and what explains it."""
     looks, place = at
-    bound = max(rules.index, min(reference.usual.get(key[1], 0.0), USUAL_MAX))
-    large = one.difference.psi >= bound
-    known = [season.hours for season in looks[place].seasons]
-    known += [look.window for look in looks[:place]]
-    faults = tuple(_faults(one, _of(key, known), rules=rules)) if large else ()
-    return replace(
+    look = looks[place]
+    usual = min(reference.usual.get(key[1], 0.0), USUAL_MAX)
+    large = one.difference.psi >= max(rules.index, usual)
+    # a part of a day has fewer values than a whole one: of an open window only such parts count
+    known = [season.hours for season in look.seasons]
+    known += [] if look.open else [earlier.window for earlier in looks[:place]]
+    beyond = one.sure and one.difference.psi >= usual
+    faults = tuple(_faults(one, _of(key, known), rules=rules)) if beyond else ()
+    weighed = replace(
         one,
         significant=True,
-        large=large,
-        explained=large and _explained(key, one, looks[place].seasons, rules=rules),
-        held=large and looks[place].young and not faults,
+        large=large and not look.open,
+        held=large and look.young and not faults,
         faults=faults,
     )
+    matters = large or bool(faults)
+    return replace(weighed, explained=matters and _explained(key, weighed, look, rules=rules))
 
 
 def _of(key: Key, windows: Sequence[WindowProfile]) -> list[Counts]:
@@ -236,7 +314,7 @@ def _faults(one: Finding, earlier: Sequence[Counts], *, rules: DriftRules) -> It
         yield FeedFault.CONSTANT
     if rise > rules.missing_rise_max:
         yield FeedFault.NULLS
-    if is_now.unseen > rules.unseen_max + new_categories(one.bins, one.before):
+    if is_now.unseen - was.unseen > rules.unseen_max + new_categories(one.bins, one.before):
         yield FeedFault.UNSEEN
 
 
@@ -250,13 +328,17 @@ def new_categories(bins: Bins, before: Counts) -> float:
     return min(1.0, (once + len(bins.unnamed)) / max(before.rows, 1))
 
 
-def _explained(key: Key, one: Finding, seasons: Sequence[Season], *, rules: DriftRules) -> bool:
-    """Whether the same hours of earlier days, calm as a whole, looked as this window does."""
+def _explained(key: Key, one: Finding, look: Look, *, rules: DriftRules) -> bool:
+    """Whether the same hours of earlier days looked as this window does.
+
+    Only days count that were calm as a whole, so that a drift is never its own excuse; of an open
+    window all, because what broke on an earlier day is told of that day.
+    """
     calm = [
         season.hours
-        for season in seasons
+        for season in look.seasons
         for day in _of(key, [season.day])
-        if difference(one.bins, one.before.places, day.places).psi < rules.index
+        if look.open or _calm(one, day, rules=rules)
     ]
     found = _of(key, calm)
     if not found:
@@ -264,22 +346,14 @@ def _explained(key: Key, one: Finding, seasons: Sequence[Season], *, rules: Drif
     same = merged_counts(found)
     if same.rows < ALIKE_ROWS * one.now.rows:
         return False
-    return difference(one.bins, same.places, one.now.places).psi < rules.index
+    broken = one.faults and any(_faults(replace(one, before=same), (), rules=rules))
+    return not broken and difference(one.bins, same.places, one.now.places).psi < rules.index
 
 
-def _run(key: Key, found: Sequence[Mapping[Key, Finding]]) -> Run:
-    """Return in how many windows without a break a column moved; those that say nothing aside."""
-    windows = 0
-    faults: tuple[FeedFault, ...] = ()
-    for window in reversed(found):
-        one = window.get(key)
-        if one is None or one.silent:
-            continue
-        if not one.moved:
-            break
-        faults = faults or one.faults
-        windows += 1
-    return Run(windows=windows, faults=faults)
+def _calm(one: Finding, day: Counts, *, rules: DriftRules) -> bool:
+    """Whether a whole day was as the reference."""
+    small = difference(one.bins, one.before.places, day.places).psi < rules.index
+    return small and not any(_faults(replace(one, now=day), (), rules=rules))
 
 
 def _column(key: Key, one: Finding, run: Run, *, rules: DriftRules) -> ColumnDrift:
@@ -297,13 +371,15 @@ def _column(key: Key, one: Finding, run: Run, *, rules: DriftRules) -> ColumnDri
         p=one.difference.p,
         significant=one.significant,
         windows=run.windows,
+        since=run.since,
+        may=column in rules.may,
         missing_before=was.missing,
         missing_now=is_now.missing,
         unseen_now=is_now.unseen,
         unseen=tuple(sorted(one.now.unseen, key=lambda text: -one.now.unseen[text])),
         outside_now=is_now.outside,
         faults=run.faults,
-        conversion=conversion(one.bins, one.before, one.now) if one.large else None,
+        conversion=conversion(one.bins, one.before, one.now) if one.moved else None,
         distributions=distributions(one.bins, one.before, one.now),
         what=remark(told, explained=one.explained, held=one.held),
     )

@@ -16,6 +16,9 @@ def because_of(
     """Return why the whole has its verdict; `seconds` is the length of a window."""
     if not columns:
         return "no column of the reference profile was counted"
+    if verdict is DriftVerdict.FINE:
+        return _fine(columns, rules=rules)
+    columns = [one for one in columns if not one.may]
     if verdict is DriftVerdict.DRIFT:
         return _drifting(columns, rules=rules, seconds=seconds)
     if verdict is DriftVerdict.WATCH:
@@ -24,12 +27,23 @@ def because_of(
             f"gives, and it is no drift: not by an index of {rules.index:g} in "
             f"{_windows(rules, seconds)}"
         )
-    if verdict is DriftVerdict.CANNOT_TELL:
-        return too_few(columns, rules=rules)
-    return (
-        f"none of {len(columns)} columns differs from the reference by an index of "
-        f"{rules.index:g}, which so many rows would show"
+    return too_few(columns, rules=rules)
+
+
+def _fine(columns: Sequence[ColumnDrift], *, rules: DriftRules) -> str:
+    counted = [one for one in columns if not one.may]
+    told = [one for one in counted if one.verdict is not DriftVerdict.CANNOT_TELL]
+    few = len(counted) - len(told)
+    none = (
+        f"none of {len(told)} columns differs from the reference by an index of {rules.index:g}, "
+        "which so many rows would show"
     )
+    parts = [
+        none,
+        f"{few:,} columns of slices have too few rows to tell" if few else "",
+        *(f"{name(one)} moved, as it may" for one in columns if one.may and one.windows),
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _drifting(columns: Sequence[ColumnDrift], *, rules: DriftRules, seconds: int) -> str:

@@ -2,7 +2,11 @@
 
 Windows are laid on the clock (a whole number of them since the epoch, UTC), so that each is judged
 once however often somebody looks. Without a declared length it is the shortest of an hour, six
-hours, a day and a week whose newest two hold rows enough.
+hours, a day and a week of which two hold rows enough, of as many as are looked back upon. Of hours
+that is a day of them: a verdict by hours stays one in a night of few rows.
+
+What breaks a feed is not left to wait for the end of a window: what was counted since the last
+whole one is looked at for that alone, in windows of the next shorter length.
 """
 
 from collections.abc import Sequence
@@ -17,7 +21,7 @@ from servewell.core.operations.monitoring.two_samples import rows_needed
 
 WEEK_S: Final = 7 * DAY_S
 LENGTHS_S: Final = (HOUR_S, 6 * HOUR_S, DAY_S, WEEK_S)
-LOOKS: Final = 6  # windows back from the newest
+LOOKS: Final = 6  # windows back from the newest; of whole hours as many as make a day
 SEASON_DAYS: Final = 7
 ENOUGH: Final = 2  # windows with rows enough that choose a length
 
@@ -32,12 +36,33 @@ class Seen:
     hours: Windows = ()
     days: Windows = ()
 
-    def newest(self, count: int, *, seconds: int, now: float) -> list[WindowProfile]:
-        """Return those of the last so many windows of that length by now that hold anything."""
+    @property
+    def until(self) -> float | None:
+        """Return the end of the last hour or day in which anything was counted, None of none."""
+        return max((one.start + one.seconds for one in self.hours or self.days), default=None)
+
+    def newest(self, *, seconds: int, now: float) -> list[WindowProfile]:
+        """Return those of the newest whole windows of that length by now that hold anything."""
+        count = max(LOOKS, DAY_S // seconds) if seconds >= HOUR_S else LOOKS
         if seconds % HOUR_S:
             return _laid(self.minutes, count, seconds=seconds, now=now)
         of_days = seconds > DAY_S and seconds % DAY_S == 0
         return _laid(self.days if of_days else self.hours, count, seconds=seconds, now=now)
+
+    def open(self, *, seconds: int, now: float) -> list[WindowProfile]:
+        """Return what was counted since the last whole window, in ones of the next shorter length.
+
+        The hour that is not over is left out, so that the same hours of other days compare. Of a
+        window of an hour or less, or of no whole number of them, there is nothing: it is over soon.
+        """
+        shorter = [one for one in LENGTHS_S if one < seconds and not seconds % one]
+        if not shorter:
+            return []
+        step = shorter[-1]
+        first, last = int(now // seconds) * seconds, int(now // HOUR_S) * HOUR_S
+        starts = range(first, last, step)
+        found = [_within(self.hours, start, min(start + step, last)) for start in starts]
+        return [one for one in found if one is not None]
 
 
 def minutes_from(rules: DriftRules, *, now: float) -> float:
@@ -61,10 +86,11 @@ def window_length(reference: ReferenceProfile, seen: Seen, *, rules: DriftRules,
     if rules.window_length_s is not None:
         return rules.window_length_s
     needed = _needed(reference, rules)
+    if needed is None:
+        return WEEK_S
     for seconds in LENGTHS_S:
-        newest = seen.newest(ENOUGH, seconds=seconds, now=now)
-        fewest = min((one.rows.get("", 0) for one in newest), default=0)
-        if len(newest) == ENOUGH and needed is not None and fewest >= needed:
+        held = [one.rows.get("", 0) for one in seen.newest(seconds=seconds, now=now)]
+        if sum(rows >= needed for rows in held) >= ENOUGH:
             return seconds
     return WEEK_S
 
@@ -80,33 +106,45 @@ def _needed(reference: ReferenceProfile, rules: DriftRules) -> int | None:
 
 
 def looks_of(seen: Seen, *, seconds: int, rules: DriftRules, now: float) -> tuple[Look, ...]:
-    """Return the newest complete windows of that length, oldest first, with what explains them."""
-    newest = seen.newest(LOOKS, seconds=seconds, now=now)
-    if not rules.seasons or seconds >= DAY_S:
-        return tuple(Look(window=one) for one in newest)
+    """Return the newest whole windows of that length, oldest first, with what explains them.
+
+    Behind them comes what was counted since, as open looks; nothing where no window is over yet.
+    """
+    whole = seen.newest(seconds=seconds, now=now)
+    seasonal = rules.seasons and seconds < DAY_S
     began = min((one.start for one in seen.hours), default=0)
-    return tuple(
+    looks = [
         Look(
             window=one,
-            seasons=tuple(_seasons(one, seen)),
-            young=one.start - began < DAY_S,
+            seasons=_seasons(one, seen) if seasonal else (),
+            young=seasonal and one.start - began < DAY_S,
         )
-        for one in newest
-    )
+        for one in whole
+    ]
+    # a part of a day is no day, whatever is declared of seasons
+    since = seen.open(seconds=seconds, now=now) if whole else []
+    return (*looks, *(Look(window=one, seasons=_seasons(one, seen), open=True) for one in since))
 
 
-def _seasons(window: WindowProfile, seen: Seen) -> list[Season]:
+def _seasons(window: WindowProfile, seen: Seen) -> tuple[Season, ...]:
     """Return the same hours of the days before, with each of those days."""
     days = {one.start: one for one in seen.days}
     found = []
     for back in range(1, SEASON_DAYS + 1):
         start = window.start - back * DAY_S
-        until = start + window.seconds
-        same = [one for one in seen.hours if one.start < until and one.start + HOUR_S > start]
+        same = _within(seen.hours, start, start + window.seconds)
         day = days.get(start // DAY_S * DAY_S)
-        if same and day is not None:
-            found.append(Season(hours=merged(same), day=day))
-    return found
+        if same is not None and day is not None:
+            found.append(Season(hours=same, day=day))
+    return tuple(found)
+
+
+def _within(hours: Windows, start: float, until: float) -> WindowProfile | None:
+    """Return what was counted in the hours that lie in [start, until) in part, as that time's."""
+    found = [one for one in hours if one.start < until and one.start + one.seconds > start]
+    if not found:
+        return None
+    return replace(merged(found), start=int(start), seconds=int(until - start))
 
 
 def _laid(windows: Windows, count: int, *, seconds: int, now: float) -> list[WindowProfile]:
