@@ -37,3 +37,4 @@ class Triage:
     columns: tuple[str, ...] = ()  # that are to blame
     since: float  # seconds since the epoch, UTC
     because: str
+    refused: str = ""  # why many requests are refused for their inputs; empty where few are

@@ -1,26 +1,35 @@
 """What kind of trouble an endpoint is in: drift, quality, its first day and what it refuses."""
 
-import re
-from collections import Counter
 from dataclasses import replace
 from typing import Final
 
+from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.drift import DriftReport
 from servewell.core.catalog.endpoint import Deployment, Endpoint
 from servewell.core.catalog.triage import Triage
 from servewell.core.catalog.workload_monitoring import DriftRules
 from servewell.core.operations.monitoring.drift import Look, judge
 from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S
-from servewell.core.operations.monitoring.triage import RENAMED_MIN, Refusals, triage
-from servewell.flows.monitoring.drift import drift_of, monitoring_rules
+from servewell.core.operations.monitoring.refusals import Refusals, refusals
+from servewell.core.operations.monitoring.triage import triage
+from servewell.flows.monitoring.drift import drift_at, monitoring_rules
 from servewell.flows.monitoring.quality import quality_of
 from servewell.flows.platform import Platform
 from servewell.ports.records import RecordQuery
 
 UNFITTING: Final = "SW-313"  # the code of a request whose inputs do not fit the signature
-READ_MAX: Final = 500  # of the newest records, for what they lack
-LACKING: Final = re.compile(r"missing-input ([^;]+?)(?: row \d+)?(?=;|$)")
-UNKNOWN: Final = "unknown-input"
+READ_MAX: Final = 500  # of the newest records, for what is wrong with them
+BEGINS: Final = frozenset(  # changes by which a version may first take requests
+    {
+        ChangeKind.DEPLOYED,
+        ChangeKind.TRAFFIC_SET,
+        ChangeKind.ROLLED_BACK,
+        ChangeKind.QUARANTINED,
+        ChangeKind.ROLLOUT_STARTED,
+        ChangeKind.ROLLOUT_MOVED,
+        ChangeKind.ROLLOUT_ENDED,
+    }
+)
 
 
 def triage_of(platform: Platform, endpoint: str, *, now: float) -> tuple[Triage, ...]:
@@ -39,31 +48,39 @@ def examined(
     Raises: EndpointMissingError, StateUnavailableError, StorageError.
     """
     found = platform.endpoints.get(endpoint)
-    refusals = refusals_of(platform, endpoint, now=now)
-    quality = {one.deployment: one for one in quality_of(platform, endpoint, now=now)}
-    rules = monitoring_rules(platform, found).drift
+    refused = refusals_of(platform, endpoint, now=now)
+    known = quality_of(platform, endpoint, now=now, in_sums=True)
+    quality = {one.deployment: one for one in known}
+    rules = monitoring_rules(platform, found)
+    drifts = drift_at(platform, found, now=now)
     return tuple(
         (
             drift,
             triage(
                 drift,
                 quality.get(drift.deployment),
-                first_day=first_day(platform, found, drift, rules=rules, now=now),
-                refusals=refusals,
+                now=now,
+                rules=rules.quality,
+                first_day=first_day(platform, found, deployment, rules=rules.drift, now=now),
+                refusals=refused,
             ),
         )
-        for drift in drift_of(platform, endpoint, now=now)
+        for deployment, drift in zip(found.deployments, drifts, strict=True)
     )
 
 
 def first_day(
-    platform: Platform, endpoint: Endpoint, drift: DriftReport, *, rules: DriftRules, now: float
+    platform: Platform,
+    endpoint: Endpoint,
+    deployment: Deployment,
+    *,
+    rules: DriftRules,
+    now: float,
 ) -> DriftReport | None:
     """Return the drift of a deployment over its first day of traffic; None where nothing is kept.
 
     Raises: StateUnavailableError.
     """
-    deployment = next(one for one in endpoint.deployments if one.name == drift.deployment)
     began = _began(platform, endpoint, deployment)
     reference = platform.profiles.reference(deployment.package)
     total = platform.profiles.total(
@@ -79,14 +96,14 @@ def _began(platform: Platform, endpoint: Endpoint, deployment: Deployment) -> fl
     version = f"{deployment.model}:{deployment.version}"
     taking = (
         one.at
-        for one in platform.history.changes(endpoint.name)
+        for one in platform.history.changes(endpoint.name, kinds=BEGINS)
         if one.versions.get(deployment.name) == version and (one.traffic or {}).get(deployment.name)
     )
     return next(taking, 0.0)
 
 
 def refusals_of(platform: Platform, endpoint: str, *, now: float) -> Refusals:
-    """Return the requests of the last hour that named an input which the model does not have.
+    """Return the requests of the last hour whose inputs did not fit the signature.
 
     Records are read only where many requests were refused, and only the newest.
 
@@ -95,16 +112,11 @@ def refusals_of(platform: Platform, endpoint: str, *, now: float) -> Refusals:
     windows = platform.profiles.traffic(endpoint, since=now - HOUR_S, until=now)
     requests = sum(one.requests for one in windows)
     unfitting = sum(one.codes.get(UNFITTING, 0) for one in windows)
-    if not unfitting or unfitting < RENAMED_MIN * requests:
-        return Refusals(requests=requests)
+    counted = Refusals(requests=requests, unfitting=unfitting)
+    if not counted.break_the_feed:
+        return counted
     query = RecordQuery(endpoint=endpoint, since=now - HOUR_S, until=now, limit=READ_MAX)
     reasons = [
         str(one["reason"]) for one in platform.records.read(query) if one["code"] == UNFITTING
     ]
-    renamed = [one for one in reasons if UNKNOWN in one and LACKING.search(one)]
-    lacking = Counter(name for one in renamed for name in set(LACKING.findall(one)))
-    return Refusals(
-        requests=requests,
-        unknown=unfitting * len(renamed) // max(len(reasons), 1),
-        lacking=tuple(name for name, _ in lacking.most_common()),
-    )
+    return refusals(requests=requests, unfitting=unfitting, reasons=reasons)

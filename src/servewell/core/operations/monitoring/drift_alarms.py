@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from servewell.core.catalog.drift import ColumnDrift, DriftReport, DriftVerdict, FeedFault
+from servewell.core.catalog.profile import Side
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
-from servewell.core.catalog.triage import Kind, Remedy, Triage
+from servewell.core.catalog.triage import Remedy, Triage
 from servewell.core.operations.monitoring.drift import began
 from servewell.core.operations.monitoring.drift_words import name
 
@@ -20,43 +21,44 @@ NAMED_MAX: Final = 4
 
 
 def signals_of(drift: DriftReport, verdict: Triage) -> Iterator[Signal]:
-    """Yield a signal for each broken input, and one for all that drifted by itself."""
+    """Yield a signal for each broken column, one for refused requests, and one for other drift."""
     moved = [one for one in drift.columns if one.verdict is DriftVerdict.DRIFT]
     broken = {one.column: one for one in reversed(moved) if one.faults}
     for one in broken.values():
         yield _broken(drift, one)
-    if verdict.kind is Kind.BROKEN_FEED and not broken:
-        yield _renamed(drift, verdict)
+    if verdict.refused:
+        yield _refused(drift, verdict)
     if drifted := [one for one in moved if one.column not in broken]:
         yield _drifted(drift, drifted, verdict)
 
 
 def _broken(drift: DriftReport, one: ColumnDrift) -> Signal:
+    is_input = one.side is Side.INPUT
+    whose = f"The feed of {name(one)} is broken" if is_input else f"{name(one)} is out of order"
     return Signal(
-        kind=SignalKind.FEED,
+        kind=SignalKind.FEED if is_input else SignalKind.DRIFT,
         severity=min((URGENT[fault] for fault in one.faults), key=list(Severity).index),
         endpoint=drift.endpoint,
         deployment=drift.deployment,
         subject=one.column,
         since=began(drift, (one,)),
-        what=f"The feed of {name(one)} is broken: {', '.join(one.faults)}.",
+        what=f"{whose}: {', '.join(one.faults)}.",
         because=f"in {one.rows:,} rows {one.what}; the index is {one.psi:.2f}",
         value=one.psi,
         distributions=(one.distributions,) if one.distributions else (),
         command=f"servewell drift {drift.endpoint}",
-        runbook="broken-feed",
+        runbook="broken-feed" if is_input else "drift",
     )
 
 
-def _renamed(drift: DriftReport, verdict: Triage) -> Signal:
-    named = ", ".join(f"`{one}`" for one in verdict.columns[:NAMED_MAX])
+def _refused(drift: DriftReport, verdict: Triage) -> Signal:
     return Signal(
         kind=SignalKind.FEED,
         severity=Severity.PAGE,
         endpoint=drift.endpoint,
         subject="inputs",
         since=verdict.since,
-        what=f"Callers send {named or 'an input'} under another name.",
+        what=verdict.refused,
         because=verdict.because,
         command=f"servewell triage {drift.endpoint}",
         runbook="broken-feed",
