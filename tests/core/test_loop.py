@@ -39,7 +39,6 @@ def facts(kind: Kind, remedy: Remedy, *, rules: SignalRules = BOTH) -> Facts:
         rules=rules,
         takes_requests=True,
         changed_at=NOW - 3_600,
-        goes_back_to="v1 100 %",
     )
 
 
@@ -75,7 +74,7 @@ def test_nothing_is_started_that_is_not_declared() -> None:
         (replace(CONCEPT, retrained_at=NOW - 80_000), "less than 86,400 s ago"),
         (replace(CONCEPT, retrained_at=NOW + 80_000), "less than 86,400 s ago"),
         (replace(SKEW, rollout="r1"), "the rollout r1"),
-        (replace(SKEW, goes_back_to=""), "no earlier traffic"),
+        (replace(SKEW, no_way_back="no earlier traffic"), "no earlier traffic"),
         (replace(SKEW, changed_at=NOW - 700_000), "has not changed"),
         (replace(SKEW, rolled_back_at=NOW - 80_000), "less than 86,400 s ago"),
     ],

@@ -1,6 +1,6 @@
 """Start what a verdict calls for: a training or a rollback, by the path of all changes."""
 
-from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from servewell.core.catalog.change import ChangeKind
@@ -12,13 +12,19 @@ from servewell.core.operations.monitoring.loop import Act, Decision, Facts, deci
 from servewell.core.operations.traffic import (
     NothingToRollBackError,
     QuarantinedError,
+    TrafficDecision,
     decide_rollback,
     describe,
+    taken_back,
 )
-from servewell.flows.by_hand import roll_back
+from servewell.errors import ServewellError
+from servewell.flows.clearance import require_no_rollout, require_not_failed
 from servewell.flows.monitoring.triage import triage_of
 from servewell.flows.platform import Platform
+from servewell.flows.release import carry_out
 from servewell.flows.retrain import ask_by_verdict
+from servewell.ports.gates import GatesNotPassedError
+from servewell.ports.rollouts import RolloutBusyError
 from servewell.ports.state import StateConflictError
 
 TRAFFIC: Final = frozenset(
@@ -34,14 +40,21 @@ TRAFFIC: Final = frozenset(
 def close_loop(platform: Platform) -> None:
     """Start what the verdicts on all endpoints call for, as far as their workloads declare it.
 
-    Raises: StateUnavailableError, StorageError, and as `roll_back`.
+    Raises: what the first endpoint raised that could not be looked at, after all the others were.
     """
     now = platform.clock.now()
-    for known in platform.workloads.list():
-        if _declares(known):
-            for endpoint in platform.endpoints.list():
-                if endpoint.workload == known.name:
-                    _close(platform, known, endpoint, now=now)
+    declaring = {one.name: one for one in platform.workloads.list() if _declares(one)}
+    faults: list[ServewellError] = []
+    for endpoint in platform.endpoints.list():
+        if endpoint.workload in declaring:
+            try:
+                _close(platform, declaring[endpoint.workload], endpoint, now=now)
+            except (StateConflictError, RolloutBusyError):
+                continue  # somebody changed it meanwhile: looked at again
+            except ServewellError as fault:
+                faults.append(fault)
+    for first in faults:
+        raise first
 
 
 def _declares(known: KnownWorkload) -> bool:
@@ -57,20 +70,37 @@ def _close(platform: Platform, known: KnownWorkload, endpoint: Endpoint, *, now:
     )
     due = next((one for one in decisions if one.act is not Act.NOTHING), None)
     if due is not None:
-        with suppress(StateConflictError):  # somebody changed it meanwhile: looked at again
-            act(platform, known, endpoint, due)
+        act(platform, known, endpoint, due)
 
 
 def act(platform: Platform, known: KnownWorkload, endpoint: Endpoint, decision: Decision) -> None:
-    """Carry a decision out.
+    """Carry a decision out on the endpoint that it was made on, as it was read.
 
-    Raises: StateConflictError, StateUnavailableError, StorageError.
+    Raises: StateConflictError, RolloutBusyError, NothingToRollBackError, QuarantinedError,
+    GatesNotPassedError, StateUnavailableError, StorageError.
     """
     signal, because = decision.signal, decision.because
     if decision.act is Act.RETRAIN:
         ask_by_verdict(platform, known, signal=signal, because=because, endpoint=endpoint.name)
     if decision.act is Act.ROLL_BACK:
-        roll_back(platform, endpoint.name, because=f"the signal `{signal}`: {because}")
+        _take_back(platform, endpoint, because=f"the signal `{signal}`: {because}")
+
+
+def _take_back(platform: Platform, endpoint: Endpoint, *, because: str) -> None:
+    """Return to the traffic before the last change that the verdict knew of."""
+    back = decide_rollback(endpoint)
+    require_no_rollout(platform, endpoint.name)
+    _require_sound(platform, endpoint, back)
+    back = taken_back(back, endpoint, by=platform.principal, because=because)
+    carry_out(platform, endpoint, back, because=because)
+
+
+def _require_sound(platform: Platform, endpoint: Endpoint, back: TrafficDecision) -> None:
+    """Refuse what fails its newest report; a person may go back to that, a verdict may not.
+
+    Raises: GatesNotPassedError, StateUnavailableError.
+    """
+    require_not_failed(platform, replace(endpoint, past=()), back.endpoint.traffic)
 
 
 def facts_of(
@@ -84,7 +114,8 @@ def facts_of(
     trainings = platform.retrainings.list(known.name)
     under_way = platform.retrainings.list(known.name, open_only=True)
     by_verdict = [one.asked_at for one in trainings if one.trigger is Trigger.SIGNAL]
-    changes = platform.history.changes(endpoint.name)
+    kinds = TRAFFIC | {ChangeKind.ROLLED_BACK}
+    changes = platform.history.changes(endpoint.name, kinds=kinds)
     back = [one.at for one in changes if one.kind is ChangeKind.ROLLED_BACK]
     return Facts(
         now=now,
@@ -97,14 +128,19 @@ def facts_of(
         retrained_at=max(by_verdict, default=None),
         rolled_back_at=max(back, default=None),
         changed_at=max((one.at for one in changes if one.kind in TRAFFIC), default=None),
-        goes_back_to=_goes_back_to(endpoint, triage.deployment),
+        no_way_back=_no_way_back(platform, endpoint, triage.deployment),
     )
 
 
-def _goes_back_to(endpoint: Endpoint, deployment: str) -> str:
-    """Return the traffic that a rollback would return to; nothing where it keeps the deployment."""
+def _no_way_back(platform: Platform, endpoint: Endpoint, deployment: str) -> str:
+    """Return why the traffic before the last change is none to return to; nothing where it is."""
     try:
-        after = decide_rollback(endpoint).endpoint.traffic
-    except (NothingToRollBackError, QuarantinedError):
-        return ""
-    return "" if deployment in after else describe(after)
+        back = decide_rollback(endpoint)
+        _require_sound(platform, endpoint, back)
+    except (NothingToRollBackError, QuarantinedError, GatesNotPassedError) as fault:
+        return fault.what
+    after = back.endpoint.traffic
+    if deployment in after:
+        return f"{describe(after)} before the last change has it too"
+    withdrawn = [one for one in endpoint.deployments if one.withdrawn and one.name in after]
+    return "; ".join(f"of `{one.name}`, {one.withdrawn}" for one in withdrawn)

@@ -43,7 +43,7 @@ class Facts:
     retrained_at: float | None = None  # when a verdict last started a training
     rolled_back_at: float | None = None  # when the endpoint was last rolled back, by anybody
     changed_at: float | None = None  # when the traffic last changed otherwise
-    goes_back_to: str = ""  # the traffic that a rollback returns to, without the deployment
+    no_way_back: str = ""  # why the traffic before the last change is none to return to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +114,8 @@ def _no_training(facts: Facts) -> str:
 
 def _no_rollback(facts: Facts) -> str:
     rules = facts.rules.roll_back
-    if not facts.goes_back_to:
-        return "there is no earlier traffic without it to go back to"
+    if facts.no_way_back:
+        return facts.no_way_back
     if rules is None:
         return "none is declared"
     if facts.changed_at is None or facts.now - facts.changed_at > rules.within_s:
