@@ -122,7 +122,7 @@ def count(folder: Path, start_s: float) -> CountedPart:
     write_segment(folder, start_s)
     FileRecords(folder).compact(start_s + 2 * HOUR_S, age_s=0)
     counting = FileRecordCounting(folder)
-    [part] = counting.filed("", most=9).parts
+    [part] = counting.filed("", most=9, now=start_s + HOUR_S).parts
     made = counting.first_rows([part], PACKAGE, SIGNATURE, most=10_000)
     if made is None:
         raise SystemExit("the log cannot be read")
@@ -167,6 +167,7 @@ def main() -> None:
         print(f"keeping: {added_us / RECORDS:.2f} microseconds of the processor a record")
         for day in many_days(counted, end - end % DAY_S):
             profiles.add(day)
+        profiles.forget(now - HOUR_S)
         profiles.forget(now)
         print(f"{DAYS} days of a window each minute: {kept_mb(database):.1f} MB")
         for name, seconds in (("1 hour", HOUR_S), ("1 day", DAY_S), (f"{DAYS} days", DAYS * DAY_S)):

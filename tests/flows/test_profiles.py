@@ -2,9 +2,10 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,16 @@ from ports.written_log import NUMBERS, Log, answered, refused
 from servewell.cli.app import run
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Deployment, Endpoint
+from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.prediction_record import PredictionRecord
-from servewell.core.catalog.signal import Severity
+from servewell.core.catalog.series import SeriesPoint
+from servewell.core.catalog.series_names import DISK_FREE
+from servewell.core.catalog.signal import Severity, SignalKind
+from servewell.core.catalog.workload import Workload
+from servewell.core.catalog.workload_monitoring import MonitoringRules
 from servewell.flows.make_model import keep_dataset, make_model
+from servewell.flows.monitoring.drift import drift_of
 from servewell.flows.monitoring.profiles import profiles_of, record_signals
 from servewell.flows.monitoring.profiling import (
     FIRST_ROWS,
@@ -31,6 +38,7 @@ from servewell.flows.monitoring.profiling import (
     keep_profiles,
     reference_in,
 )
+from servewell.flows.monitoring.watch import gather, watch
 from servewell.flows.platform import Platform
 from servewell.wiring import open_platform
 
@@ -126,7 +134,7 @@ def test_a_control_process_that_is_killed_counts_nothing_twice(
     for part in range(parts):
         log.write(f"w{part}-1-1-00000000", [at(platform, part * 3 + n) for n in range(3)])
     log.compact()
-    filed = platform.record_counting.filed("", most=10 * parts).parts
+    filed = platform.record_counting.filed("", most=10 * parts, now=platform.clock.now()).parts
     for share in (0.2, 0.8):
         with subprocess.Popen(
             [sys.executable, "-c", COUNT, str(tmp_path / "home")], stdout=subprocess.PIPE
@@ -163,12 +171,30 @@ def test_late_parts_add_to_old_windows(platform: Platform, log: Log) -> None:
     assert (found.window.rows[""], found.traffic.requests) == (5, 5)
     [late] = [one for one in record_signals(platform, now=platform.clock.now() + 60) if one.value]
     assert (late.subject, late.value, late.severity) == ("records late", 5.0, Severity.NOTE)
+    now = int(platform.clock.now()) // 10 * 10
+    looks = range(now - 4_000, now, 300)
+    there = [SeriesPoint(name=DISK_FREE, start=at, seconds=10, value=0.5) for at in looks]
+    platform.series.add(there, now=now)
+    [late] = [one for one in record_signals(platform, now=now + 60) if one.value]
+    assert (late.severity, late.command) == (Severity.TICKET, "timedatectl status")
+    assert "or the clock of a worker is behind" in late.what
 
 
 def test_a_version_without_rows_is_held_against_its_first_live_ones(
     platform: Platform, tmp_path: Path
 ) -> None:
     """They wait, count once there are enough of them, and the profile says where it is from."""
+    platform.workloads.save(
+        KnownWorkload(
+            name="flights",
+            folder="flights",
+            digest="",
+            workload=Workload(workload="flights", monitoring=MonitoringRules(slices=("carrier",))),
+            at=0.0,
+            principal="ada",
+            scheduled_from=0.0,
+        )
+    )
     log = serving(platform, tmp_path, files={})
     many = 400
     values = [[0.5] * many, [1] * many, ["AA"] * many, [0.25, 1.5] * many, ["token"] * many]
@@ -192,7 +218,7 @@ def test_a_version_without_rows_is_held_against_its_first_live_ones(
     assert reference is not None
     assert reference.version == "flights:1"
     assert reference.source == f"the first {FIRST_ROWS:,} rows that callers were answered"
-    assert reference.rows[""] == FIRST_ROWS
+    assert reference.rows == {"": FIRST_ROWS, "carrier=AA": FIRST_ROWS}
     assert platform.profile_parts.waiting() == {}
 
 
@@ -213,6 +239,32 @@ def test_what_is_wrong_with_the_records_is_told(platform: Platform, log: Log) ->
     }
     assert told["records lost"].severity is Severity.TICKET
     assert told["records lost"].endpoint == "flights"
+
+
+def test_what_a_caller_sent_once_stands_nowhere_but_in_the_log(
+    platform: Platform, log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address among the texts never seen is in no table and no signal; what some sent is."""
+    planted = "ada@planted.example"
+    carriers = ["AA"] * 20 + ["ZZ"] * 4 + [planted]
+    records = [
+        at(platform, n, inputs=[[0.5], [n], [name], [0.25, 1.5], ["token"]])
+        for n, name in enumerate(carriers)
+    ]
+    log.write("w0-1-1-00000000", records)
+    log.compact()
+    keep_profiles(platform)
+    watch(platform)
+    assert "planted" not in repr(gather(platform, now=platform.clock.now() + 60))
+    with closing(sqlite3.connect(tmp_path / "home" / "servewell.db")) as state:
+        tables = state.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        kept = {name: repr(state.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in tables}  # noqa: S608 - a name out of the database
+    assert [name for name, rows in kept.items() if "planted" in rows] == []
+    assert [name for name, rows in kept.items() if "ZZ" in rows] == ["profile_window"]
+    [found] = profiles_of(platform, "flights", **lately(platform))
+    assert found.unseen == {"carrier": {"ZZ": 4}}
+    assert run(open_platform, ["profiles", "flights", "--home", str(tmp_path / "home")]) == 0
+    assert "carrier, never seen before, in the last hour: 'ZZ' 4 times" in capsys.readouterr().out
 
 
 def test_profiles_are_shown(
@@ -310,3 +362,12 @@ def test_a_damaged_reference_stops_no_counting(platform: Platform, tmp_path: Pat
     assert traffic.requests == 5
     [(package, parts)] = platform.profile_parts.waiting().items()
     assert (package, [one.records for one in parts]) == (NUMBERS.package, [5])
+    keep_profiles(platform)  # told once on the terminal of the control process, and as a signal
+    now = platform.clock.now()
+    [told] = record_signals(platform, now=now)
+    assert (told.kind, told.severity) == (SignalKind.FEED, Severity.TICKET)
+    assert (told.deployment, told.subject) == ("champion", "reference")
+    [unknown] = drift_of(platform, "flights", now=now)
+    assert "its reference profile cannot be read" in unknown.because
+    platform.profiles.keep_reference(REFERENCE)
+    assert record_signals(platform, now=now) == ()

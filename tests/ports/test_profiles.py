@@ -18,7 +18,7 @@ from servewell.core.catalog.profile import (
     TrafficWindow,
     WindowProfile,
 )
-from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S
+from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S, unnamed
 from servewell.ports.profiles import CountedPart, Part
 
 DAY = 1_700_006_400  # a midnight, UTC
@@ -105,6 +105,12 @@ def rows_in(profiles: SqlProfiles, since: float, until: float) -> tuple[int, int
     return sum(one.rows[""] for one in windows), total.rows[""] if total else 0
 
 
+def forget(profiles: SqlProfiles, now: float) -> None:
+    """Let go of what is past its time, with a clock that has gone on for an hour."""
+    profiles.forget(now - HOUR_S)
+    profiles.forget(now)
+
+
 def test_a_reference_is_read_as_it_was_kept_and_never_changes(profiles: SqlProfiles) -> None:
     """The first one stays."""
     assert profiles.reference(PACKAGE) is None
@@ -114,13 +120,13 @@ def test_a_reference_is_read_as_it_was_kept_and_never_changes(profiles: SqlProfi
 
 
 def test_windows_are_read_as_they_were_counted(profiles: SqlProfiles) -> None:
-    """With every slice, column, moment and unseen category; and by the hour and day too."""
+    """With every slice, column and moment; a text never seen is named in minutes alone."""
     assert profiles.add(part("w0", WINDOW))
     since, until = DAY, DAY + 60
     assert profiles.windows("flights", "champion", since=since, until=until) == (WINDOW,)
     for finest in (HOUR_S, DAY_S):
         found = profiles.windows("flights", "champion", since=since, until=until, finest=finest)
-        assert found == (replace(WINDOW, seconds=finest),)
+        assert found == (replace(unnamed(WINDOW), seconds=finest),)
     assert profiles.total("flights", "champion", since=since, until=until) == WINDOW
     assert profiles.windows("flights", "other", since=0, until=EVER) == ()
     assert profiles.total("fraud", "champion", since=0, until=EVER) is None
@@ -162,21 +168,54 @@ def test_the_store_is_bounded_and_a_look_back_stays_whole(profiles: SqlProfiles)
         profiles.add(part(f"w{day}", *(minute(day * 1_440 + at) for at in (1, 61, 700))))
     now = DAY + 70 * DAY_S
     for at in (DAY, now - DAY_S, now, now):
-        profiles.forget(at)
+        forget(profiles, at)
     assert rows_in(profiles, DAY, now) == (3 * len(days), 3 * len(days))
     found = profiles.windows("flights", "champion", since=DAY, until=now)
     assert [one.start for one in found] == sorted(one.start for one in found)
     assert {one.seconds for one in found} == {HOUR_S, DAY_S}
     profiles.add(part("late", minute(0), minute(65 * 1_440), minute(70 * 1_440 - 1)))
     assert rows_in(profiles, DAY, now) == (3 * len(days) + 3, 3 * len(days) + 3)
-    profiles.forget(now + 731 * DAY_S)
+    forget(profiles, now + 731 * DAY_S)
     assert rows_in(profiles, DAY, now) == (0, 0)
+
+
+def test_a_clock_that_leaps_destroys_nothing(profiles: SqlProfiles) -> None:
+    """Nothing goes for an hour; marks that a wrong clock set are drawn back when it is right."""
+    now = DAY + 2 * HOUR_S
+    profiles.add(part("w0", minute(0), minute(61)))
+    forget(profiles, now)
+    leap = now + 1_000 * DAY_S
+    for after in (0, 5, HOUR_S - 1):
+        profiles.forget(leap + after)
+    assert {
+        one.seconds for one in profiles.windows("flights", "champion", since=DAY, until=now)
+    } == {60}
+    profiles.forget(leap + HOUR_S)
+    assert rows_in(profiles, DAY, EVER) == (0, 0)
+    profiles.forget(now)
+    profiles.add(part("w1", minute(125), minute(181)))
+    assert rows_in(profiles, DAY, EVER) == (2, 2)
+    found = profiles.windows("flights", "champion", since=DAY, until=EVER)
+    assert [one.seconds for one in found] == [DAY_S]
+    later = minute(1_440 + 5)
+    profiles.add(part("w2", later))
+    found = profiles.windows("flights", "champion", since=DAY + DAY_S, until=EVER)
+    assert [(one.start, one.seconds) for one in found] == [(later.start, 60)]
+
+
+def test_rows_do_not_wait_for_ever(profiles: SqlProfiles) -> None:
+    """What waits for a reference profile for sixty days waits in vain."""
+    profiles.add(part("w0", waiting={PACKAGE: 40}))
+    forget(profiles, DAY + 60 * DAY_S)
+    assert set(profiles.waiting()) == {PACKAGE}
+    forget(profiles, DAY + 62 * DAY_S)
+    assert profiles.waiting() == {}
 
 
 def test_looks_that_meet_share_no_row(profiles: SqlProfiles) -> None:
     """A look of any length finds in the fewest windows what it finds in the finest."""
     profiles.add(part("w0", *(minute(at) for at in range(0, 3 * 1_440, 7))))
-    profiles.forget(DAY + 3 * DAY_S)
+    forget(profiles, DAY + 3 * DAY_S)
     edges = [DAY, DAY + 90, DAY + 5_000, DAY + DAY_S + 61, DAY + 3 * DAY_S - 1, DAY + 4 * DAY_S]
     pieces = [rows_in(profiles, *edge) for edge in pairwise(edges)]
     assert all(windows == total for windows, total in pieces)

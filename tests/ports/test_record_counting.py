@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ports.written_log import NOW, NUMBERS, START_S, Log, answered, refused
+from ports.written_log import NOW, NUMBERS, START_S, Log, answered, refused, segment
 from servewell.adapters.embedded.monitoring.record_counting import FileRecordCounting
 from servewell.adapters.embedded.records import FileRecords
-from servewell.core.catalog.prediction_record import PredictionRecord
+from servewell.core.catalog.prediction_record import PredictionRecord, frame
 from servewell.core.catalog.profile import (
     EVERYTHING,
     Bins,
@@ -24,7 +25,7 @@ from servewell.core.catalog.profile import (
     WindowProfile,
 )
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
-from servewell.core.operations.monitoring.profiles import category_digest, merged
+from servewell.core.operations.monitoring.profiles import category_digest, merged, merged_traffic
 from servewell.ports.profiles import CountedPart, Part
 from servewell.ports.record_counting import RecordCounting
 
@@ -86,7 +87,7 @@ class Counting:
     def parts(self) -> tuple[Part, ...]:
         """Compact what was written, and return the parts that are new."""
         self.log.compact()
-        filed = self.counting.filed(self.cursor, most=1_000)
+        filed = self.counting.filed(self.cursor, most=1_000, now=NOW)
         self.cursor = filed.cursor
         return filed.parts
 
@@ -137,7 +138,7 @@ def test_every_value_has_its_place(home: Counting) -> None:
     assert window.rows == {"": 8, "carrier=AA": 3, "carrier=UA": 1}
     assert counts_of(window, "x") == (1, 1, 1, 1, 3, 1)
     assert counts_of(window, "carrier") == (2, 3, 1, 1, 1)
-    assert window.counts[""]["carrier"].unseen == {"ZZ": 1}
+    assert window.counts[""]["carrier"].unseen == {}
     assert counts_of(window, "x", "carrier=AA") == (1, 0, 0, 0, 1, 1)
     x = window.counts[""]["x"]
     assert (x.total, x.squares, x.least, x.greatest) == (3.25, 6.8125, -1.0, 2.0)
@@ -155,10 +156,37 @@ def test_no_personal_value_is_kept(home: Counting) -> None:
     counted = home.whole(*records)
     [window] = counted.windows
     assert counts_of(window, "email") == (1, 3)
-    made = home.counting.first_rows([counted.part], NUMBERS.package, SIGNATURE, most=9)
+    made = home.counting.first_rows([counted.part], NUMBERS.package, SIGNATURE, most=4)
     assert made is not None
     assert made.counts[""]["email"].places == (1, 3)
     assert "planted" not in f"{counted}{made}"
+
+
+def test_a_text_never_seen_is_named_where_some_rows_have_it(home: Counting) -> None:
+    """Three of a part, also in different minutes; what fewer have may be of a person."""
+    those = ["ZZ", "ada@planted.example", "ZZ", "AA", "ZZ", "ada@planted.example"]
+    records = [row(n, carrier=name, after_s=60 * n) for n, name in enumerate(those)]
+    counted = home.whole(*records)
+    assert merged(counted.windows).counts[""]["carrier"].unseen == {"ZZ": 3}
+    assert "planted" not in repr(counted)
+
+
+def test_what_became_personal_is_counted_by_presence(home: Counting) -> None:
+    """By a rule that is younger than the bins: no token is a category, and no feed is broken."""
+    inputs = ((*one[:3], one[3] or one[0] in ("x", "carrier")) for one in NUMBERS.inputs)
+    later = msgspec.structs.replace(NUMBERS, inputs=tuple(inputs))
+    after = row(1, inputs=[["token-x"], [1], ["token-carrier"], [0.25, 1.5], ["token"]])
+    path = home.log.folder / "live" / "w0-1-1-00000000.segment"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(segment([row(0)]) + frame(later) + frame(after))
+    [part] = home.parts()
+    [window] = home.count(part).windows
+    assert window.rows == {"": 2}
+    assert set(window.counts[""]) == {"email", "pair[0]", "label", "probabilities:score"}
+    made = home.counting.first_rows([part], NUMBERS.package, SIGNATURE, most=2)
+    assert made is not None
+    assert [made.counts[""][name].places for name in ("x", "carrier")] == [(0, 2), (0, 2)]
+    assert "token" not in f"{window}{made}"
 
 
 def test_a_shadow_is_profiled_apart_and_is_no_traffic(home: Counting) -> None:
@@ -173,6 +201,11 @@ def test_a_shadow_is_profiled_apart_and_is_no_traffic(home: Counting) -> None:
     assert set(beside.counts[""]) == {"label", "probabilities:score"}
     assert counts_of(beside, "label") == (0, 0, 0, 0, 2, 0)
     assert [(one.deployment, one.requests) for one in counted.traffic] == [("champion", 2)]
+
+
+def test_rows_of_a_shadow_do_not_wait(home: Counting) -> None:
+    """Callers get none of its answers, so that no reference profile can come of them."""
+    assert home.whole(answered(0, role="shadow", inputs=[]), reference=None).waiting == {}
 
 
 def test_an_output_that_was_not_asked_for_is_not_missing(home: Counting) -> None:
@@ -232,6 +265,7 @@ def test_rows_without_a_reference_are_told(home: Counting) -> None:
     counted = home.whole(*records, reference=None)
     assert counted.windows == ()
     assert counted.waiting == {NUMBERS.package: 30}
+    assert home.counting.first_rows([counted.part], NUMBERS.package, SIGNATURE, most=31) is None
     made = home.counting.first_rows([counted.part], NUMBERS.package, SIGNATURE, most=20)
     assert made is not None
     assert made.rows == {"": 20}
@@ -275,6 +309,23 @@ def test_records_that_a_segment_lacks_are_told(home: Counting) -> None:
     assert (sum(one.lost for one in traffic), sum(one.requests for one in traffic)) == (1, 19)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["its last record", "all of it"])
+def test_damage_that_no_later_record_betrays_is_told(home: Counting, *, whole: bool) -> None:
+    """Nobody knows how many records the damaged end of a segment held; so its bytes are told."""
+    path = home.log.write("w0-1-1-00000000", [row(n) for n in range(5)])
+    data = bytearray(path.read_bytes())
+    places = range(len(data)) if whole else range(len(data) - 20, len(data))
+    for at in places:
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    [part] = home.parts()
+    assert part.missing == 0
+    [found] = home.count(part).traffic if whole else [merged_traffic(home.count(part).traffic)]
+    assert found.damaged >= len(places)
+    assert found.requests == (0 if whole else 4)
+    assert found.endpoint == ("" if whole else "flights")
+
+
 def test_parts_are_told_from_the_cursor_on(home: Counting) -> None:
     """So many at a time, by segment, endpoint and hour, none left out."""
     for at in range(3):
@@ -285,12 +336,35 @@ def test_parts_are_told_from_the_cursor_on(home: Counting) -> None:
     found: list[Part] = []
     cursor, more = "", True
     while more:
-        filed = home.counting.filed(cursor, most=2)
+        filed = home.counting.filed(cursor, most=2, now=NOW)
         found += filed.parts
         cursor, more = filed.cursor, filed.more
     told = [(one.segment, one.endpoint, one.hour) for one in found]
     assert len(told) == len(set(told)) == 9
-    assert home.counting.filed(cursor, most=2).parts == ()
+    assert home.counting.filed(cursor, most=2, now=NOW).parts == ()
+
+
+def test_a_log_that_was_restored_is_counted_on(home: Counting) -> None:
+    """It ends before the cursor: its last days come again, what is older does not, told once."""
+    home.log.write("w0-1-1-00000000", [row(0)])
+    first = home.parts()
+    journal = home.log.folder / "journal" / "00000001.jsonl"
+    before = journal.read_bytes()
+    home.log.write("w1-1-1-00000000", [row(1)])
+    home.parts()
+    journal.write_bytes(before)
+    month_later = home.counting.filed(home.cursor, most=9, now=NOW + 30 * 86_400)
+    assert (month_later.parts, month_later.is_other_log) == ((), True)
+    found = home.counting.filed(home.cursor, most=9, now=NOW)
+    assert (found.parts, found.is_other_log) == (first, True)
+    home.cursor = found.cursor
+    home.log.write("w2-1-1-00000000", [row(2)])
+    home.log.compact()
+    found = home.counting.filed(home.cursor, most=9, now=NOW)
+    assert ([one.segment for one in found.parts], found.is_other_log) == (
+        ["w2-1-1-00000000"],
+        False,
+    )
 
 
 values = st.floats(-2, 2, width=32) | st.none() | st.sampled_from([0.0, 0.5, 1.0, float("inf")])

@@ -1,6 +1,6 @@
 """How a profile looks in a terminal: one line for each column, with small bars."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from servewell.cli.show import moment
@@ -45,6 +45,7 @@ def traffic_line(traffic: TrafficWindow, latency_ms: Sequence[float] | None) -> 
         "skewed": traffic.skewed,
         "repeated": traffic.repeated,
         "lost": traffic.lost,
+        "damaged bytes": traffic.damaged,
     }
     said = [f"{number:,} {name}" for name, number in counted.items() if number]
     if latency_ms is not None:
@@ -61,6 +62,19 @@ def column_rows(window: WindowProfile, reference: ReferenceProfile) -> list[tupl
         _row(one, before.get(one.column, NONE), now.get(one.column, NONE))
         for one in _shown(reference.bins)
     ]
+
+
+def unseen_lines(unseen: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield a line for each column with texts that the reference never saw."""
+    for column, texts in unseen.items():
+        told = ", ".join(
+            f"{text!r} {rows:,} times" for text, rows in sorted(texts.items(), key=_most)
+        )
+        yield f"{column}, never seen before, in the last hour: {told}"
+
+
+def _most(text: tuple[str, int]) -> tuple[int, str]:
+    return -text[1], text[0]
 
 
 def _row(bins: Bins, before: Counts, now: Counts) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from servewell.cli import show
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command
 from servewell.cli.moments import Moment
-from servewell.cli.profile_view import column_rows, lead, traffic_line
+from servewell.cli.profile_view import column_rows, lead, traffic_line, unseen_lines
 from servewell.flows.monitoring.profiles import Profiled, profiles_of
 
 DAY_S: Final = 86_400.0
@@ -48,6 +48,8 @@ def profiles(
             click.echo(traffic_line(one.traffic, one.latency_ms))
         if one.window is not None and one.reference is not None:
             show.table(HEADS, column_rows(one.window, one.reference), empty="")
+        for line in unseen_lines(one.unseen):
+            click.echo(line)
         click.echo("")
     return 0
 
@@ -68,6 +70,7 @@ def _plain(one: Profiled) -> dict[str, object]:
         "latency_ms": None
         if one.latency_ms is None
         else dict(zip(("p50", "p95", "p99"), one.latency_ms, strict=True)),
+        "unseen": one.unseen,
         "rows": one.window.rows if one.window else {},
         "counts": one.window.counts if one.window else {},
         "reference": one.reference,

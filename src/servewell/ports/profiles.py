@@ -21,6 +21,7 @@ class Part:
     hour: int  # its start, in seconds since the epoch, UTC
     records: int
     missing: int = 0  # records of the segment that are lost; told with its first part
+    damaged_bytes: int = 0  # of the segment that cannot be read; told with its first part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +155,27 @@ class ProfileParts(Protocol):
         """
         ...
 
+    def note_damage(self, package: str, because: str) -> bool:
+        """Note that the reference profile of a package cannot be read, until one is kept.
+
+        False where that was noted before.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
+    def damaged(self) -> dict[str, str]:
+        """Return by package why its reference profile cannot be read.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
     def forget(self, now: float) -> None:
         """Let go of the windows that are past the time for which their length is kept.
+
+        Rows that waited for a reference profile for as long as hours are kept go too. After a leap
+        of the clock nothing goes for an hour, so that one that was wrong does no harm.
 
         Raises: StateUnavailableError.
         """

@@ -18,6 +18,7 @@ class FiledParts:
     parts: tuple[Part, ...]
     cursor: str  # for the next time
     more: bool  # whether there is more already
+    is_other_log: bool = False  # it ends before the cursor: the log was restored or moved
 
 
 class RecordCounting(Protocol):
@@ -31,8 +32,11 @@ class RecordCounting(Protocol):
     - memory is bounded by the size of a segment, whatever the traffic is.
     """
 
-    def filed(self, cursor: str, *, most: int) -> FiledParts:
+    def filed(self, cursor: str, *, most: int, now: float) -> FiledParts:
         """Return the next parts, about so many, of those filed since a cursor; all from an empty.
+
+        Of a log that ends before the cursor all come that have records of the last days, for which
+        it is known which parts were counted. `now` is in seconds since the epoch.
 
         Raises: StorageError.
         """
@@ -60,11 +64,18 @@ class RecordCounting(Protocol):
         ...
 
     def first_rows(
-        self, parts: Sequence[Part], package: str, signature: Signature, *, most: int
+        self,
+        parts: Sequence[Part],
+        package: str,
+        signature: Signature,
+        *,
+        most: int,
+        slices: Sequence[str] = (),
     ) -> ReferenceProfile | None:
-        """Return a reference profile of the first rows that callers were answered.
+        """Return a reference profile of the first `most` rows that callers were answered.
 
-        None where none of the parts can be read.
+        None where fewer of the parts can be read. `slices` are the inputs whose texts have profiles
+        of their own.
 
         Raises: StorageError.
         """

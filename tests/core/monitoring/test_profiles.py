@@ -1,12 +1,23 @@
 """Adding up windows, and which of them a look back takes."""
 
+import sys
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servewell.core.catalog.profile import MINUTE_S, Counts, TrafficWindow, WindowProfile
+from servewell.core.catalog.profile import (
+    MINUTE_S,
+    Bins,
+    ColumnKind,
+    Counts,
+    ReferenceProfile,
+    Side,
+    TrafficWindow,
+    WindowProfile,
+)
 from servewell.core.operations.monitoring.profiles import (
     DAY_S,
     HOUR_S,
@@ -15,6 +26,7 @@ from servewell.core.operations.monitoring.profiles import (
     Kept,
     fewest_runs,
     finest_runs,
+    finite,
     kept_at,
     merged,
     merged_traffic,
@@ -101,6 +113,7 @@ def test_traffic_adds_up() -> None:
         skewed=5,
         repeated=6,
         lost=7,
+        damaged=8,
         codes={"SW-301": 2},
         latency=b"a",
     )
@@ -109,9 +122,22 @@ def test_traffic_adds_up() -> None:
     )
     assert (both.start, both.seconds, both.requests, both.lost) == (0, 120, 18, 14)
     assert (both.failed, both.refused, both.slow, both.late) == (2, 4, 6, 8)
-    assert (both.skewed, both.repeated, both.latency) == (10, 12, b"a")
+    assert (both.skewed, both.repeated, both.damaged, both.latency) == (10, 12, 16, b"a")
     assert both.codes == {"SW-301": 2, "SW-302": 1}
     assert merged_traffic([one]).latency == b""
+
+
+def test_a_reference_can_be_written_whatever_its_numbers_are() -> None:
+    """JSON holds no infinite number, so that the largest one stands for it."""
+    huge = Counts(places=(1,), total=float("-inf"), squares=float("inf"))
+    bins = Bins(column="x", side=Side.INPUT, kind=ColumnKind.NUMBER, edges=(0.0, float("inf")))
+    made = ReferenceProfile(
+        package="p", version="v:1", source="rows", bins=(bins,), counts={"": {"x": huge}}
+    )
+    kept = msgspec.json.decode(msgspec.json.encode(finite(made)), type=ReferenceProfile)
+    assert kept.bins[0].edges == (0.0, sys.float_info.max)
+    held = kept.counts[""]["x"]
+    assert (held.total, held.squares) == (-sys.float_info.max, sys.float_info.max)
 
 
 times = st.integers(0, 100 * DAY_S)

@@ -119,7 +119,12 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
         files.append(file.path)
         parts.append(FiledPart(endpoint, hour, len(entries)))
     folders.journal.append(
-        Filed(segment=segment.stem, parts=tuple(parts), missing=contents.missing)
+        Filed(
+            segment=segment.stem,
+            parts=tuple(parts),
+            missing=contents.missing,
+            damaged_bytes=contents.damaged_bytes,
+        )
     )
     return Compacted(
         files=tuple(files),

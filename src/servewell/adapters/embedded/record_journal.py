@@ -37,6 +37,7 @@ class Filed(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     parts: tuple[FiledPart, ...]
     missing: int = 0  # records whose numbers it skips
+    damaged_bytes: int = 0  # of which nobody knows how many records they were
 
     def reaches(self, since: float) -> bool:
         """Whether any of its records may be as young as that, in seconds since the epoch."""

@@ -117,9 +117,10 @@ class TrafficWindow:
     refused: int = 0  # with one of 400 to 499: the caller's, or a limit's
     slow: int = 0  # answered, but later than the latency objective of the endpoint
     repeated: int = 0  # records of a prediction that was counted already; not counted again
-    # The next three stand in the minute in which they were found:
+    # The next four stand in the minute in which they were found:
     late: int = 0  # requests that were counted more than an hour after they were read
     skewed: int = 0  # recorded for a time more than ten minutes ahead
     lost: int = 0  # records that were there and cannot be read
+    damaged: int = 0  # bytes of the log that cannot be read, of whatever records
     codes: dict[str, int] = field(default_factory=dict)  # error code -> requests
     latency: bytes = b""  # KLL sketch of the milliseconds of answered requests

@@ -1,22 +1,32 @@
 """What the deployments of an endpoint took and gave over a time, and what the log tells of it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from servewell.core.catalog.profile import (
+    EVERYTHING,
     MINUTE_S,
     ReferenceProfile,
     TrafficWindow,
     WindowProfile,
 )
+from servewell.core.catalog.series_names import DISK_FREE
 from servewell.core.catalog.signal import Signal
-from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S, merged_traffic
-from servewell.core.operations.monitoring.record_signals import LOOK_S, record_signals_of
+from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S, merged, merged_traffic
+from servewell.core.operations.monitoring.record_signals import (
+    LOOK_S,
+    damaged_reference,
+    record_signals_of,
+)
 from servewell.errors import ServewellError
+from servewell.flows.monitoring.series import HOME_EVERY_S
 from servewell.flows.platform import Platform
 
 SHARES: Final = (0.5, 0.95, 0.99)  # of the latency
 NO_NAME: Final = ""  # of the endpoint of records that nobody knows the endpoint of
+LOOK_EACH_S: Final = 600  # in which the control process looks at the home at least once
 
 
 class ProfileMissingError(ServewellError):
@@ -34,6 +44,8 @@ class Profiled:
     latency_ms: tuple[float, ...] | None  # within which the SHARES were answered
     window: WindowProfile | None  # None where no row was counted
     reference: ReferenceProfile | None  # of the package of the window
+    # column -> a few texts that the reference never saw, with their rows of the last hour
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def profiles_of(
@@ -77,7 +89,23 @@ def _profiled(  # noqa: PLR0913 - which deployment, and when
         latency_ms=platform.profiles.latency_ms(those, SHARES),
         window=window,
         reference=platform.profiles.reference(window.package) if window else None,
+        unseen=_unseen(platform, window, since=max(since, until - HOUR_S), until=until)
+        if window
+        else {},
     )
+
+
+def _unseen(
+    platform: Platform, of: WindowProfile, *, since: float, until: float
+) -> dict[str, dict[str, int]]:
+    """Return the texts that are named in windows of a minute, by column."""
+    minutes = [
+        one
+        for one in platform.profiles.windows(of.endpoint, of.deployment, since=since, until=until)
+        if one.package == of.package and one.seconds == MINUTE_S
+    ]
+    counts = merged(minutes).counts.get(EVERYTHING, {}) if minutes else {}
+    return {column: one.unseen for column, one in counts.items() if one.unseen}
 
 
 def _missing(endpoint: str, deployment: str | None) -> ProfileMissingError:
@@ -95,11 +123,30 @@ def record_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
 
     Raises: StateUnavailableError.
     """
-    names = (NO_NAME, *(one.name for one in platform.endpoints.list()))
-    return tuple(
-        signal
-        for name in names
-        for signal in record_signals_of(
-            name, platform.profiles.traffic(name, since=now - LOOK_S, until=now)
-        )
+    endpoints = platform.endpoints.list()
+    damaged = platform.profile_parts.damaged()
+    names = (NO_NAME, *(one.name for one in endpoints))
+    return (
+        *chain.from_iterable(_signals_of(platform, name, now=now) for name in names),
+        *(
+            damaged_reference(one.name, deployment, damaged[deployment.package], now=now)
+            for one in endpoints
+            for deployment in one.deployments
+            if deployment.package in damaged
+        ),
     )
+
+
+def _signals_of(platform: Platform, endpoint: str, *, now: float) -> Iterator[Signal]:
+    windows = platform.profiles.traffic(endpoint, since=now - LOOK_S, until=now)
+    late = min((one.start for one in windows if one.late), default=None)
+    attended = late is not None and _attended(platform, before=late)
+    return record_signals_of(endpoint, windows, attended=attended)
+
+
+def _attended(platform: Platform, *, before: float) -> bool:
+    """Whether the control process looked at the home all through the hour before a time."""
+    kept = platform.series.read(
+        DISK_FREE, since=before - HOUR_S, until=before, step=int(HOME_EVERY_S)
+    )
+    return len({one.start // LOOK_EACH_S for one in kept}) >= HOUR_S // LOOK_EACH_S

@@ -35,13 +35,17 @@ from servewell.core.operations.monitoring.profiles import (
     DAY_S,
     KEPT_S,
     LEVELS,
+    PARTS_KEPT_S,
     Kept,
     Run,
+    Steady,
     fewest_runs,
     finest_runs,
+    healed,
     kept_at,
     merged,
     merged_traffic,
+    unnamed,
 )
 from servewell.ports.clock import Clock
 from servewell.ports.profiles import CountedPart, Part
@@ -49,9 +53,8 @@ from servewell.ports.profiles import CountedPart, Part
 CURSOR: Final = "journal"
 MINUTES: Final = "minutes from"
 HOURS: Final = "hours from"
-# A compaction that was killed is told again at the next start, which may be long after; so marks
-# are kept for so long before the last one.
-PARTS_KEPT_S: Final = 7 * DAY_S
+CLOCK: Final = "clock steady since, seen"
+DAMAGED: Final = "damaged reference "  # of a package
 
 Window = TypeVar("Window", WindowProfile, TrafficWindow)
 Rows = sa.ColumnCollection[str, sa.Column[object]]
@@ -77,6 +80,7 @@ class SqlProfiles:
                     body=msgspec.msgpack.encode(reference),
                 )
             )
+            _unmark(connection, DAMAGED + reference.package)
 
     def reference(self, package: str) -> ReferenceProfile | None:
         """See `Profiles.reference`."""
@@ -163,13 +167,13 @@ class SqlProfiles:
         """See `ProfileParts.waiting`."""
         rows = PROFILE_WAITING.c
         query = sa.select(PROFILE_WAITING).order_by(rows.package, rows.hour, rows.segment)
-        found: dict[str, tuple[Part, ...]] = {}
+        found: dict[str, list[Part]] = {}
         with self._database.reading() as connection:
             for package, *fields in connection.execute(query):
                 segment, endpoint, hour, records = fields
                 part = Part(segment=segment, endpoint=endpoint, hour=hour, records=records)
-                found[package] = (*found.get(package, ()), part)
-        return found
+                found.setdefault(package, []).append(part)
+        return {package: tuple(parts) for package, parts in found.items()}
 
     def add_waiting(self, part: Part, package: str, windows: Sequence[WindowProfile]) -> bool:
         """See `ProfileParts.add_waiting`."""
@@ -186,24 +190,49 @@ class SqlProfiles:
             _add_profiles(connection, windows)
         return True
 
+    def note_damage(self, package: str, because: str) -> bool:
+        """See `ProfileParts.note_damage`."""
+        if package in self.damaged():
+            return False
+        with self._database.writing() as connection:
+            _mark(connection, DAMAGED + package, because)
+        return True
+
+    def damaged(self) -> dict[str, str]:
+        """See `ProfileParts.damaged`."""
+        with self._database.reading() as connection:
+            marks = _marks(connection)
+        noted = {name: value for name, value in marks.items() if name.startswith(DAMAGED)}
+        return {name.removeprefix(DAMAGED): because for name, because in noted.items()}
+
     def forget(self, now: float) -> None:
         """See `ProfileParts.forget`."""
         with self._database.reading() as connection:
-            kept = _kept(connection)
-        later = kept_at(now)
-        if later.minutes_from <= kept.minutes_from:  # it moves once an hour
+            kept, steady = _kept(connection), _steady(connection)
+        mended, looked, later = healed(kept, now), steady.at(now), kept_at(now)
+        due = looked.may_forget(now) and later.minutes_from > mended.minutes_from  # once an hour
+        if (mended, looked) == (kept, steady) and not due:
             return
         with self._database.writing() as connection:
-            _mark(connection, MINUTES, str(later.minutes_from))
-            _mark(connection, HOURS, str(max(later.hours_from, kept.hours_from)))
-            ends = (later.minutes_from, later.hours_from, int(now) - KEPT_S[DAY_S])
-            for seconds, end in zip(LEVELS, ends, strict=True):
-                for table in (PROFILE_WINDOW, TRAFFIC_WINDOW):
-                    past = (table.c.seconds == seconds, table.c.start < end)
-                    connection.execute(sa.delete(table).where(*past))
-            last = connection.execute(sa.select(sa.func.max(PROFILE_PART.c.counted_at))).scalar()
-            old = PROFILE_PART.c.counted_at < (last or 0.0) - PARTS_KEPT_S
-            connection.execute(sa.delete(PROFILE_PART).where(old))
+            _mark(connection, CLOCK, msgspec.json.encode((looked.since, looked.seen)).decode())
+            if due:
+                mended = replace(later, hours_from=max(later.hours_from, mended.hours_from))
+                _let_go(connection, later, now)
+            _mark(connection, MINUTES, str(mended.minutes_from))
+            _mark(connection, HOURS, str(mended.hours_from))
+
+
+def _let_go(connection: Connection, kept: Kept, now: float) -> None:
+    ends = (kept.minutes_from, kept.hours_from, int(now) - KEPT_S[DAY_S])
+    for seconds, end in zip(LEVELS, ends, strict=True):
+        for table in (PROFILE_WINDOW, TRAFFIC_WINDOW):
+            past = (table.c.seconds == seconds, table.c.start < end)
+            connection.execute(sa.delete(table).where(*past))
+    last = connection.execute(sa.select(sa.func.max(PROFILE_PART.c.counted_at))).scalar()
+    old = PROFILE_PART.c.counted_at < (last or 0.0) - PARTS_KEPT_S
+    connection.execute(sa.delete(PROFILE_PART).where(old))
+    in_vain = PROFILE_WAITING.c.hour < kept.hours_from
+    connection.execute(sa.delete(PROFILE_WAITING).where(in_vain))
 
 
 def _profiles(
@@ -239,7 +268,13 @@ def _add_profiles(connection: Connection, minutes: Sequence[WindowProfile]) -> N
     kept = _kept(connection)
     for level in LEVELS:
         news = [one for one in _at_level(minutes, level) if kept.has(level, one.start)]
-        _add(connection, PROFILE_WINDOW, news, profile_of, profile_row, merged)
+        together = merged if level == MINUTE_S else _without_texts
+        _add(connection, PROFILE_WINDOW, news, profile_of, profile_row, together)
+
+
+def _without_texts(windows: Sequence[WindowProfile]) -> WindowProfile:
+    """Return the sum of windows that are kept for long, without a text that callers sent."""
+    return unnamed(merged(windows))
 
 
 def _add_traffic(connection: Connection, minutes: Sequence[TrafficWindow]) -> None:
@@ -322,10 +357,20 @@ def _kept(connection: Connection) -> Kept:
     )
 
 
+def _steady(connection: Connection) -> Steady:
+    found = _marks(connection).get(CLOCK)
+    since, seen = msgspec.json.decode(found, type=tuple[float, float]) if found else (0.0, 0.0)
+    return Steady(since=since, seen=seen)
+
+
 def _marks(connection: Connection) -> dict[str, str]:
     return {row.name: row.value for row in connection.execute(sa.select(PROFILE_MARK))}
 
 
 def _mark(connection: Connection, name: str, value: str) -> None:
-    connection.execute(sa.delete(PROFILE_MARK).where(PROFILE_MARK.c.name == name))
+    _unmark(connection, name)
     connection.execute(sa.insert(PROFILE_MARK).values(name=name, value=value))
+
+
+def _unmark(connection: Connection, name: str) -> None:
+    connection.execute(sa.delete(PROFILE_MARK).where(PROFILE_MARK.c.name == name))

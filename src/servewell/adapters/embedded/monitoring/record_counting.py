@@ -37,7 +37,7 @@ from servewell.core.catalog.profile import (
     WindowProfile,
 )
 from servewell.core.catalog.signature import Signature
-from servewell.core.operations.monitoring.profiles import merged
+from servewell.core.operations.monitoring.profiles import PARTS_KEPT_S, merged
 from servewell.ports.profiles import CountedPart, Part
 from servewell.ports.record_counting import FiledParts, References
 
@@ -50,18 +50,23 @@ class FileRecordCounting:
     def __init__(self, root: Path) -> None:
         self._folders = RecordFolders(root)
 
-    def filed(self, cursor: str, *, most: int) -> FiledParts:
+    def filed(self, cursor: str, *, most: int, now: float) -> FiledParts:
         """See `RecordCounting.filed`."""
         since = msgspec.json.decode(cursor, type=Position) if cursor else (0, 0)
         parts: list[Part] = []
+        journal = self._folders.journal
         with storage_faults(self._folders.root, doing="read"):
-            for line, behind in self._folders.journal.lines(since):
+            is_other = since > journal.end()
+            if is_other:
+                since = journal.first_that_reaches(now - PARTS_KEPT_S)
+            for line, behind in journal.lines(since):
                 parts += _parts_of(line)
                 since = behind
                 if len(parts) >= most:
                     break
         at = msgspec.json.encode(since).decode()
-        return FiledParts(parts=tuple(parts), cursor=at, more=len(parts) >= most)
+        more = len(parts) >= most
+        return FiledParts(parts=tuple(parts), cursor=at, more=more, is_other_log=is_other)
 
     def count(
         self, part: Part, *, references: References, objective_ms: float, now: float
@@ -76,7 +81,7 @@ class FileRecordCounting:
                 _require_damage(error)
                 counting = _Counting(part, references, objective_ms=objective_ms, now=now)
                 counting.lose(part.records)
-        counting.lose(part.missing)
+        counting.lose(part.missing, damaged=part.damaged_bytes)
         return counting.result()
 
     def count_package(
@@ -90,7 +95,13 @@ class FileRecordCounting:
         return tuple(_by_window(found))
 
     def first_rows(
-        self, parts: Sequence[Part], package: str, signature: Signature, *, most: int
+        self,
+        parts: Sequence[Part],
+        package: str,
+        signature: Signature,
+        *,
+        most: int,
+        slices: Sequence[str] = (),
     ) -> ReferenceProfile | None:
         """See `RecordCounting.first_rows`."""
         taken: list[tuple[Named, Named]] = []
@@ -101,13 +112,15 @@ class FileRecordCounting:
             if first.any():
                 taken.append(portion.cells(package, first))
                 rows += int(first.sum())
-        if not rows:
+            if rows == most:
+                break
+        if rows < most:
             return None
         table = Table(
             inputs=_joined([one for one, _ in taken]), outputs=_joined([two for _, two in taken])
         )
         source = f"the first {rows:,} rows that callers were answered"
-        return reference_of(signature, table, rows=rows, slices=(), source=source)
+        return reference_of(signature, table, rows=rows, slices=slices, source=source)
 
     def _portions(self, part: Part) -> Iterator[Portion]:
         if part.records:
@@ -149,15 +162,16 @@ class _Counting:
             reference = self._references(package)
             if reference is None:
                 rows = int((is_of & live).sum())
-                if is_of.any():
+                if rows:  # a shadow's make no reference, so that they would wait in vain
                     self._waiting[package] = self._waiting.get(package, 0) + rows
             else:
                 self._windows += _windows(self._part, portion, is_of, reference, now=self._now)
 
-    def lose(self, records: int) -> None:
-        """Count records that cannot be read."""
-        if records:
-            self._traffic.append(found_now(self._part, "", self._now, lost=records))
+    def lose(self, records: int, *, damaged: int = 0) -> None:
+        """Count records that cannot be read, and bytes of which nobody knows what they were."""
+        if records or damaged:
+            lost = found_now(self._part, "", self._now, lost=records, damaged=damaged)
+            self._traffic.append(lost)
 
     def result(self) -> CountedPart:
         """Return what was counted, one window for each minute."""
@@ -184,11 +198,20 @@ def _parts_of(line: Filed) -> list[Part]:
             hour=one.hour,
             records=one.records,
             missing=0 if number else line.missing,
+            damaged_bytes=0 if number else line.damaged_bytes,
         )
         for number, one in enumerate(line.parts)
     ]
-    if not parts and line.missing:
-        parts = [Part(segment=line.segment, endpoint="", hour=0, records=0, missing=line.missing)]
+    if not parts and (line.missing or line.damaged_bytes):
+        nowhere = Part(
+            segment=line.segment,
+            endpoint="",
+            hour=0,
+            records=0,
+            missing=line.missing,
+            damaged_bytes=line.damaged_bytes,
+        )
+        return [nowhere]
     return parts
 
 

@@ -1,13 +1,15 @@
 """Window profiles and traffic windows as rows of the database, and back."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from datasketches import kll_floats_sketch  # type: ignore[import-untyped]  # has no types
 from sqlalchemy.engine import RowMapping
 
 from servewell.core.catalog.profile import Counts, TrafficWindow, WindowProfile
+
+if TYPE_CHECKING:
+    from datasketches import kll_floats_sketch  # type: ignore[import-untyped]  # has no types
 
 SKETCH_K: Final = 200  # of a KLL sketch: rank error of at most 1.33 % in 99 % of cases
 
@@ -39,6 +41,7 @@ class _Traffic(msgspec.Struct, array_like=True):
     lost: int
     codes: dict[str, int]
     latency: bytes
+    damaged: int = 0  # rows of earlier releases end without it
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -110,8 +113,10 @@ def merged_sketches(sketches: Sequence[bytes]) -> bytes:
     return sketch_of(sketches).serialize() if sketches else b""
 
 
-def sketch_of(sketches: Sequence[bytes]) -> kll_floats_sketch:
+def sketch_of(sketches: Sequence[bytes]) -> "kll_floats_sketch":
     """Return the sketches merged, ready to be asked."""
+    from datasketches import kll_floats_sketch  # noqa: PLC0415  (it brings numpy: slow to import)
+
     merged = kll_floats_sketch(SKETCH_K)
     for one in sketches:
         merged.merge(kll_floats_sketch.deserialize(one))

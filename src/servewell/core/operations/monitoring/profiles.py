@@ -5,22 +5,32 @@ each. Minutes and hours are let go after a while, days last. A look back takes t
 that are kept and begin within it, each record once, and of these as few and as large as it can.
 
 Adding is associative and commutative: the order in which parts come changes no count. Of the
-categories that the reference never saw a few are named: those with the smallest digests, which
-is the same choice in whatever order windows are added.
+categories that the reference never saw a few are named, in windows of a minute alone: those with
+the smallest digests, which is the same choice in whatever order windows are added.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from servewell.core.catalog.profile import MINUTE_S, Counts, TrafficWindow, WindowProfile
+from servewell.core.catalog.profile import (
+    MINUTE_S,
+    Counts,
+    ReferenceProfile,
+    TrafficWindow,
+    WindowProfile,
+)
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 LEVELS: Final = (MINUTE_S, HOUR_S, DAY_S)
 KEPT_S: Final = {MINUTE_S: 2 * DAY_S, HOUR_S: 60 * DAY_S, DAY_S: 730 * DAY_S}
+# A compaction that was killed is told again at the next start, which may be long after; so which
+# parts were counted is known for so long before the last one.
+PARTS_KEPT_S: Final = 7 * DAY_S
 UNSEEN_NAMED: Final = 8  # of each column
 DIGEST_BYTES: Final = 6  # so that a digest is an exact number everywhere, JSON included
 
@@ -41,12 +51,55 @@ class Kept:
         return seconds == DAY_S or start >= self.hours_from
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steady:
+    """Since when the clock has gone on without a leap; in seconds since the epoch, UTC."""
+
+    since: float = 0.0
+    seen: float = 0.0  # when that was last looked at, give or take an hour
+
+    def at(self, now: float) -> "Steady":
+        """Return the same at a later look; from then on where the clock leapt, or nobody looked."""
+        if not -HOUR_S <= now - self.seen <= DAY_S:
+            return Steady(since=now, seen=now)
+        return replace(self, seen=now) if now - self.seen >= HOUR_S else self
+
+    def may_forget(self, now: float) -> bool:
+        """Whether the clock is to be believed that windows are past their time."""
+        return now - self.since >= HOUR_S
+
+
 def kept_at(now: float) -> Kept:
     """Return what is kept at a time, in seconds since the epoch."""
     return Kept(
         minutes_from=_floor(int(now) - KEPT_S[MINUTE_S], HOUR_S),
         hours_from=_floor(int(now) - KEPT_S[HOUR_S], DAY_S),
     )
+
+
+def finite(reference: ReferenceProfile) -> ReferenceProfile:
+    """Return the same with the largest number for an infinite one, which JSON cannot hold."""
+    return replace(
+        reference,
+        bins=tuple(replace(one, edges=tuple(map(_clipped, one.edges))) for one in reference.bins),
+        counts={
+            name: {
+                column: replace(one, total=_clipped(one.total), squares=_clipped(one.squares))
+                for column, one in columns.items()
+            }
+            for name, columns in reference.counts.items()
+        },
+    )
+
+
+def healed(kept: Kept, now: float) -> Kept:
+    """Return what is kept from the next whole hour and day on, where a clock was ahead of that.
+
+    What was counted meanwhile stands in the coarser windows.
+    """
+    hours_from = min(kept.hours_from, _ceil(now, DAY_S))
+    minutes_from = max(min(kept.minutes_from, _ceil(now, HOUR_S)), hours_from)
+    return Kept(minutes_from=minutes_from, hours_from=hours_from)
 
 
 def category_digest(category: str) -> int:
@@ -111,6 +164,17 @@ def merged_counts(counts: Sequence[Counts]) -> Counts:
     )
 
 
+def unnamed(window: WindowProfile) -> WindowProfile:
+    """Return the same counts, without naming a category that the reference never saw."""
+    return replace(
+        window,
+        counts={
+            name: {column: replace(one, unseen={}) for column, one in columns.items()}
+            for name, columns in window.counts.items()
+        },
+    )
+
+
 def named_unseen(unseen: dict[str, int]) -> dict[str, int]:
     """Return the few categories that are named, of all those that were never seen."""
     if len(unseen) <= UNSEEN_NAMED:
@@ -140,6 +204,7 @@ def merged_traffic(
         skewed=sum(one.skewed for one in windows),
         repeated=sum(one.repeated for one in windows),
         lost=sum(one.lost for one in windows),
+        damaged=sum(one.damaged for one in windows),
         codes=_summed(one.codes for one in windows),
         latency=sketches([one.latency for one in windows if one.latency]),
     )
@@ -178,6 +243,10 @@ def _coarser(run: Run) -> Iterator[Run]:
     yield from ((seconds, start, first),) if start < first else ()
     yield from _coarser((larger, first, last))
     yield from ((seconds, last, end),) if last < end else ()
+
+
+def _clipped(number: float) -> float:
+    return max(-sys.float_info.max, min(sys.float_info.max, number))
 
 
 def _floor(time: float, seconds: int) -> int:
