@@ -122,6 +122,23 @@ def test_all_faults_are_told_together() -> None:
     assert "`carrier`, `distance`, `member`" in caught.value.fix
 
 
+def test_slices_that_cannot_be_are_refused() -> None:
+    """Of a misspelt name, of numbers and of a personal text there is none; of a text there is."""
+    inputs = (
+        Input(name="carrier", datatype=Datatype.BYTES),
+        Input(name="distance", datatype=Datatype.FP32),
+        Input(name="email", datatype=Datatype.BYTES),
+    )
+    rules = {"email": InputRule(personal=True)}
+    with pytest.raises(InputRuleError) as caught:
+        apply_rules(inputs, rules, ("carier", "carrier", "distance", "email"))
+    assert caught.value.why == (
+        "`monitoring.slices`: the model has no input `carier` (did you mean `carrier`?); "
+        "`distance` is no text, so it has no slices; `email` is personal, so it has no slices"
+    )
+    assert len(apply_rules(inputs, rules, ("carrier",))) == 3
+
+
 def test_a_minimum_above_the_maximum_is_refused() -> None:
     """Bounds that nothing can meet are a fault of the workload."""
     inputs = (Input(name="distance", datatype=Datatype.INT64),)

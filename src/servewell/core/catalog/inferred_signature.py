@@ -1,6 +1,6 @@
 """What the signature says of an input, from facts of the data and rules of the workload."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -85,18 +85,23 @@ def with_rule(plain: Input, rule: InputRule) -> Input:
     return replace(declared, categories=None, minimum_seen=None, maximum_seen=None, example=None)
 
 
-def apply_rules(inputs: tuple[Input, ...], rules: Mapping[str, InputRule]) -> tuple[Input, ...]:
+def apply_rules(
+    inputs: tuple[Input, ...], rules: Mapping[str, InputRule], slices: Sequence[str] = ()
+) -> tuple[Input, ...]:
     """Return the inputs of a model with what the workload says of each.
 
-    Raises: InputRuleError, with every rule that names no input or cannot apply to its type.
+    `slices` are the inputs whose texts are watched by themselves.
+
+    Raises: InputRuleError, with every rule and slice that names no input or cannot apply to it.
     """
     by_name = {one.name: one for one in inputs}
     faults = [fault for name, rule in rules.items() if (fault := _fault(name, rule, by_name))]
+    faults += [fault for name in slices if (fault := _slice_fault(name, rules, by_name))]
     if faults:
         raise InputRuleError(
-            "The rules under `inputs` do not fit the model.",
+            "The rules under `inputs` or the slices do not fit the model.",
             why="; ".join(faults),
-            fix="correct `inputs` in the workload file; the model takes "
+            fix="correct `inputs` and `monitoring.slices` in the workload file; the model takes "
             + ", ".join(f"`{name}`" for name in by_name),
         )
     return tuple(with_rule(one, rules.get(one.name, InputRule())) for one in inputs)
@@ -104,8 +109,7 @@ def apply_rules(inputs: tuple[Input, ...], rules: Mapping[str, InputRule]) -> tu
 
 def _fault(name: str, rule: InputRule, inputs: Mapping[str, Input]) -> str:
     if name not in inputs:
-        near = nearest(name, inputs)
-        return f"the model has no input `{name}`" + (f" (did you mean `{near}`?)" if near else "")
+        return _no_input(name, inputs)
     number = inputs[name].datatype not in (Datatype.BYTES, Datatype.BOOL)
     bounded = rule.minimum is not None or rule.maximum is not None
     if bounded and not number:
@@ -115,3 +119,18 @@ def _fault(name: str, rule: InputRule, inputs: Mapping[str, Input]) -> str:
     if rule.minimum is not None and rule.maximum is not None and rule.minimum > rule.maximum:
         return f"the minimum of `{name}` is above its maximum"
     return ""
+
+
+def _slice_fault(name: str, rules: Mapping[str, InputRule], inputs: Mapping[str, Input]) -> str:
+    if name not in inputs:
+        return f"`monitoring.slices`: {_no_input(name, inputs)}"
+    if inputs[name].datatype not in (Datatype.BYTES, Datatype.BOOL):
+        return f"`{name}` is no text, so it has no slices"
+    if rules.get(name, InputRule()).personal:
+        return f"`{name}` is personal, so it has no slices"
+    return ""
+
+
+def _no_input(name: str, inputs: Mapping[str, Input]) -> str:
+    near = nearest(name, inputs)
+    return f"the model has no input `{name}`" + (f" (did you mean `{near}`?)" if near else "")

@@ -73,7 +73,7 @@ def package_onnx(
         session = _opened(data)
         declared = tuple(_input(one) for one in session.get_inputs())
         inputs, example = _with_facts(declared, job)
-        inputs = apply_rules(inputs, job.inputs)
+        inputs = apply_rules(inputs, job.inputs, job.slices)
         say("trying the ONNX model")
         outputs = described_outputs(session, trial_rows(inputs), classes=_classes(model))
     files.artifact.write_bytes(data)

@@ -79,7 +79,7 @@ def package(loaded: Loaded, job: Job, files: RunFiles, *, say: Say) -> Result:
     trained = _recognised(loaded.model)
     say("inferring the signature")
     known = _known(trained, job, loaded.described)
-    inputs = apply_rules(known.inputs, job.inputs)
+    inputs = apply_rules(known.inputs, job.inputs, job.slices)
     converted = Conversion(
         trained=trained, inputs=inputs, rows=known.rows, tolerance=job.tolerance, say=say
     ).first_proved()

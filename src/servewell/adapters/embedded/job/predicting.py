@@ -74,7 +74,7 @@ def package_predictor(job: Job, code: PredictorJob, files: RunFiles, *, say: Say
     pack(source, contents, files.archive)
     say("inferring the signature")
     known = _known(job)
-    inputs = apply_rules(known.inputs, job.inputs)
+    inputs = apply_rules(known.inputs, job.inputs, job.slices)
     columns = _columns(known, inputs)
     say("running it where it was written")
     with closing(_host(code, files, source)) as host:
@@ -85,7 +85,7 @@ def package_predictor(job: Job, code: PredictorJob, files: RunFiles, *, say: Say
         equivalence = _proved(host, columns, wanted, job=job, code=code)
     signature = Signature(inputs=inputs, outputs=outputs)
     if not known.rows.empty:
-        write_reference(job, signature, taken=columns, given=wanted, files=files)
+        write_reference(job, signature, taken=columns, given=wanted, files=files, say=say)
     personal = {one.name for one in inputs if one.personal}
     example = {name: one for name, one in known.example.items() if name not in personal}
     return Result(

@@ -18,6 +18,7 @@ from servewell.adapters.embedded.job.rows import plain_frame
 from servewell.adapters.embedded.monitoring.cells import Cells
 from servewell.adapters.embedded.monitoring.grouping import Table, reference_of
 from servewell.core.catalog.signature import Datatype, Input, Signature
+from servewell.core.operations.monitoring.profiles import finite
 from servewell.ports.trainer import Job
 
 ROWS_AT_ONCE: Final = 4_096
@@ -32,8 +33,14 @@ NUMPY: Final = {
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def write_reference(
-    job: Job, signature: Signature, *, taken: Tensors, given: Tensors, files: RunFiles
+def write_reference(  # noqa: PLR0913 - of what, from what, where to
+    job: Job,
+    signature: Signature,
+    *,
+    taken: Tensors,
+    given: Tensors,
+    files: RunFiles,
+    say: Callable[[str], None],
 ) -> None:
     """Write the reference profile of what a model took and gave. Raises: OSError."""
     rows = len(next(iter(given.values()), ()))
@@ -45,7 +52,10 @@ def write_reference(
     )
     source = f"{rows:,} held-out rows of {job.dataset or job.data.name}"
     made = reference_of(signature, table, rows=rows, slices=job.slices, source=source)
-    files.reference.write_bytes(msgspec.json.encode(made, order="deterministic"))
+    files.reference.write_bytes(msgspec.json.encode(finite(made), order="deterministic"))
+    for name in job.slices:
+        if name not in made.slices:
+            say(f"`{name}` has no slices: no text of it that enough held-out rows have")
     write_quality(job, made, table, given, files=files)
 
 
@@ -68,7 +78,7 @@ def write_reference_of_onnx(
     except Exception as error:  # noqa: BLE001  # of an imported model, whatever does not fit
         say(f"no reference profile: {type(error).__name__}: {str(error)[:200]}")
         return
-    write_reference(job, result.signature, taken=taken, given=given, files=files)
+    write_reference(job, result.signature, taken=taken, given=given, files=files, say=say)
 
 
 def _held_out(job: Job, names: list[str]) -> pd.DataFrame:
