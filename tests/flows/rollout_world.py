@@ -46,6 +46,17 @@ class HandClock:
 
 
 @dataclass(slots=True)
+class ByHand:
+    """`Platform`: that of a home, but for the clock."""
+
+    platform: Platform
+    clock: HandClock
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever port it is
+        return getattr(self.platform, name)
+
+
+@dataclass(slots=True)
 class OneWorker:
     """A fleet whose one worker is this process, or has died."""
 

@@ -4,18 +4,25 @@ import fcntl
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import cast
 
 import pytest
 
+from flows.rollout_world import ByHand, HandClock
 from servewell.adapters.embedded.background import NICENESS
 from servewell.adapters.embedded.processes import command_line
+from servewell.core.catalog.known_workload import KnownWorkload
+from servewell.core.catalog.workload import Artifact, Workload
 from servewell.flows.control import run_control
+from servewell.flows.duties import when_changed
+from servewell.flows.monitoring.troubles import Troubles
 from servewell.flows.platform import Platform
 from servewell.ports.errands import Errand, Report
 
@@ -82,7 +89,7 @@ def test_control_outlives_what_the_machine_refuses(
 
     def told() -> bool:
         said.append(capsys.readouterr().err)
-        return "run_errands: [Errno 24]" in "".join(said)
+        return "run_errands: OSError: [Errno 24]" in "".join(said)
 
     with controlled(platform):
         answered(platform, "1")
@@ -92,6 +99,84 @@ def test_control_outlives_what_the_machine_refuses(
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         assert "none" in answered(platform, "2").fault
+
+
+def test_a_fault_that_nobody_foresaw_ends_nothing(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row that cannot be read fails the duties that read it: each says so once, others go on."""
+    rain = Workload(workload="rain", artifact=Artifact(path="m.onnx"))
+    platform.workloads.save(
+        KnownWorkload(
+            name="rain",
+            folder=".",
+            digest="",
+            workload=rain,
+            at=0.0,
+            principal="me",
+            scheduled_from=0.0,
+        )
+    )
+    with closing(sqlite3.connect(tmp_path / "home" / "servewell.db")) as database:
+        database.execute("UPDATE workload SET at = 'yesterday'")
+        database.commit()
+    said: list[str] = []
+
+    def told() -> bool:
+        said.append(capsys.readouterr().err)
+        return "watch: " in "".join(said)
+
+    with controlled(platform):
+        wait(told)
+        assert "none" in answered(platform, "1").fault
+    assert "".join(said).count("retrain_due: ") == 1
+
+
+def test_a_duty_that_fails_is_said_once_and_is_a_signal_while_it_does(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Again after ten minutes or when it is another fault; that it works again is said too."""
+    troubles = Troubles()
+    for after_s, words in ((0, "a"), (10, "a"), (599, "a"), (600, "a"), (610, "b")):
+        troubles.failed("compact", ZeroDivisionError(words), now=1e9 + after_s)
+        found = troubles.signals(platform, now=1e9)
+        assert [one.subject for one in found] == ["duty compact"] * (after_s > 0)
+    assert found[0].since == 1e9
+    troubles.done("compact")
+    troubles.done("compact")
+    assert troubles.signals(platform, now=1e9) == ()
+    assert capsys.readouterr().err.splitlines() == [
+        *["compact: ZeroDivisionError: a"] * 2,
+        "compact: ZeroDivisionError: b",
+        "compact: it works again",
+    ]
+
+
+def test_a_duty_waits_until_what_it_looks_at_changes(platform: Platform) -> None:
+    """It is done at once, then after a change, and once a minute; one that failed, again."""
+    done: list[float] = []
+    home = ByHand(platform, HandClock(at=1e9))
+    seen = {"token": 1, "fails": 0}
+
+    def duty(of: Platform) -> None:
+        done.append(of.clock.now() - 1e9)
+        if seen["fails"]:
+            raise ZeroDivisionError
+
+    gated = when_changed(duty, lambda _: seen["token"])
+    for at, token, fails in (
+        (0, 1, 0),
+        (1, 1, 0),
+        (2, 2, 0),
+        (3, 3, 1),
+        (4, 3, 0),
+        (63, 3, 0),
+        (64, 3, 0),
+    ):
+        home.clock.at, seen["token"], seen["fails"] = 1e9 + at, token, fails
+        with suppress(ZeroDivisionError):
+            gated(cast("Platform", home))
+    assert done == [0, 2, 3, 4, 64]
 
 
 def test_only_what_nobody_waits_for_lets_others_go_first(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """From a signal to a receiver: what is kept, what is sent, and what survives a death."""
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,11 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
+from flows.rollout_world import ByHand, HandClock
 from ports.alert_receivers import Hook, hook
 from servewell.adapters.embedded.processes import command_line
 from servewell.cli.app import app
@@ -24,6 +28,17 @@ from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.catalog.workload_alerts import AlertRules, Receiver
+from servewell.core.operations.monitoring import (
+    anomaly_signals,
+    change_signals,
+    drift_alarms,
+    feedback_signals,
+    quality_signals,
+    record_signals,
+)
+from servewell.core.reliability import serving_signals
+from servewell.core.reliability.objective_signals import KINDS as OBJECTIVE_KINDS
+from servewell.flows.monitoring import undelivered
 from servewell.flows.monitoring.alert_delivery import deliver_alerts
 from servewell.flows.monitoring.alert_replay import replay
 from servewell.flows.monitoring.alerts import (
@@ -33,7 +48,9 @@ from servewell.flows.monitoring.alerts import (
     take_alert,
     try_receivers,
 )
-from servewell.flows.monitoring.watch import Monitor, Seen, gather, look_at, watch
+from servewell.flows.monitoring.monitors import MONITORS, Monitor
+from servewell.flows.monitoring.watch import Seen, gather, look_at, watch
+from servewell.flows.monitoring.watching import Watching
 from servewell.flows.platform import Platform
 from servewell.ports.alerts import AlertMissingError, AlertNotFiringError
 from servewell.ports.outbox import DeadLetterMissingError
@@ -268,6 +285,93 @@ def test_a_monitor_that_fails_is_a_signal_and_silences_no_other(platform: Platfo
     seen = gather(platform, now=1e9, monitors=[bad, good])
     assert seen.blind == {SignalKind.DRIFT}
     assert {one.kind for one in seen.signals} == {SignalKind.SERVING, SignalKind.LATENCY}
+
+
+def test_a_fault_of_one_endpoint_silences_no_other(platform: Platform, endpoint: Endpoint) -> None:
+    """The monitor that fails over one is asked of each by itself; the other still pages."""
+    created = Change(
+        at=0.0,
+        principal="anna",
+        kind=ChangeKind.ENDPOINT_CREATED,
+        subject="rain",
+        because="a test",
+    )
+    platform.endpoints.save(Endpoint(name="rain", workload="rain"), created)
+
+    def failing(asked: Platform, *, now: float) -> tuple[Signal, ...]:
+        names = [one.name for one in asked.endpoints.list()]
+        if "rain" in names:
+            raise ZeroDivisionError("no rain")
+        return tuple(slow(asked, endpoint=name, since=now) for name in names)
+
+    bad = Monitor(name="objectives", signals=failing, kinds=frozenset({SignalKind.LATENCY}))
+    seen = gather(platform, now=1e9, monitors=[bad])
+    assert [(one.kind, one.endpoint) for one in seen.signals] == [
+        (SignalKind.LATENCY, endpoint.name),
+        (SignalKind.SERVING, "rain"),
+    ]
+    assert seen.signals[1].because == "it ended so: ZeroDivisionError: no rain"
+    assert seen.blind == {SignalKind.LATENCY}
+
+
+def test_a_monitor_names_every_kind_that_it_can_find() -> None:
+    """What it is blind to when it fails is all of that, so that none of its alerts resolve."""
+    made_in = {
+        "serving": serving_signals,
+        "records": record_signals,
+        "drift": drift_alarms,
+        "quality": quality_signals,
+        "feedback": feedback_signals,
+        "anomalies": anomaly_signals,
+        "changes": change_signals,
+        "deliveries": undelivered,
+    }
+    found = {
+        name: {SignalKind[kind] for kind in re.findall(r"kind=SignalKind\.(\w+)", source)}
+        for name, source in ((name, inspect.getsource(one)) for name, one in made_in.items())
+    }
+    found["objectives"] = set(OBJECTIVE_KINDS.values())
+    assert {one.name: set(one.kinds) for one in MONITORS} == found
+
+
+def test_a_monitor_is_asked_again_when_something_may_be_new(
+    platform: Platform, endpoint: Endpoint
+) -> None:
+    """After its time, at once after a change of what is served, and each time while it fails."""
+    home = ByHand(platform, HandClock(at=1e9))
+    asked: list[float] = []
+    failing: list[str] = []
+
+    def signals(_: Platform, *, now: float) -> tuple[Signal, ...]:
+        asked.append(now - 1e9)
+        if failing:
+            raise ZeroDivisionError
+        return ()
+
+    own = Monitor(name="own", signals=signals, kinds=frozenset(), every_s=60.0)
+    watching = Watching([own])
+
+    def look(at: float) -> None:
+        home.clock.at = 1e9 + at
+        watching.watch(cast("Platform", home))
+
+    look(0)
+    look(10)
+    platform.endpoints.save(
+        platform.endpoints.get(endpoint.name),
+        Change(
+            at=0.0, principal="anna", kind=ChangeKind.DEPLOYED, subject="flights", because="a test"
+        ),
+    )
+    look(20)
+    look(70)
+    look(80)
+    failing.append("it")
+    look(140)
+    look(150)
+    assert list(dict.fromkeys(asked)) == [0, 20, 80, 140, 150]
+    watching.tell_readings(cast("Platform", home))
+    assert platform.readings.told()
 
 
 def test_all_monitors_say_something_of_a_home_in_which_nothing_serves(

@@ -1,18 +1,18 @@
 """What the control process does, again and again, until it is told to stop.
 
-What may take long has a thread of its own, so that a caller's errand waits for none of it.
+What may take long has a thread of its own, so that a caller's errand waits for none of it, and
+watching has another, so that an alert waits for neither a training nor a compaction.
 
 Its death stops change, never serving: whatever it does, another one finds and finishes.
 """
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Final
 
-from servewell.errors import ServewellError
 from servewell.flows.datasets import end_retention
+from servewell.flows.duties import TICK_S, Duties, repeat, when_changed
 from servewell.flows.experiments import follow_experiments
 from servewell.flows.loading import run_errands
 from servewell.flows.monitoring.alert_delivery import deliver_alerts
@@ -22,18 +22,20 @@ from servewell.flows.monitoring.looks import LOOKS_EVERY_S, keep_looks
 from servewell.flows.monitoring.loop import close_loop
 from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.quality import watch_losses
-from servewell.flows.monitoring.readings import tell_readings
 from servewell.flows.monitoring.series import (
     HOME_EVERY_S,
     LATE_EVERY_S,
     SERIES_SWEEP_EVERY_S,
     TRAFFIC_EVERY_S,
+    keep_compacted,
     keep_home_series,
     keep_late_series,
     keep_traffic_series,
     sweep_series,
 )
-from servewell.flows.monitoring.watch import watch
+from servewell.flows.monitoring.standing import REPEAT_EVERY_S, repeat_standing
+from servewell.flows.monitoring.troubles import Troubles
+from servewell.flows.monitoring.watching import Watching
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.quarantine import enforce_quarantine
@@ -44,7 +46,6 @@ from servewell.flows.stopping import tell_stops
 from servewell.flows.tracking import keep_tracking
 from servewell.ports.fleet import FleetPlan
 
-TICK_S: Final = 0.2  # a caller of a worker may wait for an errand
 QUARANTINE_EVERY_S: Final = 0.5
 ROLLOUTS_EVERY_S: Final = 0.4  # a bad version is to be gone within a second
 SHADOWS_EVERY_S: Final = 2.0
@@ -53,7 +54,7 @@ STOPS_EVERY_S: Final = 1.0
 PUBLISH_EVERY_S: Final = 2.0
 COMPACT_EVERY_S: Final = 10.0
 PROFILES_EVERY_S: Final = 5.0
-READINGS_EVERY_S: Final = 30.0
+READINGS_EVERY_S: Final = 60.0
 LOSSES_EVERY_S: Final = 5.0
 SWEEP_EVERY_S: Final = 300.0
 RETENTION_EVERY_S: Final = 600.0
@@ -65,8 +66,7 @@ WATCH_EVERY_S: Final = 10.0
 LOOP_EVERY_S: Final = 60.0
 DELIVER_EVERY_S: Final = 1.0
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
-
-Duties = Mapping[Callable[[Platform], None], float]  # and the seconds from one time to the next
+THREADS: Final = 4  # beside the main one
 
 
 def run_control(
@@ -77,13 +77,15 @@ def run_control(
 ) -> None:
     """Keep the snapshot current and the prediction log compact and bounded.
 
-    `unhurried` is called once in the thread of what may take long and nobody waits for.
+    `unhurried` is called once in each thread that nobody waits for.
     """
+    troubles = Troubles()
+    watching = Watching([troubles.monitor])
     quick: Duties = {
         run_errands: TICK_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
-        tell_stops: STOPS_EVERY_S,
-        publish_unpublished: PUBLISH_EVERY_S,
+        when_changed(tell_stops, _stops): STOPS_EVERY_S,
+        when_changed(publish_unpublished, _published): PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
     }
     changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}  # nothing else may hold them up
@@ -100,53 +102,50 @@ def run_control(
         judge_figures: FIGURES_EVERY_S,
         sweep_series: SERIES_SWEEP_EVERY_S,
         keep_profiles: PROFILES_EVERY_S,
-        tell_readings: READINGS_EVERY_S,
         watch_losses: LOSSES_EVERY_S,
-        watch: WATCH_EVERY_S,
         close_loop: LOOP_EVERY_S,
         _sweep: SWEEP_EVERY_S,
         end_retention: RETENTION_EVERY_S,
         take_up_feedback: FEEDBACK_EVERY_S,
         end_feedback_retention: RETENTION_EVERY_S,
     }
-    sending: Duties = {deliver_alerts: DELIVER_EVERY_S}  # waits for others, and nothing for it
+    sending: Duties = {  # waits for others, and nothing for it
+        deliver_alerts: DELIVER_EVERY_S,
+        repeat_standing: REPEAT_EVERY_S,
+    }
+    looking: Duties = {
+        watching.watch: WATCH_EVERY_S,
+        watching.tell_readings: READINGS_EVERY_S,
+    }
     ended = Event()
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="rollouts") as one,
-        ThreadPoolExecutor(1, thread_name_prefix="deliveries") as another,
-        ThreadPoolExecutor(1, thread_name_prefix="slow-duties", initializer=unhurried) as other,
-    ):
+
+    def until_ended(duties: Duties, begin: Callable[[], None] = lambda: None) -> None:
+        begin()
+        repeat(
+            duties,
+            platform,
+            stopping=lambda: stopping() or ended.is_set(),
+            troubles=troubles,
+        )
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="duties") as threads:
         beside = [
-            thread.submit(_repeat, duties, platform, lambda: stopping() or ended.is_set())
-            for thread, duties in ((one, changing), (another, sending), (other, slow))
+            threads.submit(until_ended, changing),
+            threads.submit(until_ended, sending),
+            threads.submit(until_ended, looking, unhurried),
+            threads.submit(until_ended, slow, unhurried),
         ]
         try:
-            _repeat(quick, platform, lambda: stopping() or any(some.done() for some in beside))
+            repeat(
+                quick,
+                platform,
+                stopping=lambda: stopping() or any(one.done() for one in beside),
+                troubles=troubles,
+            )
         finally:
             ended.set()
-        for some in beside:
-            some.result()  # raises what ended it, which ends this process too
-
-
-def _repeat(duties: Duties, platform: Platform, stopping: Callable[[], bool]) -> None:
-    due = dict.fromkeys(duties, 0.0)
-    while not stopping():
-        now = platform.clock.now()
-        for duty, every_s in duties.items():
-            if stopping():
-                return
-            if not 0 < due[duty] - now <= every_s:  # due, or the clock was set back
-                _attempt(duty, platform)
-                due[duty] = now + every_s
-        platform.clock.sleep(TICK_S)
-
-
-def _attempt(duty: Callable[[Platform], None], platform: Platform) -> None:
-    try:
-        duty(platform)
-    except (OSError, ServewellError) as error:
-        sys.stderr.write(f"{duty.__name__.strip('_')}: {error}\n")
-        sys.stderr.flush()
+        for one in beside:
+            one.result()  # raises what ended it, which ends this process too
 
 
 def publish_unpublished(platform: Platform) -> None:
@@ -160,8 +159,17 @@ def publish_unpublished(platform: Platform) -> None:
         publish_snapshot(platform)
 
 
+def _stops(platform: Platform) -> object:
+    return platform.stops.token()
+
+
+def _published(platform: Platform) -> object:
+    return platform.snapshots.token(), platform.history.revision()
+
+
 def _compact(platform: Platform) -> None:
     platform.records.compact(platform.clock.now(), age_s=SEGMENT_AGE_S)
+    keep_compacted(platform)
 
 
 def _sweep(platform: Platform) -> None:

@@ -1,6 +1,7 @@
 """Tell what the control process knows of what is watched, for `GET /metrics`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from servewell.core.catalog.alert import OPEN
@@ -9,6 +10,7 @@ from servewell.core.catalog.health import HealthState
 from servewell.core.catalog.reading import (
     ALERTS,
     BUDGET_LEFT,
+    BUDGET_SPENT,
     DRIFT_PSI,
     DRIFT_VERDICT,
     FAULTS,
@@ -25,9 +27,9 @@ from servewell.core.operations.monitoring.readings import (
     judged_columns,
     newest_figures,
 )
-from servewell.errors import ServewellError
 from servewell.flows.monitoring.drift import drift_of
 from servewell.flows.monitoring.health import health
+from servewell.flows.monitoring.monitors import Answers
 from servewell.flows.monitoring.objectives import objectives_standing
 from servewell.flows.monitoring.quality import quality_of
 from servewell.flows.platform import Platform
@@ -36,25 +38,30 @@ Source = Callable[[Platform, float], Iterator[Reading]]
 PARTS_MAX: Final = 50
 
 
-def tell_readings(platform: Platform) -> None:
+def tell_readings(platform: Platform, *, answers: Answers | None = None) -> None:
     """Tell every figure that can be told; a duty of the control process.
 
-    A source that fails is told as such, and keeps no other from being told.
+    A source that fails is told as such, and keeps no other from being told. Health is told by the
+    `answers` of the monitors, where they were asked.
 
     Raises: StorageError.
     """
     now = platform.clock.now()
     told = [Reading(name=WATCHED_AT, labels={}, value=now)]
-    for name, source in SOURCES.items():
+    for name, source in _sources(answers).items():
         found, failed = _read(platform, source, now)
         told += [*found, Reading(name=FAULTS, labels={"source": name}, value=failed)]
     platform.readings.tell(tuple(told))
 
 
+def _sources(answers: Answers | None) -> dict[str, Source]:
+    return SOURCES | {"health": partial(_health, answers=answers)}
+
+
 def _read(platform: Platform, source: Source, now: float) -> tuple[list[Reading], int]:
     try:
         return list(source(platform, now)), 0
-    except (ServewellError, OSError):  # what watches says more of it
+    except Exception:  # noqa: BLE001 - one silences no other; who watches says more
         return [], 1
 
 
@@ -70,7 +77,7 @@ def _drift(platform: Platform, now: float) -> Iterator[Reading]:
 
 def _quality(platform: Platform, now: float) -> Iterator[Reading]:
     for endpoint in platform.endpoints.list():
-        for one in quality_of(platform, endpoint.name, now=now):
+        for one in quality_of(platform, endpoint.name, now=now, in_sums=True):
             of = {"endpoint": one.endpoint, "deployment": one.deployment}
             yield Reading(name=QUALITY_WORSE, labels=of, value=int(one.worse))
             for (metric, kind), value in newest_figures(one).items():
@@ -84,10 +91,11 @@ def _objectives(platform: Platform, now: float) -> Iterator[Reading]:
             labels = {"endpoint": endpoint.name, "objective": one.objective.name}
             yield Reading(name=OBJECTIVE, labels=labels, value=one.objective.goal)
             yield Reading(name=BUDGET_LEFT, labels=labels, value=one.left)
+            yield Reading(name=BUDGET_SPENT, labels=labels, value=int(one.spent))
 
 
-def _health(platform: Platform, now: float) -> Iterator[Reading]:
-    for one in health(platform, now=now):
+def _health(platform: Platform, now: float, answers: Answers | None = None) -> Iterator[Reading]:
+    for one in health(platform, now=now, answers=answers):
         yield from _state(HEALTH, {"endpoint": one.endpoint}, "state", one.state, HealthState)
 
 

@@ -1,6 +1,6 @@
 """Look at all signals, and keep what is to be told: the duty of watching."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
@@ -15,66 +15,17 @@ from servewell.core.operations.monitoring.alerts_change import SLACK_S, nearest_
 from servewell.core.operations.monitoring.alerts_moves import RETURNS_WITHIN_S
 from servewell.core.operations.monitoring.alerts_routing import Route, routed
 from servewell.core.operations.monitoring.alerts_words import said
-from servewell.flows.monitoring.anomalies import anomaly_signals
-from servewell.flows.monitoring.change import change_signals
-from servewell.flows.monitoring.drift_signals import drift_signals
-from servewell.flows.monitoring.feedback_signals import feedback_signals
-from servewell.flows.monitoring.objectives import objective_signals
-from servewell.flows.monitoring.profiles import record_signals
-from servewell.flows.monitoring.quality import quality_signals
-from servewell.flows.monitoring.serving import serving_signals
-from servewell.flows.monitoring.undelivered import delivery_signals
+from servewell.flows.monitoring.monitors import (
+    MONITORS,
+    Answers,
+    Monitor,
+    ask_all,
+)
 from servewell.flows.platform import Platform
 
 KEPT_S: Final = 400 * 86_400.0  # for which an alert is kept after its end
 LOOK_KEPT_S: Final = 60.0  # how often a look is kept at which nothing changed
 HOME: Final = "home"  # the subject in the history of what is about no endpoint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitor:
-    """What finds signals, and of which kinds."""
-
-    name: str
-    signals: Callable[..., tuple[Signal, ...]]  # (platform, *, now)
-    kinds: frozenset[SignalKind]
-    knows_past: bool = True  # whether it can say what it would have said at another time
-
-
-MONITORS: Final[tuple[Monitor, ...]] = (
-    Monitor(
-        name="serving",
-        signals=serving_signals,
-        kinds=frozenset({SignalKind.SERVING, SignalKind.ROOM}),
-        knows_past=False,
-    ),
-    Monitor(name="records", signals=record_signals, kinds=frozenset({SignalKind.SERVING})),
-    Monitor(
-        name="objectives",
-        signals=objective_signals,
-        kinds=frozenset({SignalKind.AVAILABILITY, SignalKind.LATENCY, SignalKind.FRESHNESS}),
-    ),
-    Monitor(
-        name="drift",
-        signals=drift_signals,
-        kinds=frozenset({SignalKind.DRIFT, SignalKind.FEED}),
-    ),
-    Monitor(name="quality", signals=quality_signals, kinds=frozenset({SignalKind.QUALITY})),
-    Monitor(
-        name="feedback",
-        signals=feedback_signals,
-        kinds=frozenset({SignalKind.QUALITY}),
-        knows_past=False,
-    ),
-    Monitor(name="anomalies", signals=anomaly_signals, kinds=frozenset({SignalKind.ANOMALY})),
-    Monitor(
-        name="changes",
-        signals=change_signals,
-        kinds=frozenset({SignalKind.CHANGE}),
-        knows_past=False,
-    ),
-    Monitor(name="deliveries", signals=delivery_signals, kinds=frozenset(), knows_past=False),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +69,22 @@ def look_at(platform: Platform, seen: Seen) -> Outcome:
 
 def gather(platform: Platform, *, now: float, monitors: Sequence[Monitor] = MONITORS) -> Seen:
     """Ask every monitor for its signals; one that fails is a signal, and makes blind."""
-    found = [(one, _asked(platform, one, now)) for one in monitors]
+    answers = ask_all(platform, now=now, monitors=monitors)
+    return seen_of(answers, monitors, now=now)
+
+
+def seen_of(answers: Answers, monitors: Sequence[Monitor], *, now: float) -> Seen:
+    """Return what the answers of monitors come to. `now` is in seconds since the epoch."""
+    found = [(one, answers[one.name]) for one in monitors]
+    unsaid = [
+        _unwatched(one, endpoint, because, now)
+        for one, answer in found
+        for endpoint, because in answer.faults.items()
+    ]
     return Seen(
         at=now,
-        signals=tuple(chain.from_iterable(signals for _, (signals, _) in found)),
-        blind=frozenset(chain.from_iterable(one.kinds for one, (_, failed) in found if failed)),
+        signals=(*chain.from_iterable(answer.signals for _, answer in found), *unsaid),
+        blind=frozenset(chain.from_iterable(one.kinds for one, answer in found if answer.faults)),
     )
 
 
@@ -217,23 +179,15 @@ def _dataset(known: KnownWorkload) -> str:
     return f"dataset:{name}"
 
 
-def _asked(platform: Platform, monitor: Monitor, now: float) -> tuple[tuple[Signal, ...], bool]:
-    """Return what a monitor says, and whether it failed."""
-    try:
-        return monitor.signals(platform, now=now), False
-    except Exception as error:  # noqa: BLE001 - the fault of one monitor silences no other
-        return (_unwatched(monitor, error, now),), True
-
-
-def _unwatched(monitor: Monitor, error: Exception, now: float) -> Signal:
+def _unwatched(monitor: Monitor, endpoint: str, because: str, now: float) -> Signal:
     return Signal(
         kind=SignalKind.SERVING,
         severity=Severity.TICKET,
-        endpoint="",
+        endpoint=endpoint,
         subject=f"monitor {monitor.name}",
         since=now,
         what=f"The monitor `{monitor.name}` cannot say anything.",
-        because=f"it ended with {type(error).__name__}: {error}",
+        because=f"it ended so: {because}",
         command="servewell doctor",
         runbook="monitor-fails",
     )
