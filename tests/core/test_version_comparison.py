@@ -122,6 +122,14 @@ def test_other_times_are_said() -> None:
     assert "different times" in found.because
 
 
+def test_labels_that_were_left_out_are_said() -> None:
+    """Of which side, and how many count."""
+    whole = side("v1")
+    found = told(whole, replace(side("v2"), cut=True))
+    assert f"of `v2` the newest {len(whole.judged):,} labels count" in found.because
+    assert "of `v1`" not in found.because
+
+
 figures = (
     st.tuples(*[st.floats(0, 100)] * 3)
     .map(sorted)

@@ -24,6 +24,7 @@ from servewell.flows.monitoring.version_comparison import (
     compare_deployments,
 )
 from servewell.flows.platform import Platform
+from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.explainer import Method, NotExplainableError
 from servewell.ports.profiles import CountedPart, Part
 from servewell.wiring import open_platform
@@ -130,7 +131,7 @@ def test_two_deployments_are_compared(
 ) -> None:
     """Failures, latency and labels show a difference; the page and the words say the same."""
     counted_parts(platform)
-    time = {"since": NOON, "until": NOON + 60.0}
+    time = {"since": NOON, "until": NOON + 60.0, "principal": platform.principal}
     found = compare_deployments(platform, "flights", "v1", "v2", **time)
     shown = {one.measure: one.shown for one in found.measures}
     assert shown["failed"] is Shown.FIRST
@@ -139,6 +140,8 @@ def test_two_deployments_are_compared(
     assert [one.shown for one in found.columns] == [Shown.NOT_SHOWN]
     with pytest.raises(NothingToCompareError, match="v3"):
         compare_deployments(platform, "flights", "v1", "v3", **time)
+    with pytest.raises(EndpointMissingError):
+        compare_deployments(platform, "flights", "v1", "v2", **(time | {"principal": "eve"}))
     page = tmp_path / "page.html"
     bounds = ["--since", "2023-11-15", "--until", "2023-11-16"]
     home = ["--home", str(tmp_path / "home")]
@@ -148,3 +151,5 @@ def test_two_deployments_are_compared(
     assert "<svg" in page.read_text()
     assert run(open_platform, [*words[:8], "--json", *home]) == 0
     assert json.loads(capsys.readouterr().out)["first"]["requests"] == 4_000
+    assert run(open_platform, [*words[:8], "--as", "eve", *home]) != 0
+    assert "There is no endpoint `flights`" in capsys.readouterr().err

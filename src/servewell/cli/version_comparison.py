@@ -33,6 +33,9 @@ COLUMNS: Final = ("column", "is", "PSI", "p", "shown", "because")
 )
 @click.option("--until", type=Moment(), metavar="TIME", help="Before this time; default now.")
 @click.option(
+    "--as", "principal", help="Look as this principal; default: you, who may see everything."
+)
+@click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a page with the distributions to this file.",
@@ -46,6 +49,7 @@ def compare(  # noqa: PLR0913 - the words of the command
     *,
     since: float | None,
     until: float | None,
+    principal: str | None,
     html: Path | None,
 ) -> int:
     """Compare two deployments of ENDPOINT: traffic, errors, latency, distributions, quality.
@@ -57,7 +61,10 @@ def compare(  # noqa: PLR0913 - the words of the command
     platform = session.platform
     end = platform.clock.now() if until is None else until
     start = end - DAYS * DAY_S if since is None else since
-    found = compare_deployments(platform, endpoint, first, second, since=start, until=end)
+    who = principal or platform.principal
+    found = compare_deployments(
+        platform, endpoint, first, second, since=start, until=end, principal=who
+    )
     if html is not None:
         _keep(html, _page(found))
     if session.as_json:

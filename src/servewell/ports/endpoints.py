@@ -12,6 +12,15 @@ class EndpointMissingError(ServewellError):
 
     code = "SW-201"
 
+    @classmethod
+    def of(cls, name: str) -> "EndpointMissingError":
+        """Return the error of a name."""
+        return cls(
+            f"There is no endpoint `{name}`.",
+            why="nothing was ever deployed under that name in this home",
+            fix="`servewell endpoints list` shows them; `servewell up` makes one",
+        )
+
 
 class Endpoints(Protocol):
     """Remembers endpoints.

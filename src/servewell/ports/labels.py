@@ -81,6 +81,13 @@ class Labels(Protocol):
         """
         ...
 
+    def newest(self, query: LabelQuery, *, limit: int) -> tuple[Label, ...]:
+        """Return the last labels that no later one corrects, in the order of adding.
+
+        Raises: StateUnavailableError.
+        """
+        ...
+
     def last(self) -> int:
         """Return the number of the last label, 0 where there is none.
 

@@ -28,11 +28,7 @@ class SqlEndpoints:
             query = sa.select(ENDPOINT).where(ROWS.name == name)
             found = connection.execute(query).mappings().first()
         if found is None:
-            raise EndpointMissingError(
-                f"There is no endpoint `{name}`.",
-                why="nothing was ever deployed under that name in this home",
-                fix="`servewell endpoints list` shows them; `servewell up` makes one",
-            )
+            raise EndpointMissingError.of(name)
         return value_of(found, Endpoint)
 
     def list(self) -> tuple[Endpoint, ...]:

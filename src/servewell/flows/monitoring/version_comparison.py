@@ -1,22 +1,21 @@
 """Compare two deployments of an endpoint over any time, from their profiles and labels."""
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Final
 
-from servewell.core.catalog.label import Label
 from servewell.core.catalog.profile import TrafficWindow
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.version_comparison import VersionComparison
 from servewell.core.operations.monitoring.realised import judged
 from servewell.core.operations.monitoring.version_comparison import Side, compare_versions
 from servewell.errors import ServewellError
-from servewell.flows.monitoring.held_labels import pages_of_labels
+from servewell.flows.monitoring.query import sight_of
 from servewell.flows.platform import Platform
+from servewell.ports.endpoints import EndpointMissingError
 from servewell.ports.labels import LabelQuery
 
-LABELS_MAX: Final = 200_000  # of both together
+LABELS_MAX: Final = 100_000  # of either
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 RANK_ERROR: Final = 0.014  # of a sketch: see `Profiles.latency_ms`
 Z: Final = 1.96
@@ -29,22 +28,35 @@ class NothingToCompareError(ServewellError):
 
 
 def compare_deployments(  # noqa: PLR0913 - the words of the command
-    platform: Platform, endpoint: str, first: str, second: str, *, since: float, until: float
+    platform: Platform,
+    endpoint: str,
+    first: str,
+    second: str,
+    *,
+    since: float,
+    until: float,
+    principal: str,
 ) -> VersionComparison:
     """Compare two deployments over a time, in seconds since the epoch.
 
+    An endpoint that the principal may not observe is none to them.
+
     Raises: EndpointMissingError, NothingToCompareError, StateUnavailableError.
     """
+    _require_seen(platform, endpoint, principal)
     platform.endpoints.get(endpoint)
     traffic = platform.profiles.traffic(endpoint, since=since, until=until)
     for one in (first, second):
         _require(endpoint, one, traffic)
-    labels = list(islice(_labels(platform, endpoint, since, until), LABELS_MAX))
     sides = (
-        _side(platform, endpoint, one, traffic, labels, since=since, until=until)
-        for one in (first, second)
+        _side(platform, endpoint, one, traffic, since=since, until=until) for one in (first, second)
     )
     return compare_versions(endpoint, *sides, since=since, until=until)
+
+
+def _require_seen(platform: Platform, endpoint: str, principal: str) -> None:
+    if not sight_of(platform, principal).shows(endpoint):
+        raise EndpointMissingError.of(endpoint)
 
 
 def _require(endpoint: str, deployment: str, traffic: Sequence[TrafficWindow]) -> None:
@@ -63,7 +75,6 @@ def _side(  # noqa: PLR0913 - what it is put together from
     endpoint: str,
     deployment: str,
     traffic: Sequence[TrafficWindow],
-    labels: Sequence[Label],
     *,
     since: float,
     until: float,
@@ -71,7 +82,11 @@ def _side(  # noqa: PLR0913 - what it is put together from
     own = tuple(one for one in traffic if one.deployment == deployment)
     profile = platform.profiles.total(endpoint, deployment, since=since, until=until)
     reference = None if profile is None else platform.profiles.reference(profile.package)
-    rows = (judged(one.outputs, one.value) for one in labels if one.deployment == deployment)
+    query = LabelQuery(endpoint=endpoint, deployment=deployment, since=since, until=until)
+    known = platform.labels.newest(query, limit=LABELS_MAX + 1)
+    labels = known[-LABELS_MAX:]
+    # What a caller asked for by name is not of the traffic's draw.
+    rows = (judged(one.outputs, one.value) for one in labels if not one.role)
     return Side(
         deployment=deployment,
         version=reference.version if reference else "",
@@ -80,6 +95,7 @@ def _side(  # noqa: PLR0913 - what it is put together from
         profile=profile,
         reference=reference,
         judged=tuple(one for one in rows if one is not None),
+        cut=len(known) > len(labels),
     )
 
 
@@ -95,10 +111,3 @@ def _latency(platform: Platform, windows: Sequence[TrafficWindow]) -> dict[str, 
             low, value, high = quantiles
             found[name] = Figure(value=value, low=low, high=high)
     return found
-
-
-def _labels(platform: Platform, endpoint: str, since: float, until: float) -> Iterator[Label]:
-    """Yield the labels that hold of what the traffic's draw gave to the deployments."""
-    query = LabelQuery(endpoint=endpoint, since=since, until=until)
-    for page in pages_of_labels(platform, query):
-        yield from (one for one in page if not one.role)

@@ -60,6 +60,7 @@ class Side:
     profile: WindowProfile | None
     reference: ReferenceProfile | None
     judged: tuple[Judged, ...]  # rows with labels
+    cut: bool = False  # whether there are earlier ones that were left out
 
 
 def compare_versions(
@@ -82,7 +83,7 @@ def compare_versions(
         together=together,
         measures=measures,
         columns=columns,
-        because=_because(measures, columns, together),
+        because=_because(measures, columns, together, (first, second)),
     )
 
 
@@ -276,7 +277,10 @@ def _together(first: Sequence[TrafficWindow], second: Sequence[TrafficWindow]) -
 
 
 def _because(
-    measures: Sequence[Compared], columns: Sequence[ColumnCompared], together: float
+    measures: Sequence[Compared],
+    columns: Sequence[ColumnCompared],
+    together: float,
+    sides: Sequence[Side],
 ) -> str:
     clear = (Shown.FIRST, Shown.SECOND, Shown.DIFFERENT)
     shown = [f"{one.measure}: {one.shown}" for one in measures if one.shown in clear]
@@ -286,4 +290,9 @@ def _because(
         words.append(f"distributed otherwise: {', '.join(moved[:5])}")
     if together < TOGETHER_MIN:
         words.append("they answered at different times, which may be what differs")
+    words += [
+        f"of `{one.deployment}` the newest {len(one.judged):,} labels count, not the earlier ones"
+        for one in sides
+        if one.cut
+    ]
     return "; ".join(words)
