@@ -70,14 +70,19 @@ def test_a_prediction_is_explained(
     platform: Platform, predicted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The contributions are exact, compared with what was recorded, and shown with bars."""
-    found = explain_prediction(platform, predicted, row=0, principal=platform.principal)
+    who = {"principal": platform.principal, "since": 0.0}
+    hour = tmp_path / "home" / "records" / "parquet" / "endpoint=flights" / "hour=2023-11-14T22"
+    hour.mkdir(parents=True)
+    (hour / "damaged.parquet").write_bytes(b"damaged")
+    found = explain_prediction(platform, predicted, row=0, **who)
     assert found.explanation.method is Method.TREES
     assert found.explanation.unit == "log-odds"
     assert found.explanation.background == REQUESTS - 1
     assert found.version == "flights:4"
     with pytest.raises(NotExplainableError, match="cannot be explained"):
-        explain_prediction(platform, predicted, row=7, principal=platform.principal)
-    assert run(open_platform, ["explain", predicted, "--home", str(tmp_path / "home")]) == 0
+        explain_prediction(platform, predicted, row=7, **who)
+    words = ["explain", predicted, "--since", "2023-11-01", "--home", str(tmp_path / "home")]
+    assert run(open_platform, words) == 0
     words = capsys.readouterr().out
     assert "exact for trees, in log-odds" in words
     assert "█" in words

@@ -7,6 +7,7 @@ import click
 
 from servewell.cli import show
 from servewell.cli.context import Session, command
+from servewell.cli.moments import Moment
 from servewell.flows.monitoring.explain import ExplainedPrediction, explain_prediction
 from servewell.ports.explainer import Contribution, Explanation, Method
 
@@ -20,10 +21,18 @@ FULL: Final = "█"
 @click.argument("id_", metavar="ID")
 @click.option("--row", type=click.IntRange(0), default=0, help="Row of the request; default 0.")
 @click.option(
+    "--since",
+    type=Moment(),
+    metavar="TIME",
+    help="Look for trace and request ids since then, in UTC; default: in the last week.",
+)
+@click.option(
     "--as", "principal", help="Look as this principal; default: you, who may see everything."
 )
 @command
-def explain(session: Session, id_: str, *, row: int, principal: str | None) -> int:
+def explain(
+    session: Session, id_: str, *, row: int, since: float | None, principal: str | None
+) -> int:
     """Explain one prediction: what each input did to it, beside answers to other rows.
 
     Exact for trees and linear models; of others the contributions are sampled, each with its error.
@@ -33,7 +42,7 @@ def explain(session: Session, id_: str, *, row: int, principal: str | None) -> i
     """
     platform = session.platform
     who = principal or platform.principal
-    found = explain_prediction(platform, id_, row=row, principal=who)
+    found = explain_prediction(platform, id_, row=row, principal=who, since=since)
     if session.as_json:
         show.as_json(found)
         return 0

@@ -7,6 +7,7 @@ import click
 
 from servewell.cli import show
 from servewell.cli.context import Session, command
+from servewell.cli.moments import Moment
 from servewell.core.catalog.label import Label
 from servewell.core.catalog.request_trace import Origin, Record, RequestTrace
 from servewell.flows.monitoring.trace import trace as trace_request
@@ -21,10 +22,16 @@ THIN: Final = "▏"
 @click.command("trace")
 @click.argument("id_", metavar="ID")
 @click.option(
+    "--since",
+    type=Moment(),
+    metavar="TIME",
+    help="Look for trace and request ids since then, in UTC; default: in the last week.",
+)
+@click.option(
     "--as", "principal", help="Look as this principal; default: you, who may see everything."
 )
 @command
-def trace(session: Session, id_: str, *, principal: str | None) -> int:
+def trace(session: Session, id_: str, *, since: float | None, principal: str | None) -> int:
     """Follow one request: its stages, who asked, what answered and where that came from.
 
     ID is a prediction id, which every answer names, or a trace id, or the request's own id.
@@ -32,7 +39,8 @@ def trace(session: Session, id_: str, *, principal: str | None) -> int:
     Example: servewell trace 18ea64a26c00390068d6597900000004
     """
     platform = session.platform
-    found = trace_request(platform, id_, principal=principal or platform.principal)
+    who = principal or platform.principal
+    found = trace_request(platform, id_, principal=who, since=since)
     if session.as_json:
         show.as_json(found)
         return 0

@@ -1,13 +1,15 @@
 """Finding the records of many predictions at once.
 
 The id of a prediction begins with the time at which it was made, so files of other times are not
-opened; and within a file, groups of records whose ids lie elsewhere are not read.
+opened, however far apart the times are; and within a file, groups of records whose ids lie
+elsewhere are not read. Ids that tell no time are looked for in every file.
 """
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,18 +17,15 @@ import pyarrow.parquet as pq
 
 from servewell.adapters.embedded.atomic_file import storage_faults
 from servewell.adapters.embedded.compaction import RecordFolders
-from servewell.adapters.embedded.record_files import UNREADABLE, RecordFile
+from servewell.adapters.embedded.record_files import HOUR_S, UNREADABLE, RecordFile
 from servewell.adapters.embedded.record_reading import files_beside, open_segments
 from servewell.adapters.embedded.record_tables import Row, completed, requests_in
 from servewell.adapters.embedded.record_tail import Tail
 from servewell.core.catalog.outcome import Outcome
+from servewell.core.catalog.prediction_id import SLACK_S, made_at
 from servewell.core.catalog.prediction_record import STAGES
 from servewell.ports.records import RecordQuery
 
-ID_DIGITS: Final = 32  # hexadecimal: nanoseconds since the epoch, then chance
-TIME_DIGITS: Final = 16
-SLACK_S: Final = 7_200  # by which a clock may have been set between id and record
-NANOSECONDS: Final = 1_000_000_000
 MICROSECONDS: Final = 1_000
 AT_ONCE: Final = 50_000  # outcomes of a segment
 
@@ -40,8 +39,10 @@ def find(
         return
     with storage_faults(folders.root, doing="read"), ExitStack() as opened:
         segments = open_segments(folders, opened)
-        for file in files_beside(folders, segments, _when(wanted)):
-            yield from _in_file(file, wanted, inputs=inputs)
+        asked = _Asked.of(wanted)
+        for file in files_beside(folders, segments, asked.when):
+            if those := asked.in_hour(file.hour):
+                yield from _in_file(file, those, inputs=inputs)
         known = frozenset(wanted)
         for segment in segments:
             tail = Tail(segment)
@@ -104,19 +105,34 @@ def _may_hold(parquet: pq.ParquetFile, group: int, wanted: Sequence[str]) -> boo
     return first < len(wanted) and wanted[first] <= bounds.max
 
 
-def _when(wanted: Sequence[str]) -> RecordQuery:
-    """Return the time in which these predictions were made, as far as their ids tell."""
-    times = [_time_of(one) for one in wanted]
-    told = [time for time in times if time is not None]
-    if len(told) < len(times):
-        return RecordQuery(role="all")
-    return RecordQuery(role="all", since=min(told) - SLACK_S, until=max(told) + SLACK_S)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Ids, by when they were made."""
 
+    timed: list[str]  # sorted, as their times are
+    times: list[float]
+    untimed: list[str]
 
-def _time_of(prediction_id: str) -> float | None:
-    if len(prediction_id) != ID_DIGITS:
-        return None
-    try:
-        return int(prediction_id[:TIME_DIGITS], 16) / NANOSECONDS
-    except ValueError:
-        return None
+    @classmethod
+    def of(cls, wanted: Sequence[str]) -> Self:
+        """Sort ids out; they come sorted."""
+        told = [(one, made_at(one)) for one in wanted]
+        return cls(
+            timed=[one for one, at in told if at is not None],
+            times=[at for _, at in told if at is not None],
+            untimed=[one for one, at in told if at is None],
+        )
+
+    @property
+    def when(self) -> RecordQuery:
+        """The time of their records, as far as they tell."""
+        if self.untimed:
+            return RecordQuery(role="all")
+        since, until = self.times[0] - SLACK_S, self.times[-1] + SLACK_S
+        return RecordQuery(role="all", since=since, until=until)
+
+    def in_hour(self, hour: int) -> list[str]:
+        """Return those whose records may be of an hour, by its start (epoch seconds), sorted."""
+        first = bisect_left(self.times, hour - SLACK_S)
+        last = bisect_left(self.times, hour + HOUR_S + SLACK_S)
+        return sorted([*self.untimed, *self.timed[first:last]])

@@ -6,8 +6,10 @@ open segment, and its files are left alone; what was compacted before has all it
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from heapq import merge
 from itertools import islice
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,7 @@ from servewell.adapters.embedded.record_tables import (
     table_of,
 )
 from servewell.adapters.embedded.segments import Entry, Segment
+from servewell.core.catalog.prediction_id import SLACK_S, made_at
 from servewell.ports.records import RecordQuery, SegmentCorruptError
 
 NANOSECONDS: Final = 1_000_000_000
@@ -37,6 +40,7 @@ def read_log(folders: RecordFolders, query: RecordQuery) -> Iterator[Row]:
 
     Raises: StorageError; at the end SegmentCorruptError, naming the files that cannot be read.
     """
+    query = _when_made(query)
     corrupt: list[Path] = []
     newest_first = query.limit is not None
     with ExitStack() as opened:
@@ -53,6 +57,16 @@ def read_log(folders: RecordFolders, query: RecordQuery) -> Iterator[Row]:
         yield from reversed(list(islice(found, query.limit))) if newest_first else found
     if corrupt:
         raise _corrupt(folders, corrupt)
+
+
+def _when_made(query: RecordQuery) -> RecordQuery:
+    """Return a query of one prediction with the time that its id tells."""
+    at = made_at(query.prediction_id or "")
+    if at is None:
+        return query
+    since = max(at - SLACK_S, query.since or -inf)
+    until = min(at + SLACK_S, inf if query.until is None else query.until)
+    return replace(query, since=since, until=until)
 
 
 def open_segments(folders: RecordFolders, opened: ExitStack) -> list[Segment]:

@@ -1,13 +1,13 @@
 """Explain one recorded prediction."""
 
+from collections import deque
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from servewell.core.catalog.model import Manifest
 from servewell.core.catalog.request_trace import Record
-from servewell.flows.monitoring.trace import trace
+from servewell.flows.monitoring.trace import readable_records, trace
 from servewell.flows.platform import Platform
 from servewell.ports.blobs import BlobMissingError
 from servewell.ports.datasets import DatasetMissingError
@@ -29,14 +29,14 @@ class ExplainedPrediction:
 
 
 def explain_prediction(
-    platform: Platform, wanted: str, *, row: int, principal: str
+    platform: Platform, wanted: str, *, row: int, principal: str, since: float | None = None
 ) -> ExplainedPrediction:
-    """Explain the answer to one row of a recorded request.
+    """Explain the answer to one row of a recorded request, which is found as `trace` finds it.
 
     Raises: RequestMissingError, NotExplainableError, LibraryMissingError, BlobMissingError,
     BlobCorruptError, StateUnavailableError, StorageError.
     """
-    found = trace(platform, wanted, principal=principal)
+    found = trace(platform, wanted, principal=principal, since=since)
     record = found.record
     if found.origin is None or not record["outputs"] or not record["inputs"]:
         raise _nothing(record, "no model answered it, or its version is registered no more")
@@ -80,16 +80,16 @@ def _data_of(platform: Platform, manifest: Manifest) -> Path | None:
 
 
 def _recorded(platform: Platform, record: Record) -> tuple[Row, ...]:
-    """Return the first rows of other requests that the same version took, the newest of them."""
+    """Return the first rows of the newest other requests that the same version took."""
     query = RecordQuery(endpoint=record["endpoint"], limit=10 * RECORDED)
     others = (
-        one
-        for one in platform.records.read(query)
+        _row_of(one, 0)
+        for one in readable_records(platform, query)
         if one["package"] == record["package"]
         and one["inputs"]
         and one["prediction_id"] != record["prediction_id"]
     )
-    return tuple(_row_of(one, 0) for one in islice(others, RECORDED))
+    return tuple(deque(others, maxlen=RECORDED))
 
 
 def _nothing(record: Record, why: str) -> NotExplainableError:

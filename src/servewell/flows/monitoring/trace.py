@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Final
 
 from servewell.core.catalog.outcome import Outcome
+from servewell.core.catalog.prediction_id import made_at
 from servewell.core.catalog.prediction_record import SHADOW
 from servewell.core.catalog.request_trace import Origin, Record, RequestTrace
 from servewell.core.operations.monitoring.request_trace import caller_of, change_at, evidence_in
@@ -18,6 +21,7 @@ from servewell.ports.registry import ModelMissingError
 from servewell.ports.runs import RunMissingError
 
 REQUESTS_MAX: Final = 50  # with the same trace or request id
+LOOK_BACK_S: Final = 7 * 86_400.0
 
 EVERYWHERE: Final = RecordQuery(role="all", limit=REQUESTS_MAX)
 
@@ -28,14 +32,19 @@ class RequestMissingError(ServewellError):
     code = "SW-271"
 
 
-def trace(platform: Platform, wanted: str, *, principal: str) -> RequestTrace:
+def trace(
+    platform: Platform, wanted: str, *, principal: str, since: float | None = None
+) -> RequestTrace:
     """Return everything that is known of the newest request with this id, if it may be seen.
 
-    The id is a prediction id, or that of a trace, or the caller's own of a request.
+    The id is a prediction id, or that of a trace, or the caller's own of a request. A prediction id
+    tells when it was made; others are looked for since a time (epoch seconds), by default in the
+    last week.
 
     Raises: RequestMissingError, StateUnavailableError, StorageError.
     """
-    found_by, records = _found(platform, wanted, sight_of(platform, principal))
+    first = platform.clock.now() - LOOK_BACK_S if since is None else since
+    found_by, records = _found(platform, wanted, sight_of(platform, principal), since=first)
     one = records[-1]["prediction_id"]
     own = [record for record in records if record["prediction_id"] == one]
     live = next((record for record in own if record["role"] != SHADOW), None)
@@ -46,8 +55,8 @@ def trace(platform: Platform, wanted: str, *, principal: str) -> RequestTrace:
         live=live,
         shadows=tuple(record for record in own if record["role"] == SHADOW),
         caller=caller_of(records[-1], platform.keys.list(), now=platform.clock.now()),
-        labels=platform.labels.history(one),
-        feedback=platform.feedback.find(FeedbackQuery(prediction_id=one)),
+        labels=tuple(two for two in platform.labels.history(one) if two.endpoint == endpoint),
+        feedback=platform.feedback.find(FeedbackQuery(endpoint=endpoint, prediction_id=one)),
     )
     return replace(
         traced,
@@ -62,26 +71,40 @@ def trace(platform: Platform, wanted: str, *, principal: str) -> RequestTrace:
     )
 
 
-def _found(platform: Platform, wanted: str, sight: Sight) -> tuple[str, list[Record]]:
+def _found(
+    platform: Platform, wanted: str, sight: Sight, *, since: float
+) -> tuple[str, list[Record]]:
     """Return the records with this id, oldest first, and which of their ids it is."""
+    within = replace(EVERYWHERE, since=since)
+    timed = EVERYWHERE if made_at(wanted) else within
     for word, query in (
-        ("prediction id", replace(EVERYWHERE, prediction_id=wanted)),
-        ("trace id", replace(EVERYWHERE, trace_id=wanted)),
-        ("request id", replace(EVERYWHERE, request_id=wanted)),
+        ("prediction id", replace(timed, prediction_id=wanted)),
+        ("trace id", replace(within, trace_id=wanted)),
+        ("request id", replace(within, request_id=wanted)),
     ):
-        records = [one for one in _read(platform, query) if sight.shows(one["endpoint"])]
+        records = _seen(platform, query, sight)
         if records:
             return word, records
+    moment = datetime.fromtimestamp(since, UTC)
     raise RequestMissingError(
         f"No record has the id `{wanted}`.",
-        why="no prediction, trace or request has it that you may see, or its record is past "
-        "its retention",
-        fix="`servewell records list` shows the newest records with their ids; every answer "
-        "names its prediction",
+        why=f"no prediction, trace or request since {moment:%Y-%m-%d %H:%M} UTC has it that you "
+        "may see, or its record is past its retention",
+        fix="look further back with `--since`; `servewell records list` shows the newest records "
+        "with their ids, and every answer names its prediction",
     )
 
 
-def _read(platform: Platform, query: RecordQuery) -> Iterable[Record]:
+def _seen(platform: Platform, query: RecordQuery, sight: Sight) -> list[Record]:
+    """Return the newest records that may be seen, oldest first."""
+    names = (None,) if sight.endpoints is None else sight.endpoints
+    found = [
+        one for name in names for one in readable_records(platform, replace(query, endpoint=name))
+    ]
+    return sorted(found, key=itemgetter("time"))[-REQUESTS_MAX:]
+
+
+def readable_records(platform: Platform, query: RecordQuery) -> Iterable[Record]:
     """Yield what can be read; what is damaged is not looked for."""
     try:
         yield from platform.records.read(query)
