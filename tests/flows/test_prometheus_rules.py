@@ -1,6 +1,7 @@
 """The rules that Prometheus is given, as the real `promtool` reads and tries them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import yaml
 from flows.prometheus_programs import fired, needs_promtool, promtool
 from servewell.cli.app import run
 from servewell.core.catalog.objective import Objective
-from servewell.core.catalog.prometheus_rule import PrometheusGroup, document
+from servewell.core.catalog.prometheus_rule import PrometheusGroup, PrometheusRule, document
 from servewell.core.catalog.tls import Clients, TlsFiles
 from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.reliability.objective import objectives_of
+from servewell.core.reliability.prometheus_dashboard import PANELS, dashboard
 from servewell.core.reliability.prometheus_rules import endpoint_groups, home_group
 from servewell.core.reliability.prometheus_scrape import ScrapeFiles, scrape_config
 from servewell.core.reliability.prometheus_traffic import duration
@@ -191,6 +193,46 @@ def test_the_scrape_configuration_holds_no_key() -> None:
     }
     [job] = scrape_config("http://127.0.0.1:8080", None, files)["scrape_configs"]
     assert "tls_config" not in job
+
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    """Every name in it stands in the reference; of a histogram it is that of the buckets."""
+    names = set(re.findall(r"servewell_\w+", json.dumps(dashboard())))
+    known = set(re.findall(r"^\| `(servewell_\w+)`", REFERENCE.read_text(), re.MULTILINE))
+    assert {one.removesuffix("_bucket") for one in names} <= known
+    assert len(names) > 12
+
+
+@needs_promtool
+def test_prometheus_reads_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    """With Grafana's own words filled in, each is one that Prometheus takes."""
+    exprs = [one for panel in PANELS for one in panel.shown.values()]
+    filled = [one.replace("$__rate_interval", "5m").replace("$endpoint", ".*") for one in exprs]
+    rules = tuple(
+        PrometheusRule(record=f"shown:at:{at}", expr=one) for at, one in enumerate(filled)
+    )
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps(document((PrometheusGroup(name="shown", rules=rules),))))
+    done = promtool("check", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_the_dashboard_is_written(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """File, screen and JSON are the same; no two panels share a place."""
+    home = ["--home", str(tmp_path / "home")]
+    assert platform.endpoints.get("flights")
+    words, file = ["prometheus", "dashboard"], tmp_path / "dashboard.json"
+    assert run(open_platform, [*words, *home]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert run(open_platform, [*words, "--out", str(file), "--json", *home]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(file.read_text()) == printed
+    assert len({json.dumps(one["gridPos"]) for one in printed["panels"]}) == len(PANELS)
 
 
 @pytest.mark.usefixtures("endpoint")

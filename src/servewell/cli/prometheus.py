@@ -1,5 +1,6 @@
 """`servewell prometheus`: what Prometheus needs to watch a home."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from servewell.cli import show
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command
 from servewell.core.catalog.prometheus_rule import document
+from servewell.core.reliability.prometheus_dashboard import dashboard
 from servewell.core.reliability.prometheus_scrape import ScrapeFiles
 from servewell.errors import ServewellError
 from servewell.flows.monitoring.prometheus_rules import prometheus_groups, scrape
@@ -45,7 +47,7 @@ _Readable.add_multi_representer(StrEnum, _text)
 
 @click.group
 def prometheus() -> None:
-    """Write rules and a scrape configuration for Prometheus."""
+    """Write rules, a scrape configuration and a dashboard for Prometheus and Grafana."""
 
 
 @prometheus.command
@@ -113,12 +115,28 @@ def scrape_(  # noqa: PLR0913 - the words of the command
     return _tell(session, "scrape", scrape(session.platform, files), out)
 
 
+@prometheus.command("dashboard")
+@click.option("--out", type=FILE, metavar="FILE", help="Write it to this file.")
+@command
+def dashboard_(session: Session, *, out: Path | None) -> int:
+    """Write a dashboard for Grafana: requests, latency, budgets, drift, quality and health.
+
+    Import the file in Grafana; it asks for the data source, and shows all endpoints or some.
+
+    Example: servewell prometheus dashboard --out servewell-dashboard.json
+    """
+    made = dashboard()
+    return _told(session, made, json.dumps(made, indent=2) + "\n", out)
+
+
 def _tell(
     session: Session, which: str, made: dict[str, object], out: Path | None, *, notes: str = ""
 ) -> int:
-    text = (
-        HEAD.format(which) + notes + yaml.dump(made, Dumper=_Readable, sort_keys=False, width=1_000)
-    )
+    body = yaml.dump(made, Dumper=_Readable, sort_keys=False, width=1_000)
+    return _told(session, made, HEAD.format(which) + notes + body, out)
+
+
+def _told(session: Session, made: dict[str, object], text: str, out: Path | None) -> int:
     if out is not None:
         _write(out, text)
     if session.as_json:
