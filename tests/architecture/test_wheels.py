@@ -15,3 +15,11 @@ def test_every_dependency_has_a_wheel() -> None:
     without = [one["name"] for one in packages if not one.get("wheels")]
     assert without == ["servewell"]
     assert len(packages) > 50
+
+
+def test_the_runbooks_come_with_the_package() -> None:
+    """An alert names one at night, on a machine without the repository."""
+    project = tomllib.loads((LOCK.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"docs/runbooks": "servewell/runbooks"}
+    assert (LOCK.parent / "docs" / "runbooks").is_dir()

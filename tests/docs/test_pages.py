@@ -7,20 +7,28 @@ from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from servewell.adapters.embedded.workload_files import YamlWorkloadFiles
 from servewell.adapters.embedded.yaml_tree import read_tree
 from servewell.cli.app import app
+from servewell.cli.context import Session
 from servewell.core.catalog.workload_rules import breaches
+from servewell.wiring import open_platform
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "servewell"
+RUNBOOK = re.compile(r"runbook=\"([a-z-]+)\"|RUNBOOK: Final = \"([a-z-]+)\"")
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 PART = "yaml servewell part"
 REST: dict[str, object] = {"workload": "churn", "artifact": {"path": "model.onnx"}}
 EXAMPLES = sorted((ROOT / "examples").glob("*/servewell.yaml"))
 SHELL_ENDS = ("|", ">", ">>", "<", "&&", "&", ";")
+INLINE = re.compile(r"`(servewell [^`]+)`")
+SPOKEN = re.compile(r"\"(servewell [^\"]+)\"")  # a command that a signal names, in the source
+TELLING = ("core/operations/monitoring", "core/reliability", "flows/monitoring")
 
 
 def test_every_internal_link_leads_somewhere(markdown: Path) -> None:
@@ -55,6 +63,33 @@ def test_every_command_that_is_shown_parses(markdown: Path) -> None:
         if language in ("sh", "console"):
             for words in _commands(text, prompt="$ " if language == "console" else ""):
                 _parse(words)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("runbooks/*.md")), ids=lambda one: one.stem)
+def test_every_command_of_a_runbook_parses(page: Path) -> None:
+    """It is run at night: it exists, with the options that it has and all that it needs."""
+    for found in INLINE.finditer(FENCE.sub("", page.read_text())):
+        _parse(shlex.split(found[1])[1:], bare=True)
+
+
+def test_every_command_of_a_signal_parses() -> None:
+    """What an alert names as the next step can be run as it stands there."""
+    sources = [one for place in TELLING for one in (SOURCE / place).glob("*.py")]
+    told = {found[1] for one in sources for found in SPOKEN.finditer(one.read_text())}
+    assert len(told) > 10
+    for line in sorted(told):
+        _parse(shlex.split(re.sub(r"\{[^}]*\}", "1", line))[1:])
+
+
+def test_every_runbook_of_a_signal_is_there() -> None:
+    """And can be printed by the name that the alert says."""
+    sources = [one for place in TELLING for one in (SOURCE / place).glob("*.py")]
+    named = {found[1] or found[2] for one in sources for found in RUNBOOK.finditer(one.read_text())}
+    assert len(named) > 10
+    session = Session(open_platform=open_platform)
+    for name in sorted(named):
+        ran = CliRunner().invoke(app, ["alerts", "runbook", name], obj=session)
+        assert ran.output == (DOCS / "runbooks" / f"{name}.md").read_text()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.parent.name)
@@ -106,8 +141,11 @@ def _commands(text: str, *, prompt: str) -> list[list[str]]:
     return found
 
 
-def _parse(words: list[str]) -> None:
-    """Parse a command without running it; a file that it names need not be there."""
+def _parse(words: list[str], *, bare: bool = False) -> None:
+    """Parse a command without running it; a file that it names need not be there.
+
+    With `bare` its name alone will do: prose speaks of it.
+    """
     command: click.Command = app
     context = click.Context(app, info_name="servewell")
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
@@ -115,6 +153,8 @@ def _parse(words: list[str]) -> None:
         assert found is not None, words
         context = click.Context(found, parent=context, info_name=words[0])
         command, words = found, words[1:]
+    if bare and not words:
+        return
     if not {"--help", "--version"} & set(words) and not isinstance(command, click.Group):
         for option in command.params:
             if isinstance(option.type, click.Path):

@@ -10,6 +10,7 @@ from servewell.cli import show
 from servewell.cli.alert_view import alert_page, replay_page, rows_of
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
+from servewell.cli.runbooks import runbook
 from servewell.core.catalog.alert import DeliveryState, Silence
 from servewell.core.catalog.signal import SignalKind
 from servewell.flows.monitoring.alert_page import alerts_page
@@ -44,7 +45,10 @@ class Span(click.ParamType[float]):
 
 @click.group
 def alerts() -> None:
-    """See what is wrong and who is told: list, show, ack, silence, test, replay."""
+    """See what is wrong and who is told: list, show, runbook, ack, silence, test, replay."""
+
+
+alerts.add_command(runbook)
 
 
 @alerts.command("list")

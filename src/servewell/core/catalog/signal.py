@@ -65,7 +65,7 @@ class Signal:
     points: tuple[Points, ...] = ()
     distributions: tuple[Distributions, ...] = ()
     command: str = ""  # the one next command
-    runbook: str = ""  # name of the page in `docs/runbooks/`
+    runbook: str = ""  # its name: `servewell alerts runbook NAME` prints it
     causes: tuple[str, ...] = field(default=())  # keys of signals that would explain this one
 
     @property

@@ -223,7 +223,7 @@ def _stopped(order: StopOrder) -> Signal:
         since=order.at,
         what=f"{named} is stopped: it {instead}.",
         because=f"{order.principal} ordered it: {order.because}",
-        command="servewell resume" if every else f"servewell resume {order.endpoint}",
+        command="servewell resume '*'" if every else f"servewell resume {order.endpoint}",
         runbook="emergency-stop",
     )
 

@@ -246,7 +246,7 @@ def _posted(alert: Alert, severity: Severity, at: float, letter: Letter) -> Json
     told = {
         "summary": signal.what,
         "description": "\n".join(lines(alert, now=at)),
-        "runbook": signal.runbook,
+        "runbook": signal.runbook and f"servewell alerts runbook {signal.runbook}",
     }
     ended = alert.ended_at if alert.state in ENDED and alert.ended_at else letter.sent_at + STANDS_S
     return {

@@ -57,7 +57,7 @@ def lines(alert: Alert, *, now: float, explains: Sequence[str] = ()) -> tuple[st
         *(("evidence", _shift_line(one)) for one in signal.distributions),
         *(("explains", one) for one in explains),
         ("taken by", alert.acknowledged_by),
-        ("runbook", signal.runbook and f"docs/runbooks/{signal.runbook}.md"),
+        ("runbook", signal.runbook and f"servewell alerts runbook {signal.runbook}"),
         ("next", signal.command),
         ("alert", f"{alert.id}, {alert.severity}, {alert.state}"),
     ]
