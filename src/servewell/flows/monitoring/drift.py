@@ -24,8 +24,8 @@ from servewell.flows.platform import Platform
 from servewell.ports.workloads import WorkloadMissingError
 
 NO_REFERENCE: Final = (
-    "its version came without a reference profile, and fewer than 10,000 of its rows went to callers"
-    ", to make one of; those of a shadow go to none"
+    "its version came without a reference profile, and fewer than 10,000 of its rows went to "
+    "callers, to make one of; those of a shadow go to none"
 )
 NO_ROWS: Final = "no row of it was counted in the last week"
 

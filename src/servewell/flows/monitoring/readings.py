@@ -107,9 +107,8 @@ def _alerts(platform: Platform, now: float) -> Iterator[Reading]:
 
 
 def _profiles(platform: Platform, now: float) -> Iterator[Reading]:
-    del now
     parts = platform.profile_parts
-    filed = platform.record_counting.filed(parts.cursor(), most=PARTS_MAX)
+    filed = platform.record_counting.filed(parts.cursor(), most=PARTS_MAX, now=now)
     waiting = len(parts.uncounted(filed.parts))
     yield Reading(name=PARTS_WAITING, labels={}, value=waiting)
 
