@@ -326,6 +326,14 @@ def test_damage_that_no_later_record_betrays_is_told(home: Counting, *, whole: b
     assert found.endpoint == ("" if whole else "flights")
 
 
+def test_values_that_fit_no_schema_are_told(home: Counting) -> None:
+    """The request counts, its values are nowhere, and how many bytes they were is told."""
+    counted = home.whole(row(0), row(1, x="no number"))
+    assert sum(one.rows[""] for one in counted.windows) == 1
+    traffic = merged_traffic(counted.traffic)
+    assert (traffic.requests, traffic.lost, traffic.damaged > 0) == (2, 0, True)
+
+
 def test_parts_are_told_from_the_cursor_on(home: Counting) -> None:
     """So many at a time, by segment, endpoint and hour, none left out."""
     for at in range(3):

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as of_numpy
 from ports.tried_models import folder_of_data, made
 from servewell.adapters.embedded.job.exchange import Result, RunFiles
 from servewell.adapters.embedded.job.held_out import ROWS_MAX, sampled
-from servewell.adapters.embedded.job.reference import write_reference_of_onnx
+from servewell.adapters.embedded.job.reference import write_reference, write_reference_of_onnx
 from servewell.adapters.embedded.monitoring.binning import (
     CATEGORIES_MAX,
     QUANTILES,
@@ -241,6 +241,23 @@ def test_a_version_is_profiled_on_its_held_out_rows(tmp_path: Path) -> None:
     write_reference_of_onnx(job, result, files, said.append)
     assert not files.reference.exists()
     assert said[-1].startswith("no reference profile: ")
+
+
+def test_slices_that_no_text_is_frequent_enough_for_are_told(tmp_path: Path) -> None:
+    """Notes have none, carriers have; who makes the model reads which."""
+    names = [Input(name=name, datatype=Datatype.BYTES) for name in ("note", "carrier")]
+    signature = Signature(inputs=tuple(names), outputs=(Output(name="y", datatype=Datatype.FP32),))
+    taken = {
+        "note": np.array([f"note {number}" for number in range(30)], dtype=object),
+        "carrier": np.array(["AA", "UA"] * 15, dtype=object),
+    }
+    job = Job(run="r", folder=tmp_path, data=tmp_path, slices=("note", "carrier"))
+    files, said = RunFiles(tmp_path), list[str]()
+    given_rows = {"y": np.zeros(30, np.float32)}
+    write_reference(job, signature, taken=taken, given=given_rows, files=files, say=said.append)
+    assert [one.split()[0] for one in said] == ["`note`"]
+    found = msgspec.json.decode(files.reference.read_bytes(), type=ReferenceProfile)
+    assert found.slices == ("carrier",)
 
 
 def test_many_rows_are_sampled_evenly() -> None:

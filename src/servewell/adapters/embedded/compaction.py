@@ -123,7 +123,7 @@ def compact_segment(segment: Segment, folders: RecordFolders) -> Compacted:
             segment=segment.stem,
             parts=tuple(parts),
             missing=contents.missing,
-            damaged_bytes=contents.damaged_bytes,
+            damaged_bytes=contents.damaged_bytes + misfit_bytes,
         )
     )
     return Compacted(
