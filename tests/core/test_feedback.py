@@ -342,3 +342,35 @@ def test_people_who_are_no_less_satisfied_raise_nothing(before: int, more: int, 
         count("down", total - good, start=YESTERDAY),
     ]
     assert less_liked("flights", counts, now=NOW) is None
+
+
+def test_ratings_of_no_known_answer_raise_nothing() -> None:
+    """Whoever invents predictions, or rows of them, moves no share."""
+    counts = [
+        count("up", 400, start=LAST_WEEK),
+        count("down", 4_000, start=YESTERDAY, deployment=""),
+    ]
+    assert less_liked("flights", counts, now=NOW) is None
+
+
+def test_a_changed_text_needs_another_version() -> None:
+    """Nobody may have agreed to a text that they did not see."""
+    other = replace(TEXT, text="We may sell it.")
+    check_text(TEXT, [TEXT, replace(other, version="1")], endpoint="flights")
+    with pytest.raises(ConsentTextChangedError, match="its version has not"):
+        check_text(other, [TEXT], endpoint="flights")
+
+
+def test_a_person_is_one_author_of_a_key_and_by_name() -> None:
+    """Who they were before they said so is known to be theirs; a browser has one author anyway."""
+    assert author_before(key_id="k", subject="s") == author_of(key_id="k", subject="")
+    assert author_before(key_id="k", subject="") == author_before(key_id="", subject="s") == ""
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_the_id_of_a_prediction_tells_when_it_was_made(at_ns: int, chance: int) -> None:
+    """To the precision of a double; what is no such id tells nothing."""
+    made = f"{at_ns:016x}{chance:016x}"
+    assert made_at(made) == at_ns / 1_000_000_000
+    for other in (made[1:], made + "\n", "+" + made[1:], made[:9] + "_" + made[10:]):
+        assert made_at(other) is None

@@ -190,7 +190,7 @@ def _opinion(one: Opinion) -> tuple[object, ...]:
     mean = sum(star * count for star, count in stars.items()) / given if given else 0.0
     known = one.satisfied is not None
     return (
-        one.deployment or "(no record)",
+        one.deployment or "(no known answer)",
         f"{one.total:,}",
         f"{one.ratings.get('up', 0):,}",
         f"{one.ratings.get('down', 0):,}",
@@ -211,7 +211,7 @@ def _line(one: Feedback) -> tuple[object, ...]:
     return (
         one.id,
         show.moment(one.at),
-        one.deployment or "(no record)",
+        one.deployment or "(no known answer)",
         one.rating,
         one.correction if corrected else "-",
         one.state if corrected else "",

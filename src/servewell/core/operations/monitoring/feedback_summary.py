@@ -11,7 +11,7 @@ from servewell.core.operations.wilson import interval
 class Opinion:
     """What was thought of the answers of one deployment in some time."""
 
-    deployment: str  # empty for predictions that have no record
+    deployment: str  # empty for ratings of no known answer
     start: int | None  # of the window, seconds since the epoch, UTC; None for the whole time
     ratings: dict[str, int]  # how often each was given
     total: int
