@@ -554,3 +554,10 @@ CONSENT_TEXT: Final = sa.Table(
     sa.Column("scope", Words, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+FEEDBACK_CLOSED: Final = sa.Table(
+    "feedback_closed",
+    METADATA,
+    sa.Column("id", Words, primary_key=True),
+    sa.Column("until", sa.Double, nullable=False),
+)

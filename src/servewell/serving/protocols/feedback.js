@@ -211,8 +211,8 @@
       const said = { rating: this.#rating, row: Number(this.getAttribute("row") || 0) };
       const { consent, comment, correction } = this.#parts;
       if (!consent || !consent.checked) return said;
-      const { version, scope } = this.#asked.consent;
-      said.consent = { given: true, version, scope };
+      const { version, scope, digest } = this.#asked.consent;
+      said.consent = { given: true, version, scope, digest };
       if (comment.value) said.comment = comment.value;
       if (correction && correction.value !== "") {
         const number = this.getAttribute("correction-type") === "number";
@@ -265,10 +265,11 @@
       }
       this.#rating = "";
       this.#press("");
-      this.#fill();
       this.#parts.more.hidden = true;
+      for (const button of this.shadowRoot.querySelectorAll(".ratings button")) button.disabled = true;
       this.#tell(this.#words.withdrawn);
-      this.shadowRoot.querySelector("button").focus();
+      this.#parts.status.tabIndex = -1;
+      this.#parts.status.focus();
       this.#announce({ done: "withdrawn" });
     }
 

@@ -140,6 +140,12 @@ def _feedback() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("endpoint", "version", "digest", name="pk_consent_text"),
     )
+    op.create_table(
+        "feedback_closed",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_feedback_closed"),
+    )
 
 
 def _alerts() -> None:
