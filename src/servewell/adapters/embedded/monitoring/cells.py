@@ -51,7 +51,7 @@ class Cells:
         if tensor.dtype.kind in "OSUb":
             words = WORDS[flat[:, 0].astype(np.intp)] if tensor.dtype.kind == "b" else flat[:, 0]
             return cls._of_texts(pa.array(words.tolist(), type=pa.string()), there)
-        numbers = flat.astype(np.float64)
+        numbers = flat.astype(np.float64, copy=False)
         alone = numbers[:, 0] if numbers.shape[1] == 1 else numbers
         absent = np.isnan(alone) if is_input and alone.ndim == 1 else ~there
         return cls(there=there, missing=absent, numbers=alone)

@@ -7,12 +7,15 @@ import numpy as np
 
 from servewell.adapters.embedded.monitoring.binning import NAMED_MIN, projected, score_of
 from servewell.adapters.embedded.monitoring.cells import Cells, Mask, Numbers, Whole
+from servewell.adapters.embedded.monitoring.number_counting import (
+    MISSING,
+    NOT_FINITE,
+    grid_of,
+    number_counts,
+)
 from servewell.core.catalog.profile import Bins, ColumnKind, Counts, Side
 from servewell.core.operations.monitoring.profiles import category_digest, named_unseen
 
-MISSING: Final = 0
-NOT_FINITE: Final = 1
-BELOW: Final = 2
 NOWHERE: Final = -1  # of a row that does not have the column
 UNSEEN_LENGTH_MAX: Final = 60  # characters of a category that is told
 
@@ -41,13 +44,13 @@ def columns_of(
 
 def counted(bins: Bins, cells: Cells, groups: Whole, number: int) -> list[Counts]:
     """Return the counts of each of so many groups; a row of group -1 counts nowhere."""
+    if _is_number(bins, cells):
+        return number_counts(bins, cells, groups, number)
     places = places_of(bins, cells)
     keep = (places >= 0) & (groups >= 0)
     group, place = groups[keep], places[keep]
     flat = np.bincount(group * bins.places + place, minlength=number * bins.places)
     table = flat.reshape(number, bins.places).tolist()
-    if bins.kind is ColumnKind.NUMBER and cells.numbers is not None and cells.width == 1:
-        return _with_moments(table, cells.numbers[keep], group, place)
     if bins.kind is ColumnKind.CATEGORY:
         unseen = _unseen(cells, keep.nonzero()[0], group, place == bins.places - 1)
         return [
@@ -59,7 +62,7 @@ def counted(bins: Bins, cells: Cells, groups: Whole, number: int) -> list[Counts
 
 def places_of(bins: Bins, cells: Cells) -> Whole:
     """Return the place of each row among the counts; -1 where it does not have the column."""
-    if bins.kind is ColumnKind.NUMBER and cells.numbers is not None and cells.width == 1:
+    if _is_number(bins, cells) and cells.numbers is not None:
         places = _number_places(bins, cells.numbers)
     elif bins.kind is ColumnKind.CATEGORY and cells.texts is not None:
         places = _word_places(bins, cells.words)[cells.texts]
@@ -75,12 +78,15 @@ def places_of(bins: Bins, cells: Cells) -> Whole:
     return places
 
 
+def _is_number(bins: Bins, cells: Cells) -> bool:
+    return bins.kind is ColumnKind.NUMBER and cells.numbers is not None and cells.width == 1
+
+
 def _number_places(bins: Bins, numbers: Numbers) -> Whole:
-    edges = np.array(bins.edges)
-    places = np.searchsorted(edges, numbers, side="right") + BELOW
-    places[numbers == edges[-1]] -= 1  # the last bin holds its upper edge too
-    places[~np.isfinite(numbers)] = NOT_FINITE
-    return places.astype(np.int64)
+    finite = np.isfinite(numbers)
+    places = np.full(len(numbers), NOT_FINITE, np.int64)
+    places[finite] = grid_of(bins.edges).places(numbers[finite])
+    return places
 
 
 def _word_places(bins: Bins, words: Sequence[str]) -> Whole:
@@ -93,30 +99,6 @@ def _word_places(bins: Bins, words: Sequence[str]) -> Whole:
         for word in words
     ]
     return np.array([*places, MISSING], np.int64)
-
-
-def _with_moments(
-    table: list[list[int]], numbers: Numbers, group: Whole, place: Whole
-) -> list[Counts]:
-    finite = place > NOT_FINITE
-    values, owner = numbers[finite], group[finite]
-    number = len(table)
-    with np.errstate(over="ignore"):
-        total = np.bincount(owner, weights=values, minlength=number).tolist()
-        squares = np.bincount(owner, weights=values * values, minlength=number).tolist()
-    least, greatest = np.full(number, np.inf), np.full(number, -np.inf)
-    np.minimum.at(least, owner, values)
-    np.maximum.at(greatest, owner, values)
-    return [
-        Counts(
-            places=tuple(row),
-            total=total[at],
-            squares=squares[at],
-            least=float(least[at]) if np.isfinite(least[at]) else None,
-            greatest=float(greatest[at]) if np.isfinite(greatest[at]) else None,
-        )
-        for at, row in enumerate(table)
-    ]
 
 
 def _unseen(cells: Cells, rows: Whole, group: Whole, is_unseen: Mask) -> dict[int, dict[str, int]]:
