@@ -1,6 +1,7 @@
 """The rules of feedback: what is read, what is kept of it, and where a correction stands."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,18 +18,23 @@ from servewell.core.catalog.feedback import (
     Scope,
 )
 from servewell.core.catalog.outcome import Outcome
+from servewell.core.catalog.prediction_id import made_at
 from servewell.core.catalog.workload_feedback import ConsentRules, FeedbackRules
 from servewell.core.operations.monitoring.feedback import (
     MOVES,
+    ConsentTextChangedError,
     CorrectionMoveError,
     Move,
     answered_by,
+    author_before,
     author_of,
+    check_text,
     decide_arrival,
     decide_move,
     feedback_of,
     newest_by_author,
     policy_of,
+    text_digest,
 )
 from servewell.core.operations.monitoring.feedback_reading import (
     faults_in,
@@ -44,12 +50,13 @@ from servewell.core.security.feedback_token import (
 )
 
 KEY = b"k" * 32
+PREDICTION = "18ea9168eb91e600a2a7ddb900000000"
 TEXT = ConsentText(version="2", text="We may keep it.", scope=Scope.LABEL)
 ASKING = FeedbackPolicy(consent=TEXT)
 GIVEN = {"given": True, "version": "2", "scope": "label"}
 AGREED = Consent(version="2", text=TEXT.text, scope=Scope.LABEL)
 FULL = {
-    "prediction_id": "p",
+    "prediction_id": PREDICTION,
     "row": 1,
     "rating": "down",
     "correction": 0,
@@ -94,7 +101,8 @@ def outcome(**changes: object) -> Outcome:
         ({"rating": 6}, "rating"),
         ({"rating": 1.0}, "rating"),
         ({"prediction_id": ""}, "prediction_id"),
-        ({"prediction_id": "x" * 65}, "prediction_id"),
+        ({"prediction_id": PREDICTION.upper()}, "prediction_id"),
+        ({"prediction_id": PREDICTION + "0"}, "prediction_id"),
         ({"row": -1}, "row"),
         ({"row": True}, "row"),
         ({"correction": ""}, "correction"),
@@ -108,6 +116,7 @@ def outcome(**changes: object) -> Outcome:
         ({"consent": {"given": "yes"}}, "consent.given"),
         ({"consent": GIVEN | {"version": "1"}}, "consent.version"),
         ({"consent": GIVEN | {"scope": "everything"}}, "consent.scope"),
+        ({"consent": GIVEN | {"digest": text_digest("Another text.")}}, "consent.digest"),
         ({"consent": GIVEN | {"more": 1}}, "consent.(another)"),
         ({"ratng": "up"}, "(another)"),
     ],
@@ -166,6 +175,8 @@ def test_with_consent_all_of_it_is_kept() -> None:
     found = read(FULL, ASKING)
     assert (found.correction, found.comment, found.subject) == (0, "late", "Ada")
     assert found.consent == AGREED
+    shown = GIVEN | {"digest": text_digest(TEXT.text)}
+    assert read(FULL | {"consent": shown}, ASKING).consent == AGREED
     narrower = read(FULL | {"consent": GIVEN | {"scope": "review"}}, ASKING)
     assert narrower.consent == Consent(version="2", text=TEXT.text, scope=Scope.REVIEW)
 
@@ -232,9 +243,6 @@ def test_feedback_is_of_a_row_that_this_endpoint_answered() -> None:
     assert answered_by(outcome(endpoint="other"), said()) == ""
     assert answered_by(outcome(outputs={}), said()) == ""
     assert answered_by(None, said()) == ""
-
-
-PREDICTION = "18ea9168eb91e600a2a7ddb900000000"
 
 
 @given(st.integers(0, 83), st.sampled_from("0123456789abcdefS_z"))

@@ -1,6 +1,8 @@
 """From the inbox to labels, and out of every file again."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,18 @@ from servewell.core.catalog.feedback import (
 )
 from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.workload import Artifact, Workload
-from servewell.core.catalog.workload_feedback import FeedbackRules
-from servewell.core.operations.monitoring.feedback import CorrectionMoveError, Move
+from servewell.core.catalog.workload_feedback import ConsentRules, FeedbackRules
+from servewell.core.operations.monitoring.feedback import (
+    ConsentTextChangedError,
+    CorrectionMoveError,
+    Move,
+)
 from servewell.core.security.feedback_token import subject_token
-from servewell.flows.monitoring.feedback import end_feedback_retention, take_up_feedback
+from servewell.flows.monitoring.feedback import (
+    check_consent_text,
+    end_feedback_retention,
+    take_up_feedback,
+)
 from servewell.flows.monitoring.feedback_by_hand import (
     erase_subject,
     export_subject,
@@ -144,6 +154,36 @@ def test_another_truth_is_not_overruled_by_itself(platform: Platform, log: Log) 
     assert [label.source in one.because for one in waiting] == [True]
 
 
+def test_two_corrections_that_came_together_are_not_both_labels(
+    platform: Platform, log: Log
+) -> None:
+    """The first is a label; the other waits, and says beside which."""
+    del log
+    publish(platform, Corrections.LABEL)
+    batch = [said(platform, 4), said(platform, 4, author="browser", at=2.0, correction=1)]
+    platform.feedback_inbox.put(batch)
+    take_up_feedback(platform)
+    (label,) = platform.labels.history("id-000004")
+    assert label.value == 0
+    (waiting,) = platform.feedback.find(FeedbackQuery(state=CorrectionState.PENDING))
+    assert label.source in waiting.because
+
+
+def test_a_person_who_says_who_they_are_counts_once(platform: Platform, log: Log) -> None:
+    """What they said before by the same key goes with it, and with its withdrawal."""
+    del log
+    nobody = {"subject": "", "consent": None, "correction": None, "comment": "", "author": "key:k1"}
+    platform.feedback_inbox.put([said(platform, 5, **nobody)])
+    take_up_feedback(platform)
+    platform.feedback_inbox.put([said(platform, 5, at=2.0, replaces="key:k1")])
+    assert only(platform).subject
+    platform.feedback_inbox.put([said(platform, 5, at=3.0, **nobody)])
+    assert len(list_feedback(platform, FeedbackQuery(endpoint="flights"))) == 2
+    gone = {"withdrawn": True, "rating": "", "correction": None, "comment": "", "consent": None}
+    platform.feedback_inbox.put([said(platform, 5, at=4.0, replaces="key:k1", **gone)])
+    assert list_feedback(platform, FeedbackQuery(endpoint="flights")) == ()
+
+
 def test_what_is_said_again_replaces_and_can_be_withdrawn(
     platform: Platform, log: Log, tmp_path: Path
 ) -> None:
@@ -163,6 +203,19 @@ def test_what_is_said_again_replaces_and_can_be_withdrawn(
     assert list_feedback(platform, FeedbackQuery(endpoint="flights")) == ()
     assert platform.labels.history("id-000005") == ()
     assert files_with(tmp_path / "home", CANARY) == []
+
+
+def test_a_copy_of_what_was_withdrawn_comes_back_in_no_way(platform: Platform, log: Log) -> None:
+    """Neither together with the withdrawal nor after it; another row is not concerned."""
+    del log
+    browser = {"author": "browser", "subject": "", "consent": None, "correction": None}
+    gone = browser | {"withdrawn": True, "rating": "", "comment": ""}
+    platform.feedback_inbox.put([said(platform, 5, at=2.0, **gone)])
+    platform.feedback_inbox.put([said(platform, 5, at=3.0, **browser)])
+    assert list_feedback(platform, FeedbackQuery(endpoint="flights")) == ()
+    platform.feedback_inbox.put([said(platform, 5, at=4.0, **browser)])
+    platform.feedback_inbox.put([said(platform, 6, at=5.0, **browser)])
+    assert only(platform).prediction_id == "id-000006"
 
 
 def test_a_person_is_exported_and_erased(platform: Platform, log: Log, tmp_path: Path) -> None:
@@ -186,6 +239,33 @@ def test_a_person_is_exported_and_erased(platform: Platform, log: Log, tmp_path:
     assert "Ada" not in platform.history.changes("flights")[-1].because
 
 
+def test_a_person_gets_the_text_that_they_saw(platform: Platform, log: Log) -> None:
+    """Of two texts of one version it is the one whose digest they agreed to."""
+    del log
+    other = replace(AGREED, text="We may sell it.")
+    platform.feedback_inbox.put(
+        [said(platform, 1), said(platform, 2, author="other", consent=other)]
+    )
+    bo = subject_token("Bo", platform.secrets.get("feedback"))
+    platform.feedback_inbox.put([said(platform, 3, subject=bo, author="bo", consent=other)])
+    assert [one.text for one in export_subject(platform, "Bo").texts] == ["We may sell it."]
+
+
+def test_another_text_of_a_version_is_refused(platform: Platform, log: Log) -> None:
+    """By what people agreed to, and by what is asked for now; another version is welcome."""
+    del log
+    platform.feedback_inbox.put([said(platform, 1)])
+    take_up_feedback(platform)
+    (endpoint,) = platform.endpoints.list()
+    same = ConsentRules(version="1", text=AGREED.text)
+    other = ConsentRules(version="1", text="We may sell it.")
+    for consent in (same, replace(other, version="2")):
+        check_consent_text(platform, endpoint, FeedbackRules(enabled=True, consent=consent))
+    with pytest.raises(ConsentTextChangedError):
+        check_consent_text(platform, endpoint, FeedbackRules(enabled=True, consent=other))
+    check_consent_text(platform, None, FeedbackRules(enabled=True, consent=other))
+
+
 def test_what_nobody_can_read_is_told(platform: Platform, log: Log, tmp_path: Path) -> None:
     """A damaged batch is in the history, and whoever erases is told to look at it."""
     del log
@@ -195,6 +275,12 @@ def test_what_nobody_can_read_is_told(platform: Platform, log: Log, tmp_path: Pa
     erased = erase_subject(platform, "Ada")
     assert (erased.feedback, len(erased.unreadable)) == (0, 1)
     assert "set aside" in platform.history.changes("feedback")[-1].because
+    end_feedback_retention(platform)
+    assert len(platform.feedback_inbox.damaged()) == 1
+    os.utime(erased.unreadable[0], (START_S, START_S))
+    end_feedback_retention(platform)
+    assert platform.feedback_inbox.damaged() == ()
+    assert "removed" in platform.history.changes("feedback")[-1].because
 
 
 def test_retention_ends_by_itself(platform: Platform, log: Log) -> None:

@@ -102,7 +102,7 @@ def test_what_is_put_waits_until_it_is_done(inbox: FeedbackInbox) -> None:
 
 
 def test_a_damaged_batch_holds_up_none(inbox: FeedbackInbox, tmp_path: Path) -> None:
-    """It is told of once and set aside, byte by byte as it was."""
+    """It is told of once and set aside, byte by byte as it was, until its time has passed."""
     inbox.put([said(1)])
     (place,) = (tmp_path / "feedback").glob("*.feedback")
     place.write_bytes(place.read_bytes().replace(b"fine", b"gone"))
@@ -111,6 +111,10 @@ def test_a_damaged_batch_holds_up_none(inbox: FeedbackInbox, tmp_path: Path) -> 
     assert (damaged.damaged, damaged.said, good.said) == (True, (), (said(2),))
     assert inbox.waiting(9) == (good,)
     assert [Path(one).read_bytes().count(b"gone") for one in inbox.damaged()] == [1]
+    (aside,) = inbox.damaged()
+    assert inbox.sweep(Path(aside).stat().st_mtime) == ()
+    assert inbox.sweep(Path(aside).stat().st_mtime + 1) == (Path(aside).name,)
+    assert (inbox.damaged(), inbox.waiting(9)) == ((), (good,))
 
 
 def test_an_inbox_is_bounded_and_says_what_the_disk_says(tmp_path: Path) -> None:
@@ -247,6 +251,15 @@ def test_what_was_said_later_is_not_removed(store: FeedbackStore) -> None:
     assert store.find(FeedbackQuery()) == (new,)
     with pytest.raises(FeedbackMissingError):
         store.settle("z", state=CorrectionState.REJECTED, because="")
+
+
+def test_what_is_over_is_remembered_for_its_time(store: FeedbackStore) -> None:
+    """However often it is told; then it is forgotten."""
+    store.close(["a", "b"], now=1.0, until=5.0)
+    store.close(["a", "a"], now=2.0, until=9.0)
+    assert store.closed(["a", "b", "c"]) == {"a", "b"}
+    store.close(["c"], now=6.0, until=9.0)
+    assert store.closed(["a", "b", "c"]) == {"a", "c"}
 
 
 def test_texts_of_consent_are_kept_once(store: FeedbackStore) -> None:

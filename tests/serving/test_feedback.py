@@ -17,6 +17,7 @@ from servewell.adapters.embedded.monitoring.feedback_inbox import FolderFeedback
 from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
 from servewell.core.catalog.feedback import ConsentText, FeedbackPolicy, Said, Scope
 from servewell.core.catalog.key import Role
+from servewell.core.operations.monitoring.feedback import text_digest
 from servewell.serving.feedback_limits import FeedbackLimits
 from servewell.serving.feedback_refusals import FeedbackLimitedError
 from servewell.serving.protocols.feedback import INTEGRITY, NAME_OF_VERSION
@@ -132,7 +133,12 @@ def test_an_answer_brings_the_token_of_its_prediction(place: Place) -> None:
     """With it, and no key, a browser rates that answer and learns what is asked of it."""
     prediction_id, token = place.ask()
     asked = place.home.send("GET", PATH, key=token)
-    assert asked.json["consent"] == {"version": "2", "text": TEXT.text, "scope": "label"}
+    assert asked.json["consent"] == {
+        "version": "2",
+        "text": TEXT.text,
+        "scope": "label",
+        "digest": text_digest(TEXT.text),
+    }
     assert asked.json["component"]["integrity"] == INTEGRITY
     assert place.say(token, {"rating": "up"}).status == 202
     (found,) = place.said(prediction_id)
@@ -225,13 +231,20 @@ def test_replay_is_limited(place: Place) -> None:
 
 
 def test_limits_count_in_windows() -> None:
-    """A window ends, also where the clock is set back; the oldest are forgotten first."""
+    """A window ends, also where the clock is set back; who goes on asking is not forgotten."""
     limits = FeedbackLimits()
     limits.take("a", "one key", most=1, window_s=60, now=100.0)
     with pytest.raises(FeedbackLimitedError):
         limits.take("a", "one key", most=1, window_s=60, now=159.0)
     limits.take("a", "one key", most=1, window_s=60, now=160.0)
     limits.take("a", "one key", most=1, window_s=60, now=10.0)
+    small = FeedbackLimits(windows_max=2)
+    small.take("a", "one key", most=1, window_s=60, now=1.0)
+    small.take("b", "one key", most=1, window_s=60, now=1.0)
+    for other in ("c", "d", "e"):
+        with pytest.raises(FeedbackLimitedError):
+            small.take("a", "one key", most=1, window_s=60, now=2.0)
+        small.take(other, "one key", most=1, window_s=60, now=2.0)
 
 
 def test_what_lacks_consent_is_written_nowhere(home: Home) -> None:
@@ -264,7 +277,7 @@ def test_what_was_acknowledged_survives_a_kill(home: Home) -> None:
     home.publish(home.deployment("blue", flight_model(2.0)), policy=policy, grants=(operating,))
     with home.process() as process:
         home.wait_for_snapshot()
-        body = {"prediction_id": "p", "rating": 5, "consent": GIVEN, "comment": CANARY}
+        body = {"prediction_id": "0" * 32, "rating": 5, "consent": GIVEN, "comment": CANARY}
         assert home.send("POST", PATH, key=operator, body=body).status == 202
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -352,6 +365,7 @@ def test_people_say_it_with_keys_alone(place: Place, browser_page: Page) -> None
     page.get_by_role("button", name="Withdraw").press("Enter")
     page.wait_for_selector("text=withdrawn")
     assert place.said(prediction_id)[-1].withdrawn
+    assert page.get_by_role("button", name="Yes").is_disabled()
     assert page.evaluate("document.documentElement.scrollWidth") == 375
 
 

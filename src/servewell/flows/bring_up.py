@@ -29,6 +29,7 @@ from servewell.flows.make_model import (
     keep_dataset,
     make_model,
 )
+from servewell.flows.monitoring.feedback import check_consent_text
 from servewell.flows.platform import Platform
 from servewell.flows.publish import publish_snapshot
 from servewell.flows.release import carry_out
@@ -77,10 +78,10 @@ def bring_up(
 
     The `overrides` of the workload's file are remembered with it.
 
-    Raises: EndpointTakenError, before anything is done; whatever a step raises: what was done
-    before it stays done.
+    Raises: EndpointTakenError, ConsentTextChangedError, before anything is done; whatever a step
+    raises: what was done before it stays done.
     """
-    endpoint_of(platform, workload)
+    check_consent_text(platform, endpoint_of(platform, workload), workload.feedback)
     plan = plan_for(platform, workload, folder)
     _protect(platform, plan)
     remember_workload(platform, workload, folder, overrides=overrides)
@@ -135,15 +136,16 @@ def bring_up(
 def foresee(platform: Platform, workload: Workload, folder: Path) -> list[tuple[str, str]]:
     """Return what `bring_up` would do, step by step; change nothing that is served.
 
-    Raises: EndpointTakenError, CertificateFaultsError, TableFaultsError, TrainingFailedError,
-    StateUnavailableError, StorageError.
+    Raises: EndpointTakenError, ConsentTextChangedError, CertificateFaultsError, TableFaultsError,
+    TrainingFailedError, StateUnavailableError, StorageError.
     """
+    endpoint = endpoint_of(platform, workload)
+    check_consent_text(platform, endpoint, workload.feedback)
     plan, state = plan_for(platform, workload, folder), platform.fleet.state()
     if plan.tls is not None:
         platform.certificates.examine(plan.tls)
     dataset = foresee_dataset(platform, workload, folder)
     model = foresee_model(platform, workload, folder)
-    endpoint = endpoint_of(platform, workload)
     start = f"start {plan.workers} on {plan.origin}"
     return [
         ("data", _about(workload, dataset)),

@@ -74,6 +74,13 @@ class FeedbackInbox(Protocol):
         """Return where what nobody can read was set aside. Raises: StorageError."""
         ...
 
+    def sweep(self, before: float) -> tuple[str, ...]:
+        """Remove what was set aside and written before a time (epoch seconds); return which.
+
+        Raises: StorageError.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackQuery:
@@ -118,6 +125,17 @@ class FeedbackStore(Protocol):
 
         Without `labels` none is.
         """
+        ...
+
+    def close(self, ids: Sequence[str], *, now: float, until: float) -> None:
+        """Remember until a time that nothing more is to be taken of these; times in epoch seconds.
+
+        What was remembered until before `now` is forgotten.
+        """
+        ...
+
+    def closed(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return those of which nothing more is to be taken."""
         ...
 
     def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:

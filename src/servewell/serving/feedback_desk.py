@@ -15,7 +15,11 @@ import msgspec
 
 from servewell.core.catalog.feedback import FeedbackPolicy, Said
 from servewell.core.catalog.key import Grant
-from servewell.core.operations.monitoring.feedback import author_of, feedback_id
+from servewell.core.operations.monitoring.feedback import (
+    author_before,
+    author_of,
+    feedback_id,
+)
 from servewell.core.operations.monitoring.feedback_reading import (
     faults_in,
     read,
@@ -224,6 +228,7 @@ class FeedbackDesk:
             prediction_id=found.prediction_id,
             row=found.row,
             author=author_of(key_id=sender.key_id, subject=subject),
+            replaces=author_before(key_id=sender.key_id, subject=subject),
             principal=sender.principal,
             rating=found.rating,
             correction=found.correction,
@@ -249,6 +254,7 @@ class FeedbackDesk:
             prediction_id=str(told["prediction_id"]),
             row=row if isinstance(row, int) else 0,
             author=author_of(key_id=sender.key_id, subject=subject),
+            replaces=author_before(key_id=sender.key_id, subject=subject),
             principal=sender.principal,
             withdrawn=True,
         )

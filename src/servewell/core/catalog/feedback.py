@@ -84,6 +84,7 @@ class Said:
     comment: str = ""
     subject: str = ""  # a keyed token of the person
     consent: Consent | None = None
+    replaces: str = ""  # another author that is the same person: see `author_of`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

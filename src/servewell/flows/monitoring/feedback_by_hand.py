@@ -5,7 +5,12 @@ from typing import Final
 
 from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.feedback import ConsentText, CorrectionState, Feedback
-from servewell.core.operations.monitoring.feedback import Move, check_label, decide_move
+from servewell.core.operations.monitoring.feedback import (
+    Move,
+    check_label,
+    decide_move,
+    text_digest,
+)
 from servewell.core.operations.monitoring.feedback_summary import FeedbackSummary, summarised
 from servewell.core.security.feedback_token import subject_token
 from servewell.flows.monitoring.feedback import (
@@ -90,12 +95,12 @@ def export_subject(platform: Platform, subject: str) -> SubjectExport:
     with platform.feedback_inbox.taking():
         take_up(platform)
         found = _of_subject(platform, subject)
-    agreed = {(one.endpoint, one.consent_version) for one in found}
+    agreed = {(one.endpoint, one.consent_version, one.consent_digest) for one in found}
     texts = [
         text
         for endpoint in sorted({one.endpoint for one in found})
         for text in platform.feedback.texts(endpoint)
-        if (endpoint, text.version) in agreed
+        if (endpoint, text.version, text_digest(text.text)) in agreed
     ]
     unreadable = platform.feedback_inbox.damaged()
     return SubjectExport(feedback=found, texts=tuple(texts), unreadable=unreadable)

@@ -13,6 +13,7 @@ import msgspec
 
 from servewell.core.catalog.feedback import Corrections, FeedbackPolicy
 from servewell.core.catalog.key import Right
+from servewell.core.operations.monitoring.feedback import text_digest
 from servewell.core.operations.monitoring.feedback_reading import (
     COMMENT_CHARS_MAX,
     CORRECTION_CHARS_MAX,
@@ -99,11 +100,17 @@ def told_in(body: bytes) -> dict[str, object]:
 def asked_page(endpoint: str, policy: FeedbackPolicy, prediction_id: str) -> bytes:
     """Return what a page needs to know before it asks somebody."""
     asked = policy.consent
+    consent = asked and {
+        "version": asked.version,
+        "text": asked.text,
+        "scope": asked.scope,
+        "digest": text_digest(asked.text),
+    }
     return msgspec.json.encode(
         {
             "endpoint": endpoint,
             "prediction_id": prediction_id,
-            "consent": asked,
+            "consent": consent,
             "corrections": policy.corrections is not Corrections.IGNORE,
             "component": {"src": f"/feedback/{NAME_OF_VERSION}", "integrity": INTEGRITY},
             "comment_chars_max": COMMENT_CHARS_MAX,

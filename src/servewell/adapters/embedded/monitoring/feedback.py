@@ -10,6 +10,7 @@ from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.state_tables import (
     CONSENT_TEXT,
     FEEDBACK,
+    FEEDBACK_CLOSED,
     LABEL,
     row_of,
     value_of,
@@ -104,6 +105,23 @@ class SqlFeedback:
         if gone:
             self._database.empty_log()
         return emptied
+
+    def close(self, ids: Sequence[str], *, now: float, until: float) -> None:
+        """See `FeedbackStore.close`."""
+        rows = [{"id": one, "until": until} for one in sorted(set(ids))]
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(FEEDBACK_CLOSED).where(FEEDBACK_CLOSED.c.until < now))
+            for row in rows:
+                same = FEEDBACK_CLOSED.c.id == row["id"]
+                connection.execute(sa.delete(FEEDBACK_CLOSED).where(same))
+            if rows:
+                connection.execute(sa.insert(FEEDBACK_CLOSED), rows)
+
+    def closed(self, ids: Sequence[str]) -> frozenset[str]:
+        """See `FeedbackStore.closed`."""
+        query = sa.select(FEEDBACK_CLOSED.c.id).where(FEEDBACK_CLOSED.c.id.in_(ids))
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def counts(self, endpoint: str, *, since: float, window_s: int) -> tuple[FeedbackCount, ...]:
         """See `FeedbackStore.counts`."""

@@ -79,6 +79,15 @@ class FolderFeedbackInbox:
         with storage_faults(self._folder, doing="read"):
             return tuple(str(self._folder / name) for name in sorted(self._names(DAMAGED)))
 
+    def sweep(self, before: float) -> tuple[str, ...]:
+        """See `FeedbackInbox.sweep`."""
+        with storage_faults(self._folder, doing="removed"):
+            places = [self._folder / name for name in sorted(self._names(DAMAGED))]
+            old = [place for place in places if place.stat().st_mtime < before]
+            for place in old:
+                place.unlink()
+        return tuple(place.name for place in old)
+
     def _names(self, suffix: str = SUFFIX) -> list[str]:
         try:
             return [name for name in os.listdir(self._folder) if name.endswith(suffix)]  # noqa: PTH208  (names alone are wanted, of many)

@@ -34,6 +34,12 @@ class CorrectionMoveError(ServewellError):
     code = "SW-275"
 
 
+class ConsentTextChangedError(ServewellError):
+    """Another text of consent has a version that people were asked by before."""
+
+    code = "SW-277"
+
+
 class Move(StrEnum):
     """What a person may do with a correction."""
 
@@ -82,6 +88,18 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
 
 
+def check_text(asked: ConsentText, known: Iterable[ConsentText], *, endpoint: str) -> None:
+    """Refuse another text under a version that is known. Raises: ConsentTextChangedError."""
+    if any(one.version == asked.version and one.text != asked.text for one in known):
+        raise ConsentTextChangedError(
+            f"The text of the consent that `{endpoint}` asks for has changed, and its version has "
+            "not.",
+            why=f"people were asked by another text of the version `{asked.version}`, so nobody "
+            "could say what they agreed to",
+            fix="give the new text a new `feedback.consent.version`",
+        )
+
+
 def author_of(*, key_id: str, subject: str) -> str:
     """Return who may replace a piece of feedback; `subject` is a keyed token, or empty.
 
@@ -92,6 +110,15 @@ def author_of(*, key_id: str, subject: str) -> str:
     if not key_id:
         return BROWSER
     return f"subject:{subject}" if subject else f"key:{key_id}"
+
+
+def author_before(*, key_id: str, subject: str) -> str:
+    """Return the author that somebody was to a key before they said who they are; empty for none.
+
+    What that author said of the row is theirs, as far as anybody can tell, and must not count
+    beside what they say now.
+    """
+    return author_of(key_id=key_id, subject="") if key_id and subject else ""
 
 
 def feedback_id(said: Said) -> str:
@@ -110,9 +137,18 @@ def is_newer(said: Said, kept: Feedback) -> bool:
     return (said.at, said.entry) > (kept.at, kept.entry)
 
 
+def closes(said: Said) -> bool:
+    """Whether nothing more is to be taken of this author and row.
+
+    Who sends again what somebody sent with the token of a prediction cannot be told from them, and
+    would undo that they withdrew it.
+    """
+    return said.withdrawn and said.author == BROWSER
+
+
 def newest_by_author(said: Iterable[Said]) -> list[Said]:
-    """Return what each author said last of each row."""
-    ordered = sorted(said, key=lambda one: (one.at, one.entry))
+    """Return what each author said last of each row; that is over once it is closed."""
+    ordered = sorted(said, key=lambda one: (closes(one), one.at, one.entry))
     return list({feedback_id(one): one for one in ordered}.values())
 
 

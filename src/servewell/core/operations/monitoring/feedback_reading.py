@@ -16,8 +16,9 @@ from servewell.core.catalog.feedback import (
     Scope,
 )
 from servewell.core.catalog.label import Truth
+from servewell.core.catalog.prediction_id import made_at
+from servewell.core.operations.monitoring.feedback import text_digest
 
-PREDICTION_CHARS_MAX: Final = 64
 SUBJECT_CHARS_MAX: Final = 256
 COMMENT_CHARS_MAX: Final = 2_000
 CORRECTION_CHARS_MAX: Final = 500
@@ -25,7 +26,7 @@ ROW_MAX: Final = 1_000_000
 NUMBER_MAX: Final = 1 << 53  # whole numbers up to here are the same everywhere
 FIELDS: Final = ("prediction_id", "row", "rating", "correction", "comment", "consent", "subject")
 OF_WITHDRAWAL: Final = ("prediction_id", "row", "subject")
-OF_CONSENT: Final = ("given", "version", "scope")
+OF_CONSENT: Final = ("given", "version", "scope", "digest")
 COVERED: Final[dict[Scope, tuple[Scope, ...]]] = {
     Scope.REVIEW: (Scope.REVIEW,),
     Scope.LABEL: (Scope.REVIEW, Scope.LABEL),
@@ -108,7 +109,7 @@ def _faults(told: Mapping[str, object], policy: FeedbackPolicy) -> Iterator[Fiel
 
 def _who(told: Mapping[str, object]) -> Iterator[FieldFault]:
     prediction_id, row, subject = (told.get(name) for name in OF_WITHDRAWAL)
-    if not prediction_id or not _is_text(prediction_id, PREDICTION_CHARS_MAX):
+    if not isinstance(prediction_id, str) or made_at(prediction_id) is None:
         allowed = "the `servewell-prediction-id` of an answer"
         yield FieldFault(field="prediction_id", allowed=allowed)
     if row is not None and not _is_row(row):
@@ -123,7 +124,8 @@ def _consent_faults(given: object, asked: ConsentText | None) -> Iterator[FieldF
     if given is None:
         return
     if not isinstance(given, Mapping):
-        yield FieldFault(field="consent", allowed="an object with `given`, `version` and `scope`")
+        names = ", ".join(f"`{one}`" for one in OF_CONSENT)
+        yield FieldFault(field="consent", allowed=f"an object with {names}")
         return
     for fault in _unknown(given, OF_CONSENT):
         yield FieldFault(field=f"consent.{fault.field}", allowed=fault.allowed)
@@ -140,6 +142,10 @@ def _given_faults(given: Mapping[str, object], asked: ConsentText | None) -> Ite
     if given.get("version") != asked.version:
         allowed = f"`{asked.version}`, the version of the text that is asked for now"
         yield FieldFault(field="consent.version", allowed=allowed)
+    digest = text_digest(asked.text)
+    if given.get("digest") not in (None, digest):
+        allowed = f"`{digest}`, the digest of the text that is asked for now"
+        yield FieldFault(field="consent.digest", allowed=allowed)
     scopes = [one.value for one in COVERED[asked.scope]]
     if given.get("scope") not in (None, *scopes):
         yield FieldFault(field="consent.scope", allowed=" or ".join(f"`{one}`" for one in scopes))
