@@ -10,7 +10,7 @@ from servewell.cli import show
 from servewell.core.catalog.alert import Alert
 from servewell.core.catalog.signal import Severity
 from servewell.core.operations.monitoring.alerts_words import lines, span
-from servewell.flows.monitoring.alert_replay import Replay
+from servewell.flows.monitoring.alert_replay import Difference, Replay
 
 COLOURS: Final = {Severity.PAGE: "red", Severity.TICKET: "yellow", Severity.NOTE: "blue"}
 WHAT_SHOWN: Final = 90
@@ -49,12 +49,12 @@ def alert_page(alert: Alert, *, now: float) -> None:
     show.table(("when", "move", "by", "because"), rows, empty="It has not held for its time yet.")
 
 
-def replay_page(found: Replay) -> None:
-    """Print what would have been said."""
+def replay_page(found: Replay, *, by: str) -> None:
+    """Print what would have been said by some rules."""
     kinds = Counter(one.notice.severity for one in found.told)
     told = ", ".join(f"{kinds[one]} as {one}" for one in Severity if kinds[one]) or "none"
     head = (
-        f"{show.moment(found.since)} to {show.moment(found.until)}: "
+        f"{by}, {show.moment(found.since)} to {show.moment(found.until)}: "
         f"{len(found.alerts)} alerts, notices: {told}"
     )
     click.echo(click.style(head, bold=True))
@@ -77,3 +77,19 @@ def replay_page(found: Replay) -> None:
         show.table(("told at", "urgency", "because it", "alerts", "to"), rows, empty="")
     if found.unasked:
         click.echo(f"not asked, since they know only the present: {', '.join(found.unasked)}")
+
+
+def differences_page(found: Iterable[Difference]) -> None:
+    """Print what two rules say otherwise: as it is, and as it would be."""
+    click.echo(click.style("\nwhat is different", bold=True))
+    rows = [
+        (
+            one.key,
+            *(f"{before} -> {after}" for before, after in (one.alerts, one.told)),
+            " -> ".join(each or "none" for each in one.severity),
+            one.what,
+        )
+        for one in found
+    ]
+    heads = ("key", "alerts", "told", "urgency", "what")
+    show.table(heads, rows, empty="Nothing: both say the same of every condition.")

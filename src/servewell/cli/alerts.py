@@ -7,13 +7,14 @@ from typing import Final
 import click
 
 from servewell.cli import show
-from servewell.cli.alert_view import alert_page, replay_page, rows_of
+from servewell.cli.alert_view import alert_page, differences_page, replay_page, rows_of
 from servewell.cli.completion import endpoint_names
 from servewell.cli.context import Session, command, dry_run
 from servewell.cli.runbooks import runbook
 from servewell.core.catalog.alert import DeliveryState, Silence
 from servewell.core.catalog.signal import SignalKind
 from servewell.flows.monitoring.alert_page import alerts_page
+from servewell.flows.monitoring.alert_replay import LOOKS_MAX, differences, looks_of
 from servewell.flows.monitoring.alert_replay import replay as replay_days
 from servewell.flows.monitoring.alerts import (
     end_silence,
@@ -22,6 +23,7 @@ from servewell.flows.monitoring.alerts import (
     take_alert,
     try_receivers,
 )
+from servewell.flows.monitoring.edited_workload import read_edited, with_workload
 
 LISTED_MAX: Final = 1_000
 NOT_DELIVERED: Final = 4  # as for what is in the way
@@ -243,19 +245,44 @@ def test(session: Session, endpoint: str | None, *, dry_run: bool) -> int:
     metavar="SPAN",
     help="From one look to the next.",
 )
+@click.option(
+    "--workload",
+    "file",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="Also what an edited file, or the one in this folder, would have said.",
+)
 @command
-def replay(session: Session, endpoint: str | None, *, days: float, every: float) -> int:
+def replay(
+    session: Session, endpoint: str | None, *, days: float, every: float, file: Path | None
+) -> int:
     """Say what the rules as they are now would have said over the last days.
 
-    It asks the kept profiles and series again; nobody is told.
+    It asks the kept profiles and series again; nobody is told. With an edited workload file it says
+    what that one would have said too, and what is different.
 
-    Example: servewell alerts replay flight-delays --days 14
+    Example: servewell alerts replay flight-delays --days 14 --workload new.yaml
     """
-    found = replay_days(session.platform, days=days, every_s=every, endpoint=endpoint)
+    if looks_of(days, every) > LOOKS_MAX:
+        most = f"{LOOKS_MAX:,} looks at most: fewer `--days`, or a longer `--every`"
+        raise click.UsageError(f"these are {looks_of(days, every):,} looks, and {most}")
+    platform, until = session.platform, session.platform.clock.now()
+    homes = [platform]
+    if file is not None:
+        homes.append(with_workload(platform, read_edited(platform, file)))
+    found = [
+        replay_days(one, days=days, every_s=every, endpoint=endpoint, until=until) for one in homes
+    ]
+    apart = differences(found[0], found[-1])
     if session.as_json:
-        show.as_json(found)
+        both = {"now": found[0], "edited": found[-1], "differences": apart}
+        show.as_json(found[0] if file is None else both)
         return 0
-    replay_page(found)
+    for name, one in zip(("as the rules are now", f"by `{file}`"), found, strict=False):
+        replay_page(one, by=name)
+    if file is not None:
+        differences_page(apart)
+    click.echo(f"a replay cannot know it all: {'; '.join(found[0].cannot)}")
     return 0
 
 

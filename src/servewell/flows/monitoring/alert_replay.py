@@ -20,6 +20,15 @@ from servewell.flows.monitoring.watch import (
 from servewell.flows.platform import Platform
 
 DAY_S: Final = 86_400.0
+LOOKS_MAX: Final = 20_000
+# What is not kept as it was, so that a replay says it as it is now.
+CANNOT: Final = (
+    "requests count as slow by the threshold that held when they were answered",
+    "drift and quality are judged with the labels that came since",
+    "objectives on drift and quality count the looks that were taken",
+    "deployments are those of today",
+    "what is older than 35 days is known by the hour",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +50,47 @@ class Replay:
     alerts: tuple[Alert, ...]  # that somebody would have been told of, or shown; by id
     told: tuple[Told, ...]
     unasked: tuple[str, ...]  # monitors that know only of the present
+    cannot: tuple[str, ...] = CANNOT  # what it cannot know as it was
+
+    def told_of(self, key: str) -> int:
+        """Return in how many notices an alert of that key would have been."""
+        return sum(_has(one.notice, key) for one in self.told)
 
 
-def replay(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An alert that the rules of two replays say otherwise."""
+
+    key: str
+    what: str
+    alerts: tuple[int, int]  # how many there would have been: as it is, and as it would be
+    told: tuple[int, int]  # in how many notices
+    severity: tuple[str, str]  # of the newest; empty where there is none
+
+
+def replay(  # noqa: PLR0913 - of what, and of when
     platform: Platform,
     *,
     days: float,
     every_s: float,
     endpoint: str | None = None,
+    until: float | None = None,
     monitors: Sequence[Monitor] = MONITORS,
 ) -> Replay:
     """Return what the rules as they are now would have said over the last days.
 
     Nothing is kept, nobody is told. Nobody acknowledges anything, and nothing is silenced.
 
-    Units:  `every_s` seconds from one look to the next.
-    Raises: StateUnavailableError.
+    Units:  `until` in seconds since the epoch, else now; `every_s` seconds from one look to the
+            next, `LOOKS_MAX` looks at most.
+    Raises: ValueError, StateUnavailableError.
     """
-    until = platform.clock.now()
+    until = platform.clock.now() if until is None else until
     since = until - days * DAY_S
     asked = [one for one in monitors if one.knows_past]
-    looks = int((until - since) // every_s) + 1
+    looks = looks_of(days, every_s)
+    if looks > LOOKS_MAX:
+        raise ValueError(looks)
     past = _Past(platform, asked, endpoint=endpoint, every_s=every_s)
     for place in range(looks):
         past.look_at(since + place * every_s)
@@ -74,6 +103,45 @@ def replay(
         told=tuple(past.told),
         unasked=tuple(one.name for one in monitors if not one.knows_past),
     )
+
+
+def looks_of(days: float, every_s: float) -> int:
+    """Return how many looks there are in some days."""
+    return int(days * DAY_S // every_s) + 1
+
+
+def differences(before: Replay, after: Replay) -> tuple[Difference, ...]:
+    """Return by key what two replays say otherwise: how often, to whom, and how urgent."""
+    keys = sorted({one.key for replayed in (before, after) for one in replayed.alerts})
+    found = [(_of(key, before), _of(key, after)) for key in keys]
+    return tuple(
+        Difference(
+            key=key,
+            what=(after_alerts or before_alerts)[-1].signal.what,
+            alerts=(len(before_alerts), len(after_alerts)),
+            told=(before.told_of(key), after.told_of(key)),
+            severity=(_severity(before_alerts), _severity(after_alerts)),
+        )
+        for key, (before_alerts, after_alerts) in zip(keys, found, strict=True)
+        if _said(before_alerts, before, key) != _said(after_alerts, after, key)
+    )
+
+
+def _of(key: str, replayed: Replay) -> list[Alert]:
+    return [one for one in replayed.alerts if one.key == key]
+
+
+def _severity(alerts: Sequence[Alert]) -> str:
+    return str(alerts[-1].severity) if alerts else ""
+
+
+def _said(alerts: Sequence[Alert], replayed: Replay, key: str) -> tuple[object, ...]:
+    heard = {name for one in replayed.told for name in one.receivers if _has(one.notice, key)}
+    return len(alerts), replayed.told_of(key), _severity(alerts), heard
+
+
+def _has(notice: Notice, key: str) -> bool:
+    return any(one.key == key for one in notice.alerts)
 
 
 class _Past:
