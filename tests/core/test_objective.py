@@ -1,5 +1,6 @@
 """Which objectives hold, what they depend on, and what is told of them."""
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -18,7 +19,7 @@ from servewell.core.catalog.series import Sample
 from servewell.core.catalog.signal import Severity, SignalKind
 from servewell.core.catalog.workload_objectives import FreshnessRules, ObjectiveRules
 from servewell.core.reliability.burn_rate import budget_of
-from servewell.core.reliability.composite import whole_of
+from servewell.core.reliability.composite import tally_of, whole_of
 from servewell.core.reliability.freshness_objective import age_of
 from servewell.core.reliability.objective import objectives_of
 from servewell.core.reliability.objective_signals import signals_of
@@ -101,6 +102,22 @@ def test_what_is_needed_multiplies_and_what_is_spare_helps(
     either = whole_of(objective(), [Part(name="spare", any_of=tuple(spare))])
     assert either.good is not None
     assert either.good >= max(one.good or 0.0 for one in spare) - 1e-12
+
+
+def test_what_is_needed_spends_a_budget_with_the_endpoint() -> None:
+    """Both fail a tenth, on the events of the rarer; promises and silence spend nothing."""
+    itself = Part(name="flights", good=0.9, measured=True, events=10_000)
+    weather = Part(name="weather", good=0.9, measured=True, events=100)
+    both = tally_of(itself, [weather])
+    assert both.total == 100
+    assert both.share_bad == pytest.approx(0.19)
+    store = Part(name="store", good=0.5, goal=0.5)
+    idle = Part(name="idle", measured=True)
+    assert tally_of(itself, [store, idle]).share_bad == pytest.approx(0.1)
+    spare = Part(name="spare", any_of=(weather, replace(weather, name="backup", events=50)))
+    assert tally_of(itself, [spare]).share_bad == pytest.approx(1 - 0.9 * 0.99)
+    assert tally_of(itself, [spare]).total == 50
+    assert tally_of(replace(itself, events=0.0), [weather]) == Tally()
 
 
 def test_who_spends_the_budget_is_named() -> None:

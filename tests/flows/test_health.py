@@ -43,7 +43,8 @@ from servewell.flows.monitoring.change import change_signals
 from servewell.flows.monitoring.figures import keep_known, keep_points
 from servewell.flows.monitoring.health import health, health_of
 from servewell.flows.monitoring.looks import keep_looks
-from servewell.flows.monitoring.objectives import LAG_MAX_S, objective_signals, objectives_standing
+from servewell.flows.monitoring.objective_events import LAG_MAX_S
+from servewell.flows.monitoring.objectives import objective_signals, objectives_standing
 from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.series import (
     keep_compacted,
@@ -127,14 +128,14 @@ class Home:
         )
         self.profile_parts.add(CountedPart(part=part, windows=(), traffic=windows, waiting={}))
 
-    def fill(self, metric: str, value: float, *, since_s: float, step: int = 300) -> None:
-        """Fill a series of the endpoint with a value, up to now."""
+    def fill(
+        self, metric: str, value: float, *, since_s: float, step: int = 300, of: str = "flights"
+    ) -> None:
+        """Fill a series of an endpoint with a value, up to now."""
         first = int(NOW - since_s) // step * step
         self.series.add(
             [
-                SeriesPoint(
-                    name=of_endpoint("flights", metric), start=at, seconds=step, value=value
-                )
+                SeriesPoint(name=of_endpoint(of, metric), start=at, seconds=step, value=value)
                 for at in range(first, int(NOW), step)
             ],
             now=NOW,
@@ -352,6 +353,24 @@ def test_the_whole_is_told_from_its_parts(home: Home, served: Platform) -> None:
     assert "cannot be promised" in whole.because
 
 
+def test_what_an_endpoint_needs_spends_its_composite_budget(home: Home, served: Platform) -> None:
+    """The endpoint answers all, and what it needs fails a tenth: told, with what it comes from."""
+    change = replace(served.history.changes()[0], subject="weather")
+    served.endpoints.save(Endpoint(name="weather", workload="weather"), change)
+    home.declare(ObjectiveRules(depends_on=(Dependency(endpoint="weather"),)))
+    for metric, value in ((REQUESTS, 100.0), (FAILED, 0.0), (REFUSED, 0.0)):
+        home.fill(metric, value, since_s=3 * DAY_S)
+        home.fill(metric, value, since_s=3 * DAY_S, of="weather")
+    assert objective_signals(served, now=NOW) == ()
+    home.fill(FAILED, 10.0, since_s=HOUR_S, of="weather")
+    found = {one.endpoint: one for one in objective_signals(served, now=NOW)}
+    assert found["weather"].subject == "objective availability"
+    assert found["flights"].subject == "objective composite availability"
+    assert found["flights"].severity is Severity.PAGE
+    assert found["weather"].key in found["flights"].causes
+    assert health_of(served, "flights", now=NOW).state is HealthState.UNHEALTHY
+
+
 def test_what_is_wrong_with_what_serves_is_told(home: Home, served: Platform) -> None:
     """One worker, then none; lost records; a stop; a version in quarantine."""
     assert home.named(serving_signals(served, now=NOW)) == {}
@@ -493,6 +512,11 @@ def test_health_says_what_it_does_not_know(home: Home, served: Platform) -> None
     (found,) = health(served, now=NOW)
     assert found.state is HealthState.HEALTHY, found.reasons
     assert "100 requests in the last hour" in found.because
+    home.counted(window(MINUTE + 60, 200, refused=200))
+    keep_traffic_series(served)
+    (found,) = health(served, now=NOW)
+    assert found.state is HealthState.DEGRADED
+    assert "200 of 300 requests of the last hour were refused" in found.because
 
 
 def told(home: Home, capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:

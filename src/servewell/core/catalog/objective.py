@@ -114,6 +114,7 @@ class Part:
     good: float | None = None  # share of its events that were good; None where it is not known
     goal: float | None = None  # that it is promised to keep; None where nothing is promised
     measured: bool = False  # else its share is what its owner says
+    events: float = 0.0  # that its share was measured on
     any_of: tuple["Part", ...] = ()
 
 

@@ -10,7 +10,7 @@ Source: The Calculus of Service Availability, Treynor, Dahlin, Rau and Beyer, AC
 import math
 from collections.abc import Sequence
 
-from servewell.core.catalog.objective import Objective, Part, PartShare, Whole
+from servewell.core.catalog.objective import Objective, Part, PartShare, Tally, Whole
 
 
 def whole_of(objective: Objective, parts: Sequence[Part]) -> Whole:
@@ -55,6 +55,31 @@ def good_of(part: Part) -> float | None:
     if not known:
         return None
     return 1.0 - math.prod(1.0 - one for one in known)
+
+
+def tally_of(itself: Part, needed: Sequence[Part]) -> Tally:
+    """Return the events of the whole: as many as were seen of the part that was asked least.
+
+    So a part with ten requests proves no more than ten can. What is only promised by its owner
+    counts as kept, and a part of which nothing was seen as good; an endpoint that nobody asks
+    fails nobody.
+
+    Raises: nothing.
+    """
+    if not itself.events:
+        return Tally()
+    seen = [one for one in (itself, *needed) if measured_on(one)]
+    total = min(map(measured_on, seen))
+    goods = [good_of(one) for one in seen]
+    good = math.prod(1.0 if one is None else one for one in goods)
+    return Tally(bad=total * (1.0 - good), total=total)
+
+
+def measured_on(part: Part) -> float:
+    """Return on how many events the share of a part was measured; 0 where it is only promised."""
+    if not part.any_of:
+        return part.events
+    return min((found for one in part.any_of if (found := measured_on(one))), default=0.0)
 
 
 def promise_of(part: Part) -> float:

@@ -12,9 +12,9 @@ from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.reliability.freshness_objective import AGES, Age, age_of
 from servewell.core.reliability.objective import max_days, objectives_of
 from servewell.errors import ServewellError
-from servewell.flows.monitoring.drift import drift_of
+from servewell.flows.monitoring.drift import drift_at
 from servewell.flows.monitoring.figures import keep_known, keep_points
-from servewell.flows.monitoring.objectives import rules_of
+from servewell.flows.monitoring.objective_events import rules_of
 from servewell.flows.monitoring.quality import quality_of
 from servewell.flows.platform import Platform
 
@@ -109,8 +109,12 @@ def _looks(
 
 
 def _drifted(platform: Platform, endpoint: Endpoint, *, now: float) -> bool | None:
-    """Return whether there is drift; None where it cannot be told."""
-    verdicts = {one.verdict for one in drift_of(platform, endpoint.name, now=now)}
+    """Return whether what takes requests drifts; None where it cannot be told of the time now."""
+    verdicts = {
+        one.verdict
+        for one in drift_at(platform, endpoint, now=now)
+        if one.deployment in endpoint.traffic and now - one.until <= one.until - one.start
+    }
     if DriftVerdict.DRIFT in verdicts:
         return True
     return None if verdicts <= {DriftVerdict.CANNOT_TELL} else False

@@ -1,44 +1,26 @@
 """How an endpoint stands against its objectives: budgets, burn rates, and what it depends on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, replace
 
 from servewell.core.catalog.endpoint import Endpoint
-from servewell.core.catalog.objective import Budget, Objective, ObjectiveKind, Part, Tally, Whole
-from servewell.core.catalog.series import DAY_S, HOUR_S, Sample
+from servewell.core.catalog.objective import Budget, Objective, ObjectiveKind, Whole
 from servewell.core.catalog.series_names import (
     COUNTED,
-    FAILED,
     FAILED_BY,
-    LOOK,
     LOOKED,
-    REFUSED,
-    REQUESTS,
-    SLOW,
     WORKERS,
     of_endpoint,
 )
 from servewell.core.catalog.signal import Signal
-from servewell.core.catalog.workload_objectives import Dependency, Needed, ObjectiveRules
 from servewell.core.reliability.burn_rate import budget_of
-from servewell.core.reliability.composite import whole_of
-from servewell.core.reliability.objective import AVAILABILITY, objectives_of, share
+from servewell.core.reliability.objective import objectives_of
 from servewell.core.reliability.objective_signals import signals_of, unseen_signal
 from servewell.core.reliability.spending import by_day, spent_by
+from servewell.flows.monitoring.dependencies import COMPOSITE, composed_of, with_causes
 from servewell.flows.monitoring.figures import known_until
+from servewell.flows.monitoring.objective_events import EVENTS, LAG_MAX_S, events_of, rules_of
 from servewell.flows.platform import Platform
-from servewell.ports.endpoints import EndpointMissingError
-from servewell.ports.workloads import WorkloadMissingError
-
-LAG_MAX_S: Final = 900.0  # a segment is counted some minutes after its first record, at most
-# A window is made of steps that are short beside it: up to so many seconds of these.
-STEPS: Final = ((12 * HOUR_S, 60), (6 * DAY_S, 300), (400 * DAY_S, HOUR_S))
-# What is bad, of what, and what of that does not count.
-EVENTS: Final[dict[ObjectiveKind, tuple[str, str, tuple[str, ...]]]] = {
-    ObjectiveKind.AVAILABILITY: (FAILED, REQUESTS, (REFUSED,)),
-    ObjectiveKind.LATENCY: (SLOW, REQUESTS, (REFUSED, FAILED)),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +43,12 @@ def objectives_standing(platform: Platform, endpoint: str, *, now: float) -> Sta
         _budget(platform, one, now=now)
         for one in objectives_of(found.name, rules, latency_ms=found.policy.latency_objective_ms)
     )
-    return Standing(
-        endpoint=endpoint,
-        budgets=budgets,
-        whole=_whole(platform, budgets, rules, now=now) if rules.depends_on else None,
-    )
+    own = next((one for one in budgets if one.objective.name == "availability"), None)
+    if own is None or not rules.depends_on:
+        return Standing(endpoint=endpoint, budgets=budgets)
+    composed = composed_of(platform, own, rules, now=now)
+    made = () if composed.budget is None else (composed.budget,)
+    return Standing(endpoint=endpoint, budgets=(*budgets, *made), whole=composed.whole)
 
 
 def objective_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
@@ -80,22 +63,13 @@ def objective_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
     )
 
 
-def rules_of(platform: Platform, endpoint: Endpoint) -> ObjectiveRules:
-    """Return the rules that hold for an endpoint: its workload's, or the usual ones.
-
-    Raises: StateUnavailableError.
-    """
-    try:
-        return platform.workloads.get(endpoint.workload).workload.objectives
-    except WorkloadMissingError:
-        return ObjectiveRules()
-
-
 def _signals(platform: Platform, endpoint: Endpoint, *, now: float) -> Iterator[Signal]:
-    budgets = objectives_standing(platform, endpoint.name, now=now).budgets
-    for budget in budgets:
-        yield from signals_of(budget, now=now)
-    for by_look in sorted({one.objective.kind not in EVENTS for one in budgets}):
+    standing = objectives_standing(platform, endpoint.name, now=now)
+    for budget in standing.budgets:
+        for signal in signals_of(budget, now=now):
+            composite = budget.objective.name == COMPOSITE and standing.whole
+            yield with_causes(signal, composite) if composite else signal
+    for by_look in sorted({one.objective.kind not in EVENTS for one in standing.budgets}):
         since = _seen_until(platform, endpoint, by_look=by_look)
         if since is not None and now - since >= LAG_MAX_S and _kept_watch(platform, now=now):
             yield unseen_signal(endpoint.name, by_look=by_look, since=since)
@@ -116,7 +90,7 @@ def _kept_watch(platform: Platform, *, now: float) -> bool:
 
 
 def _budget(platform: Platform, objective: Objective, *, now: float) -> Budget:
-    events = _events(platform, objective, now=now)
+    events = events_of(platform, objective, now=now)
     made = budget_of(objective, events.tally)
     parts = platform.series.newest(of_endpoint(objective.endpoint, FAILED_BY))
     return replace(
@@ -132,102 +106,3 @@ def _budget(platform: Platform, objective: Objective, *, now: float) -> Budget:
         if objective.kind is ObjectiveKind.AVAILABILITY
         else (),
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class Events:
-    """The events of one objective, from the series that count them; each is read once a step."""
-
-    platform: Platform
-    names: tuple[str, ...]  # of the bad, of all, and of what of these does not count
-    until: float  # end of the newest event, or now where that is long ago
-    measured_until: float | None
-    weighs: bool = False  # whether the events are looks: as many as there are points
-    _read: dict[tuple[str, int], tuple[Sample, ...]] = field(default_factory=dict)
-
-    def tally(self, seconds: float) -> Tally:
-        """Return the events of the last so many seconds."""
-        bad, total, *less = (self._sum(name, seconds) for name in self.names)
-        if self.weighs:
-            total = sum(one.weight for one in self.samples(self.names[0], seconds))
-        return Tally(bad=bad, total=max(total - sum(less), bad))
-
-    def samples(self, name: str, seconds: float) -> tuple[Sample, ...]:
-        """Return the samples of a series over the last so many seconds."""
-        longest, step = next(one for one in STEPS if seconds <= one[0])
-        if (name, step) not in self._read:
-            self._read[name, step] = self.platform.series.read(
-                name, since=self.until - longest, until=self.until, step=step
-            )
-        since = self.until - seconds
-        return tuple(one for one in self._read[name, step] if one.start >= since)
-
-    def _sum(self, name: str, seconds: float) -> float:
-        return sum(one.total for one in self.samples(name, seconds))
-
-
-def _events(platform: Platform, objective: Objective, *, now: float) -> Events:
-    if objective.kind in EVENTS:
-        bad, total, less = EVENTS[objective.kind]
-        names = tuple(of_endpoint(objective.endpoint, one) for one in (bad, total, *less))
-        return _until(platform, objective, names, now=now)
-    name = of_endpoint(objective.endpoint, LOOK, objective.name)
-    return _until(platform, objective, (name, name), now=now)
-
-
-def _until(
-    platform: Platform, objective: Objective, names: tuple[str, ...], *, now: float
-) -> Events:
-    """Return the events up to now, or up to the newest where that is recent.
-
-    Where nobody has counted or looked for a while, that there is nothing newer says nothing: then
-    what was known last still holds.
-    """
-    newest = platform.series.newest(names[1]).get(names[1])
-    end = None if newest is None else min(newest + 60.0, now)
-    by_look = objective.kind not in EVENTS
-    known = known_until(platform, of_endpoint(objective.endpoint, LOOKED if by_look else COUNTED))
-    unseen = known is not None and now - known >= LAG_MAX_S
-    holds = end is not None and (unseen or now - end < LAG_MAX_S)
-    return Events(
-        platform=platform,
-        names=names,
-        until=end if end is not None and holds else now,
-        measured_until=end,
-        weighs=by_look,
-    )
-
-
-def _whole(
-    platform: Platform, budgets: tuple[Budget, ...], rules: ObjectiveRules, *, now: float
-) -> Whole | None:
-    own = next((one for one in budgets if one.objective.name == "availability"), None)
-    if own is None:
-        return None
-    itself = Part(name=own.objective.endpoint, good=_good(own.period), measured=True)
-    needed = [_part(platform, one, own.objective, now=now) for one in rules.depends_on]
-    return whole_of(own.objective, [itself, *needed])
-
-
-def _part(platform: Platform, one: Needed, objective: Objective, *, now: float) -> Part:
-    if isinstance(one, Dependency) and one.any_of:
-        inner = tuple(_part(platform, part, objective, now=now) for part in one.any_of)
-        return Part(name=" or ".join(part.name for part in inner), any_of=inner)
-    if one.upstream is not None:
-        said = share(one.availability)
-        return Part(name=one.upstream, good=said, goal=said)
-    return _measured(platform, one.endpoint or "", objective, now=now)
-
-
-def _measured(platform: Platform, name: str, objective: Objective, *, now: float) -> Part:
-    try:
-        endpoint = platform.endpoints.get(name)
-    except EndpointMissingError:
-        return Part(name=name)
-    goal = share(rules_of(platform, endpoint).availability) or AVAILABILITY
-    events = _events(platform, replace(objective, endpoint=name), now=now)
-    return Part(name=name, good=_good(events.tally(objective.period_s)), goal=goal, measured=True)
-
-
-def _good(tally: Tally) -> float | None:
-    return 1.0 - tally.share_bad if tally.total else None

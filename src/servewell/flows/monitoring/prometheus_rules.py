@@ -5,7 +5,7 @@ from servewell.core.catalog.prometheus_rule import PrometheusGroup
 from servewell.core.reliability.objective import objectives_of
 from servewell.core.reliability.prometheus_rules import endpoint_groups, home_group
 from servewell.core.reliability.prometheus_scrape import ScrapeFiles, scrape_config
-from servewell.flows.monitoring.objectives import rules_of
+from servewell.flows.monitoring.objective_events import rules_of
 from servewell.flows.platform import Platform
 from servewell.ports.fleet import NotServingError
 
