@@ -75,6 +75,23 @@ def test_silence_is_said_and_is_not_health(other: dict[str, object], words: str)
     assert words in found.because
 
 
+@pytest.mark.parametrize(
+    ("requests", "refused", "state"),
+    [
+        (100.0, 60.0, HealthState.DEGRADED),
+        (100.0, 49.0, HealthState.HEALTHY),
+        (19.0, 19.0, HealthState.HEALTHY),
+    ],
+)
+def test_an_endpoint_that_refuses_most_is_not_healthy(
+    requests: float, refused: float, state: HealthState
+) -> None:
+    """Whoever is refused has no prediction, whosever fault it is; a few prove nothing."""
+    found = decide_health(facts(requests=requests, refused=refused))
+    assert found.state is state
+    assert ("were refused" in found.because) is (state is HealthState.DEGRADED)
+
+
 def test_nothing_that_runs_is_unhealthy() -> None:
     """Whoever took it down knows why; whoever asks is told that nobody answers."""
     found = decide_health(facts(running=False))

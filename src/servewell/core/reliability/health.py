@@ -32,6 +32,8 @@ STATES: Final[dict[SignalKind, dict[Severity, HealthState]]] = {
 WORST_FIRST: Final = (UNHEALTHY, DEGRADED, UNKNOWN, HEALTHY)
 # A window is counted when its segment is: a worker lets go of one within some minutes.
 LAG_MAX_S: Final = 900.0
+REFUSED_MAX: Final = 0.5  # share of the requests of an hour
+REFUSED_MIN: Final = 20.0  # of them, at least: one caller's slip is nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class HealthFacts:
     deployed: bool = True  # whether anything is to answer
     running: bool = True  # whether a process of the home does
     requests: float = 0.0  # within the last hour
+    refused: float = 0.0  # of these, with a status of 400 to 499
     measured_until: float | None = None  # end of the newest window of its traffic
     looked_at: float | None = None  # when the home's own figures were last measured
     faults: tuple[str, ...] = ()  # what could not be looked at, and why
@@ -124,6 +127,16 @@ def _silent(facts: HealthFacts) -> Iterator[Reason]:
             else f"the last was counted {_ago(facts.at - facts.measured_until)} ago"
         )
         yield _unknown(f"No traffic in the last hour; {last}.", since=facts.measured_until)
+    elif facts.refused >= max(REFUSED_MIN, REFUSED_MAX * facts.requests):
+        yield Reason(
+            state=DEGRADED,
+            kind=SignalKind.AVAILABILITY,
+            severity=TICKET,
+            what=f"{facts.refused:,.0f} of {facts.requests:,.0f} requests of the last hour were "
+            "refused, and got no prediction.",
+            since=None,
+            command=f"servewell records {facts.endpoint}",
+        )
 
 
 def _refuses(facts: HealthFacts) -> bool:

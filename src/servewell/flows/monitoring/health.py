@@ -7,7 +7,7 @@ from typing import Final
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.health import Health
 from servewell.core.catalog.series import HOUR_S
-from servewell.core.catalog.series_names import REQUESTS, WORKERS, of_endpoint
+from servewell.core.catalog.series_names import REFUSED, REQUESTS, WORKERS, of_endpoint
 from servewell.core.catalog.stop import StopOrder
 from servewell.core.reliability.health import HealthFacts, decide_health
 from servewell.errors import ServewellError
@@ -70,9 +70,10 @@ def _home(platform: Platform, answers: Answers) -> Home:
 
 def _facts(platform: Platform, endpoint: Endpoint, home: Home, *, now: float) -> HealthFacts:
     faults = [*home.faults, *_unsaid(home.answers, endpoint.name)]
-    requests, measured_until = 0.0, None
+    requests, refused, measured_until = 0.0, 0.0, None
     try:
-        requests = _requests(platform, endpoint.name, now=now)
+        requests = _of_the_hour(platform, endpoint.name, REQUESTS, now=now)
+        refused = _of_the_hour(platform, endpoint.name, REFUSED, now=now)
         measured_until = _measured_until(platform, endpoint.name)
     except Exception as error:  # noqa: BLE001 - the fault of one endpoint is no other's
         faults.append(f"The look at its requests failed: {words_of(error)}")
@@ -89,6 +90,7 @@ def _facts(platform: Platform, endpoint: Endpoint, home: Home, *, now: float) ->
         deployed=bool(endpoint.traffic),
         running=home.running,
         requests=requests,
+        refused=refused,
         measured_until=measured_until,
         looked_at=home.looked_at,
         faults=tuple(faults),
@@ -103,9 +105,9 @@ def _unsaid(answers: Answers, endpoint: str) -> Iterator[str]:
                 yield f"The monitor of {name} failed: {answer.faults[whose]}"
 
 
-def _requests(platform: Platform, endpoint: str, *, now: float) -> float:
+def _of_the_hour(platform: Platform, endpoint: str, metric: str, *, now: float) -> float:
     found = platform.series.read(
-        of_endpoint(endpoint, REQUESTS), since=now - HOUR_S, until=now, step=WINDOW_S
+        of_endpoint(endpoint, metric), since=now - HOUR_S, until=now, step=WINDOW_S
     )
     return sum(one.total for one in found)
 
