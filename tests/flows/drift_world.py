@@ -11,6 +11,7 @@ from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile, TrafficWindow, WindowProfile
 from servewell.core.catalog.workload import Workload
 from servewell.core.catalog.workload_monitoring import MonitoringRules
+from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.flows.platform import Platform
 from servewell.flows.release import deploy
 from servewell.ports.profiles import CountedPart, Part
@@ -71,13 +72,17 @@ class Then:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever port it is
         return getattr(self.platform, name)
 
-    def declare(self, rules: MonitoringRules) -> KnownWorkload:
+    def declare(
+        self,
+        rules: MonitoringRules,
+        objectives: ObjectiveRules = ObjectiveRules(),  # noqa: B008 - it is frozen
+    ) -> KnownWorkload:
         """Have the home know the workload `flights` with these rules."""
         known = KnownWorkload(
             name="flights",
             folder="flights",
             digest="",
-            workload=Workload(workload="flights", monitoring=rules),
+            workload=Workload(workload="flights", monitoring=rules, objectives=objectives),
             at=self.clock.at,
             principal="ada",
             scheduled_from=self.clock.at,

@@ -1,6 +1,7 @@
 """From kept counters to a verdict, what it is called, and what it starts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,15 +9,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from core.profiles_made import HOUR, NOON, Values, normal, reference_of, window_of
+from core.profiles_made import DAY, HOUR, NOON, Values, normal, reference_of, window_of
 from flows.drift_world import Then, count_hours, keep, serve
+from flows.rollout_world import passed
 from ports.written_log import Log, refused
 from servewell.cli.app import run
 from servewell.core.catalog.change import ChangeKind
 from servewell.core.catalog.drift import DriftVerdict
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
+from servewell.core.catalog.gate import GateVerdict
+from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile
 from servewell.core.catalog.retraining import RetrainState, Trigger
+from servewell.core.catalog.series_names import LOOK, of_endpoint
 from servewell.core.catalog.signal import SignalKind
 from servewell.core.catalog.triage import Kind
 from servewell.core.catalog.workload_monitoring import (
@@ -26,12 +31,17 @@ from servewell.core.catalog.workload_monitoring import (
     RollBackOnVerdict,
     SignalRules,
 )
+from servewell.core.catalog.workload_objectives import ObjectiveRules
 from servewell.core.operations.monitoring.loop import Act, Decision, decide
 from servewell.flows.monitoring.drift import drift_of
 from servewell.flows.monitoring.drift_signals import drift_signals
+from servewell.flows.monitoring.looks import keep_looks
 from servewell.flows.monitoring.loop import act, close_loop, facts_of
 from servewell.flows.monitoring.triage import triage_of
 from servewell.flows.platform import Platform
+from servewell.flows.release import set_traffic
+from servewell.ports.registry import ModelMissingError
+from servewell.ports.state import StateConflictError
 
 HOURLY = DriftRules(window_length_s=HOUR, seasons=False)
 
@@ -131,13 +141,22 @@ def test_a_version_without_a_reference_and_without_rows_says_so(
     assert "60 rows in the window; it takes" in early.because
 
 
-def test_a_feature_renamed_is_a_broken_feed(then: Then, endpoint: Endpoint, tmp_path: Path) -> None:
-    """All requests are refused for an input that is unknown; the one they lack is named."""
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("unknown-input; missing-input temp row 0", "Callers send `temp` under another name."),
+        ("null temp row 0", "300 of 340 requests of the last hour are refused for their inputs: "),
+    ],
+)
+def test_requests_that_do_not_fit_are_a_broken_feed(
+    then: Then, endpoint: Endpoint, tmp_path: Path, reason: str, words: str
+) -> None:
+    """An input was renamed, or has values that are refused: it is named, though no row is kept."""
     kept = serve(cast("Platform", then), endpoint, reference())
     now = NOON + 2 * HOUR
     window = window_of(kept, rows(40), start=now - 600, seconds=MINUTE_S)
     keep(then, window, name="part", codes={"SW-313": 300})
-    why = {"code": "SW-313", "reason": "unknown-input; missing-input temp row 0"}
+    why = {"code": "SW-313", "reason": reason}
     lacking = [
         msgspec.structs.replace(refused(number, **why), time_ns=(now - 600) * 10**9 + number)
         for number in range(300)
@@ -147,18 +166,79 @@ def test_a_feature_renamed_is_a_broken_feed(then: Then, endpoint: Endpoint, tmp_
     assert (verdict.kind, verdict.columns) == (Kind.BROKEN_FEED, ("temp",))
     (signal,) = drift_signals(then, now=now)
     assert (signal.kind, signal.subject) == (SignalKind.FEED, "inputs")
+    assert signal.what.startswith(words)
 
 
-def test_skew_is_rolled_back_once_where_it_is_declared(then: Then, endpoint: Endpoint) -> None:
-    """A version whose rows were others from the first hour on goes; the history says why."""
+def test_what_nobody_calls_any_more_cannot_be_told(then: Then, endpoint: Endpoint) -> None:
+    """A drift stands for a night, and not for ever: after a day without rows it says since when."""
+    kept = serve(cast("Platform", then), endpoint, reference())
+    count_hours(then, kept, moved_from(40), first=NOON, hours=44)
+    for hours, verdict in ((12, DriftVerdict.DRIFT), (30, DriftVerdict.CANNOT_TELL)):
+        (report,) = drift_of(then, "flights", now=NOON + (44 + hours) * HOUR)
+        assert report.verdict is verdict
+    assert "no rows of it were counted since 2023-11-16 20:00 UTC" in report.because
+
+
+def test_a_feed_that_breaks_pages_before_its_day_is_over(then: Then, endpoint: Endpoint) -> None:
+    """With thirty rows an hour a window is a day; half of the values missing is told by noon."""
+    kept = serve(cast("Platform", then), endpoint, reference())
+
+    def values(hour: int) -> dict[str, Values]:
+        found = rows(30, seed=hour)
+        return found | {"temp": [None] * 15 + list(found["temp"][15:])} if hour >= 72 else found
+
+    count_hours(then, kept, values, first=NOON, hours=84)
+    assert not drift_signals(then, now=NOON + 72 * HOUR)
+    (signal,) = drift_signals(then, now=NOON + 84 * HOUR)
+    assert (signal.kind, signal.subject) == (SignalKind.FEED, "temp")
+    assert signal.since == NOON + 72 * HOUR
+
+
+def test_a_version_without_requests_is_neither_looked_at_nor_told_of(
+    then: Then, endpoint: Endpoint
+) -> None:
+    """Its drift is shown, and spends no budget and makes no signal; nor does an old window."""
+    then.declare(MonitoringRules(drift=HOURLY), ObjectiveRules(drift="95%"))
+    platform = cast("Platform", then)
+    old = serve(platform, endpoint, reference())
+    count_hours(then, old, moved_from(0), first=NOON, hours=6)
+    then.clock.at = NOON + 6 * HOUR + 60
+    look = of_endpoint("flights", LOOK, "drift")
+
+    def looked_bad() -> list[float]:
+        keep_looks(platform)
+        return [one.total for one in then.series.read(look, since=0, until=NOON + DAY, step=300)]
+
+    assert looked_bad() == [1.0]
+    then.clock.at += 2 * HOUR
+    assert looked_bad() == [1.0]
+    new = serve(platform, endpoint, reference(), number=2)
+    count_hours(then, new, moved_from(99), first=NOON + 8 * HOUR, hours=1)
+    then.clock.at = NOON + 9 * HOUR + 60
+    assert looked_bad() == [1.0, 0.0]
+    verdicts = {one.deployment: one.verdict for one in drift_of(then, "flights", now=then.clock.at)}
+    assert verdicts["v1"] is DriftVerdict.DRIFT
+    assert not drift_signals(then, now=then.clock.at)
+
+
+@pytest.fixture
+def skewed(then: Then, endpoint: Endpoint) -> KnownWorkload:
+    """Return a workload that declares a rollback, and whose newest version is skewed."""
     rules = SignalRules(roll_back=RollBackOnVerdict())
-    then.declare(MonitoringRules(drift=HOURLY, signals=rules))
+    known = then.declare(MonitoringRules(drift=HOURLY, signals=rules))
     platform = cast("Platform", then)
     serve(platform, endpoint, reference())
     then.clock.at += 60
     kept = serve(platform, endpoint, reference(), number=2)
     count_hours(then, kept, moved_from(0), first=NOON + HOUR, hours=4)
     then.clock.at = NOON + 5.5 * HOUR
+    return known
+
+
+def test_skew_is_rolled_back_once_where_it_is_declared(then: Then, skewed: KnownWorkload) -> None:
+    """A version whose rows were others from the first hour on goes; the history says why."""
+    assert skewed.workload.monitoring.signals.roll_back is not None
+    platform = cast("Platform", then)
     verdicts = {
         one.deployment: one.kind for one in triage_of(platform, "flights", now=then.clock.at)
     }
@@ -171,6 +251,64 @@ def test_skew_is_rolled_back_once_where_it_is_declared(then: Then, endpoint: End
     revision = then.history.revision()
     close_loop(platform)
     assert then.history.revision() == revision
+
+
+def test_a_verdict_takes_back_no_more_than_it_knew_of(then: Then, skewed: KnownWorkload) -> None:
+    """What somebody changed while the verdict was made stands; so does a rollout."""
+    platform = cast("Platform", then)
+    decision = Decision(act=Act.ROLL_BACK, signal="skew", because="train-serving skew in `v2`")
+    before = then.endpoints.get("flights")
+    set_traffic(platform, "flights", {"v1": 5_000, "v2": 5_000})
+    with pytest.raises(StateConflictError):
+        act(platform, skewed, before, decision)
+    assert then.endpoints.get("flights").traffic == {"v1": 5_000, "v2": 5_000}
+
+
+def test_a_verdict_returns_to_no_version_that_was_taken_back(
+    then: Then, skewed: KnownWorkload
+) -> None:
+    """Neither to one that a person withdrew, nor to one that fails its newest report."""
+    platform = cast("Platform", then)
+    served = then.endpoints.get("flights")
+    first = next(one for one in served.deployments if one.name == "v1")
+    withdrawn = replace(
+        served,
+        deployments=(
+            replace(first, withdrawn="ada took it back: it was wrong"),
+            served.deployments[-1],
+        ),
+    )
+    failed = replace(passed(then.registry.get("flights", 1)), verdict=GateVerdict.FAIL)
+    verdict = next(
+        one for one in triage_of(platform, "flights", now=then.clock.at) if one.deployment == "v2"
+    )
+
+    def hindered(endpoint: Endpoint) -> str:
+        facts = facts_of(platform, skewed, endpoint, verdict, now=then.clock.at)
+        decision = decide(facts)
+        return "" if decision.act is Act.ROLL_BACK else decision.because
+
+    assert not hindered(served)
+    assert "ada took it back: it was wrong" in hindered(withdrawn)
+    then.gates.keep(failed)
+    assert "flights:1" in hindered(served)
+    close_loop(platform)
+    assert then.endpoints.get("flights").traffic == {"v2": BP_FULL}
+
+
+def test_a_fault_at_one_endpoint_keeps_no_other_from_the_loop(
+    then: Then, skewed: KnownWorkload
+) -> None:
+    """It is told at the end, and the other is rolled back all the same."""
+    platform = cast("Platform", then)
+    flights = then.endpoints.get(skewed.name)
+    gone = replace(flights.deployments[0], model="gone")
+    change = replace(then.history.changes()[0], subject="aircraft")
+    lost = replace(flights, name="aircraft", deployments=(gone,), past=(), revision=0)
+    then.endpoints.save(lost, change)
+    with pytest.raises(ModelMissingError):
+        close_loop(platform)
+    assert then.endpoints.get("flights").traffic == {"v1": BP_FULL}
 
 
 def test_nothing_is_done_that_is_not_declared(then: Then, endpoint: Endpoint) -> None:
