@@ -20,7 +20,7 @@ class DriftRules:
         Annotated[int, Meta(ge=60, le=2_678_400)] | None,
         Meta(
             description="Seconds of one window. Without it: the shortest of an hour, six hours, a "
-            "day and a week whose last two hold rows enough.",
+            "day and a week of which lately two held rows enough.",
             examples=[3_600],
         ),
     ] = None
