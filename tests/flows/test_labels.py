@@ -83,6 +83,7 @@ def test_the_commands_say_what_became_of_labels(
     home = ["--home", str(tmp_path / "home")]
     path = written(tmp_path, "id,truth\nid-000000,1\nid-000099,1\n")
     words = ["labels", "add", str(path), "--id-column", "id", "--label-column", "truth", *home]
+    words += ["--unknown-max", "50"]
     assert run(open_platform, words) == 0
     said = capsys.readouterr().out
     assert "2 rows: 1 added, 1 of unknown predictions" in said
@@ -102,14 +103,22 @@ def test_a_file_with_half_wrong_ids_counts_by_the_other_half(
     rows = [f"id-{number:06},1" for number in (*range(5), *range(70, 75))]
     path = written(tmp_path, "\n".join(["prediction_id,label", *rows]))
     words = ["labels", "add", str(path), "--home", str(tmp_path / "home")]
-    assert run(open_platform, words) == 0
-    told = capsys.readouterr().out
+    assert run(open_platform, words) == 4
+    told, fault = capsys.readouterr()
+    assert "5 of the 10 labels in `truth.csv` are of no prediction" in fault
     assert "10 rows: 5 added, 5 of unknown predictions" in told
     assert "unknown here: id-000070" in told
     assert "50% of the file counts nowhere" in told
     assert platform.labels.last() == 5
     [known] = platform.labels.status("flights")
     assert known.predictions == 5
+    [change] = platform.history.changes("labels")
+    assert change.because == (
+        "truth.csv: 10 rows, 5 of known predictions (5 added, 0 corrected), 5 of unknown ones"
+    )
+    assert run(open_platform, [*words, "--unknown-max", "50"]) == 0
+    assert run(open_platform, [*words, "--dry-run"]) == 4
+    assert len(platform.history.changes("labels")) == 2
 
 
 def test_a_label_keeps_the_slice_of_its_row(platform: Platform, log: Log, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from servewell.cli.context import Session, command, dry_run
 from servewell.cli.row_progress import RowProgress
 from servewell.core.catalog.label import Label
 from servewell.core.operations.told_labels import LabelColumns
-from servewell.flows.labels import Added, add_labels
+from servewell.flows.labels import Added, add_labels, check_known
 from servewell.ports.labels import DeploymentLabels
 
 DAY_S: Final = 86_400
@@ -37,6 +37,13 @@ def labels() -> None:
     show_default=True,
     help="Has the number of the row within its request, from 0; without it, the first.",
 )
+@click.option(
+    "--unknown-max",
+    type=click.FloatRange(0, 100),
+    default=10.0,
+    show_default=True,
+    help="Percent that may be of unknown predictions before the exit code is 4.",
+)
 @dry_run
 @command
 def add(  # noqa: PLR0913 - the words of the command
@@ -46,12 +53,14 @@ def add(  # noqa: PLR0913 - the words of the command
     id_column: str,
     label_column: str,
     row_column: str,
+    unknown_max: float,
     dry_run: bool,
 ) -> int:
     """Keep the labels in FILE: .csv, .json, .jsonl or .parquet, with a prediction id in each row.
 
     The whole file is checked first. A label that is known already changes nothing; another one
-    for the same row corrects it, and both are kept.
+    for the same row corrects it, and both are kept. Where many are of unknown predictions, the
+    exit code is 4; those of known ones are kept all the same.
 
     Example: servewell labels add arrivals.csv --label-column was_late
     """
@@ -66,6 +75,7 @@ def add(  # noqa: PLR0913 - the words of the command
         show.as_json(added)
     else:
         _show_added(added)
+    check_known(added, unknown_max=unknown_max / 100)
     return 0
 
 

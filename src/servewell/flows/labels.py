@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.label import Told
 from servewell.core.operations.labelled import Labelled, labelled
 from servewell.core.operations.told_labels import (
@@ -14,18 +15,28 @@ from servewell.core.operations.told_labels import (
     require_columns,
     told_in,
 )
+from servewell.errors import ServewellError
 from servewell.flows.platform import Platform
 
 AT_ONCE: Final = 5_000  # labels
 FAULTS_KEPT: Final = 20
 UNKNOWN_KEPT: Final = 20
+SUBJECT: Final = "labels"  # of the history
 
 Progress = Callable[[int], None]  # so many rows more
+
+
+class LabelsUnknownError(ServewellError):
+    """More labels of a file than may be are of predictions that have no record."""
+
+    code = "SW-278"
 
 
 @dataclass(slots=True, kw_only=True)
 class Added:
     """What became of a file of labels."""
+
+    source: str  # the file
 
     rows: int = 0
     added: int = 0
@@ -48,13 +59,14 @@ def add_labels(
 ) -> Added:
     """Keep the labels of a file, each beside what was predicted.
 
-    The whole file is checked before any of it is kept. To do it again changes nothing.
+    The whole file is checked before any of it is kept. To do it again changes nothing. What was
+    added, or is of no prediction here, is told in the history.
 
     Raises: LabelFaultsError, TableFaultsError, StateUnavailableError, StorageError.
     """
     rows = _check(platform, path, columns)
     sliced = sliced_inputs(platform)
-    result = Added(dry_run=dry_run)
+    result = Added(source=path.name, dry_run=dry_run)
     for told in _told(platform, path, columns):
         found = labelled(
             told,
@@ -71,7 +83,24 @@ def add_labels(
         result.repeated += kept.repeated
         progress(len(told))
     result.rows = rows
+    if (result.added or result.corrected or result.unknown) and not dry_run:
+        platform.history.keep(_change(platform, result))
     return result
+
+
+def check_known(added: Added, *, unknown_max: float) -> None:
+    """Refuse a file of which a larger share (0..1) is of predictions without a record.
+
+    Raises: LabelsUnknownError.
+    """
+    if added.unknown > unknown_max * added.rows:
+        raise LabelsUnknownError(
+            f"{added.unknown:,} of the {added.rows:,} labels in `{added.source}` are of no "
+            "prediction that has a record here.",
+            why=f"more than {unknown_max:.0%} are: these predictions are of another home, past the "
+            "retention of the records, or mistyped. All others are kept",
+            fix="look at the ids; give the right file, or allow for more with `--unknown-max`",
+        )
 
 
 def sliced_inputs(platform: Platform) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -85,6 +114,18 @@ def sliced_inputs(platform: Platform) -> dict[tuple[str, str], tuple[str, ...]]:
         for one in endpoint.deployments
     }
     return {key: found.slices for key, found in references.items() if found and found.slices}
+
+
+def _change(platform: Platform, added: Added) -> Change:
+    known = added.added + added.corrected + added.repeated
+    return Change(
+        at=platform.clock.now(),
+        principal=platform.principal,
+        kind=ChangeKind.LABELS,
+        subject=SUBJECT,
+        because=f"{added.source}: {added.rows:,} rows, {known:,} of known predictions ("
+        f"{added.added:,} added, {added.corrected:,} corrected), {added.unknown:,} of unknown ones",
+    )
 
 
 def _check(platform: Platform, path: Path, columns: LabelColumns) -> int:

@@ -31,6 +31,8 @@ class ChangeKind(StrEnum):
     SIGNAL = "signal"
     ALERT = "alert"
     FEEDBACK = "feedback"
+    LABELS = "labels"
+    WORKLOAD = "workload"
     KEY_CREATED = "key-created"
     KEY_ROTATED = "key-rotated"
     KEY_REVOKED = "key-revoked"
