@@ -218,17 +218,17 @@ def test_labels_that_agree_bear_an_estimate_out(served: Platform) -> None:
     """Honest labels change no verdict, and are told by slice with their own held-out figures."""
     world = World(6, 2_000)
     predict(served, world, 999)
-    served.labels.add([*world.labels(999, range(0, 2_000, 4))])
+    served.labels.add([*world.labels(999, range(2_000))])
     [found] = quality_of(served, "flights", now=NOW)
     assert not found.worse
     assert headlines(found)[0].trust is Trust.GOOD
-    assert headlines(found)[0].because.startswith("labels bear it out: 500 labels")
+    assert headlines(found)[0].because.startswith("labels bear it out: 2,000 labels")
     newark = headlines(replace(of_slice(found, "origin=EWR"), headline="Brier score"))
     assert newark == ()
     [newest, *_] = of_slice(found, "origin=EWR").metrics
     assert newest.realised is not None
     assert newest.reference is not None
-    assert 150 < newest.labels < 350
+    assert 900 < newest.labels < 1_100
     with pytest.raises(SliceUnknownError, match="its slices are `origin=EWR`, `origin=JFK`"):
         of_slice(found, "origin=LGA")
 
@@ -266,6 +266,37 @@ def test_a_change_of_the_loss_is_dated(served: Platform) -> None:
     assert found.loss_now is not None
     assert found.loss_now > found.loss_before + 0.1
     assert "change of the loss" in {one.subject for one in quality_signals(served, now=NOW)}
+
+
+def test_a_change_by_wrong_labels_ends_when_they_are_corrected(served: Platform) -> None:
+    """What the loss is since a change follows corrections, and what was not known is not told."""
+    for day in range(995, 1_000):
+        world = World(day, 400, flip=0.4 if day >= 998 else 0.0)
+        served.labels.add([*world.labels(day, range(400))])
+        watch_losses(served)
+    later = NOW + 60
+    for day in (998, 999):
+        right = World(day, 400).labels(day, range(400))
+        served.labels.add([replace(one, added_at=later) for one in right])
+    before = {one.subject for one in quality_signals(served, now=NOW)}
+    assert "change of the loss" in before
+    assert quality_signals(served, now=later) == ()
+    assert quality_of(served, "flights", now=later)[0].changed_at is None
+    assert quality_signals(served, now=NOW - 1) == ()
+
+
+def test_what_takes_no_request_makes_no_signal(served: Platform) -> None:
+    """A version that was rolled back is told of where it is asked for, and nobody is called."""
+    world = World(5, 2_000, flip=0.25)
+    predict(served, world, 999)
+    served.labels.add([*world.labels(999, range(1_000))])
+    endpoint = served.endpoints.get("flights")
+    [deployment] = endpoint.deployments
+    idle = replace(deployment, share_bp=0)
+    other = replace(deployment, name="other")
+    served.endpoints.save(replace(endpoint, deployments=(idle, other)), CREATED)
+    assert quality_signals(served, now=NOW) == ()
+    assert [one.worse for one in quality_of(served, "flights", now=NOW)] == [True, False]
 
 
 def test_the_command_tells_of_a_time_in_words_as_json_and_as_a_page(

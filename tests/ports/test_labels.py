@@ -153,3 +153,14 @@ def test_the_losses_of_a_time_add_up(labels: Labels) -> None:
     assert labels.losses("flights", "champion", since=104.0, until=105.0) is None
     labels.add([label(5, loss=1e200)])
     assert labels.losses("flights", "champion", since=105.0, until=106.0) is None
+
+
+def test_the_losses_as_they_were_known_at_a_time(labels: Labels) -> None:
+    """What was added later counts not yet, and a loss beyond a bound counts as the bound."""
+    labels.add([label(1, loss=0.25), label(2, loss=9.0)])
+    labels.add([label(1, 0.0, loss=0.5, added_at=2_000.0)])
+    asked = {"since": 100.0, "until": 200.0, "most": 2.0}
+    before = labels.losses("flights", "champion", **asked, known_at=1_500.0)
+    after = labels.losses("flights", "champion", **asked, known_at=2_000.0)
+    assert before == LossSum(measure="brier", rows=2, total=2.25, squares=4.0625)
+    assert after == LossSum(measure="brier", rows=2, total=2.5, squares=4.25)

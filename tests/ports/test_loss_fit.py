@@ -77,10 +77,10 @@ def test_errors_that_nothing_tells_have_no_model() -> None:
         column="x", side=Side.INPUT, kind=ColumnKind.NUMBER, edges=tuple(np.linspace(0, 1, 21))
     )
     places = {"x": drawn.integers(3, 23, 4_000)}
-    model, because = fit_loss(drawn.exponential(1, 4_000), places, [bins])
+    model, because, _ = fit_loss(drawn.exponential(1, 4_000), places, [bins])
     assert model is None
     assert because.startswith("nothing in the inputs")
-    model, because = fit_loss(drawn.exponential(1, 100), {"x": places["x"][:100]}, [bins])
+    model, because, _ = fit_loss(drawn.exponential(1, 100), {"x": places["x"][:100]}, [bins])
     assert model is None
     assert "too few" in because
 
@@ -92,7 +92,7 @@ def test_a_number_beyond_all_that_was_seen_is_as_the_nearest() -> None:
         column="x", side=Side.INPUT, kind=ColumnKind.NUMBER, edges=tuple(np.linspace(0, 1, 11))
     )
     places = drawn.integers(3, 13, 3_000)
-    model, _ = fit_loss(drawn.exponential(places / 10.0), {"x": places}, [bins])
+    model, _, _ = fit_loss(drawn.exponential(places / 10.0), {"x": places}, [bins])
     assert model is not None
     effects = model.effects["x"]
     assert effects[-1] == effects[-2] > effects[3] == effects[2]

@@ -7,7 +7,7 @@ from servewell.charts.page import page, paragraph, section, table
 from servewell.charts.plot import Line, Point, Scatter, plot
 from servewell.charts.svg import Axis
 from servewell.cli.show import moment
-from servewell.core.catalog.quality import Figure, Quality, QualityReport
+from servewell.core.catalog.quality import Figure, Quality, QualityReport, Trust
 
 DAY_S: Final = 86_400
 HEADS: Final = (
@@ -27,9 +27,12 @@ def quality_page(endpoint: str, reports: Sequence[QualityReport]) -> str:
     return page(f"Quality of {endpoint}", parts)
 
 
-def figure(value: Figure | None) -> str:
-    """Return a figure with its interval."""
-    return "-" if value is None else f"{value.value:.4g} ({value.low:.4g} to {value.high:.4g})"
+def figure(value: Figure | None, *, doubtful: bool = False) -> str:
+    """Return a figure with its interval, which may be wider where it is doubtful."""
+    if value is None:
+        return "-"
+    least = "at least " if doubtful else ""
+    return f"{value.value:.4g} ({least}{value.low:.4g} to {value.high:.4g})"
 
 
 def cells(one: Quality) -> tuple[str, ...]:
@@ -38,7 +41,7 @@ def cells(one: Quality) -> tuple[str, ...]:
         moment(one.start),
         f"{one.rows:,}",
         f"{one.labels:,}",
-        figure(one.estimated),
+        figure(one.estimated, doubtful=one.trust is Trust.DOUBTFUL),
         figure(one.realised),
         "-" if one.reference is None else f"{one.reference:.4g}",
         one.trust.value,
@@ -76,7 +79,7 @@ def _plot(metric: str, windows: Sequence[Quality]) -> str:
         Axis(title=metric),
         [
             Line(label="estimated", points=middle, dashed=False),
-            Line(label="its 95 %", points=[*low, (ages[-1], None), *high]),
+            Line(label="its 95 % at least", points=[*low, (ages[-1], None), *high]),
             Scatter(label="by labels", points=told, colour=1),
             Line(label="held-out rows", points=held, colour=5),
         ],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from servewell.core.catalog.label import Label, LossSum
+from servewell.core.operations.label_loss import LARGEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +103,19 @@ class Labels(Protocol):
         """
         ...
 
-    def losses(
-        self, endpoint: str, deployment: str, *, since: float, until: float
+    def losses(  # noqa: PLR0913 - of what, of when, and as of when
+        self,
+        endpoint: str,
+        deployment: str,
+        *,
+        since: float,
+        until: float,
+        known_at: float | None = None,
+        most: float = LARGEST,
     ) -> LossSum | None:
         """Add up the losses of the rows predicted in [since, until), of each by its last label.
 
+        `known_at` leaves out labels that were added later. A loss above `most` counts as that.
         Of several measures it is the one with the most labels; None where there are none.
 
         Raises: StateUnavailableError.

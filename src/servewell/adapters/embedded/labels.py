@@ -97,18 +97,29 @@ class SqlLabels:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, DeploymentLabels) for row in found)
 
-    def losses(
-        self, endpoint: str, deployment: str, *, since: float, until: float
+    def losses(  # noqa: PLR0913 - of what, of when, and as of when
+        self,
+        endpoint: str,
+        deployment: str,
+        *,
+        since: float,
+        until: float,
+        known_at: float | None = None,
+        most: float = LARGEST,
     ) -> LossSum | None:
         """See `Labels.losses`."""
+        newest = _newest(endpoint, deployment, since, until)
+        if known_at is not None:
+            newest = newest.where(ROWS.added_at <= known_at)
+        loss = sa.case((ROWS.loss > most, most), else_=ROWS.loss)
         query = (
             sa.select(
                 ROWS.measure,
                 sa.func.count().label("rows"),
-                sa.func.sum(ROWS.loss).label("total"),
-                sa.func.sum(ROWS.loss * ROWS.loss).label("squares"),
+                sa.func.sum(loss).label("total"),
+                sa.func.sum(loss * loss).label("squares"),
             )
-            .where(ROWS.number.in_(_newest(endpoint, deployment, since, until)))
+            .where(ROWS.number.in_(newest))
             .where(ROWS.loss <= LARGEST)
             .group_by(ROWS.measure)
             .order_by(sa.desc("rows"))

@@ -27,6 +27,7 @@ class Cut:
     before: float  # mean of the values before, 0..1
     now: float  # mean of those behind
     values: int  # behind it when it was found
+    known_at: float = 0.0  # when the label came by which it was found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,8 @@ class Quality:
     labels: int = 0
     reference: float | None = None  # of the held-out rows
     reference_range: tuple[float, float] | None = None  # its interval of 95 %
+    varied: float = 0.0  # how far it differed from one block of the held-out rows to the next
+    matters: float = 0.0  # difference from the reference that is somebody's work
     estimated: Figure | None = None
     realised: Figure | None = None
     trust: Trust = Trust.NONE
@@ -55,8 +57,8 @@ class QualityReport:
     predictions: int = 0  # in all windows
     labels: int = 0  # that are known of them
     calibration: Figure | None = None  # expected calibration error by labels, 0..1
-    changed_at: float | None = None  # when the loss changed, by ADWIN; seconds since the epoch
+    changed_at: float | None = None  # when the loss changed, by ADWIN, and labels show it still
     loss_before: float | None = None
     loss_now: float | None = None
-    worse: bool = False  # proven by labels: the interval lies beyond the reference
+    worse: bool = False  # proven by labels, and by enough to matter
     because: str

@@ -64,3 +64,6 @@ class QualityReference:
     loss_because: str = ""  # why there is a loss model, or none
     loss_scale: float = 1.0  # a loss that hardly any held-out row exceeds: what ADWIN takes as 1
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)  # slice -> metric
+    # by metric, in its unit, over all rows; beyond chance, from one block of rows to the next:
+    missed: dict[str, float] = field(default_factory=dict)  # of estimates, from what came
+    varied: dict[str, float] = field(default_factory=dict)  # of what came

@@ -38,7 +38,8 @@ class QualityRules:
             ge=0,
             le=1,
             description="By what share of the loss on held-out rows, of an accuracy the share that "
-            "is wrong, it must be worse to be somebody's work; less is noted.",
+            "is wrong, it must be worse to be somebody's work. Less is no signal and "
+            "starts nothing.",
             examples=[0.1],
         ),
     ] = 0.05

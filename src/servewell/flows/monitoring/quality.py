@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from servewell.core.catalog.endpoint import Deployment, Endpoint
-from servewell.core.catalog.label import Label
+from servewell.core.catalog.label import Label, LossSum
+from servewell.core.catalog.loss_watch import Watched
 from servewell.core.catalog.model import ModelVersion
 from servewell.core.catalog.profile import EVERYTHING
 from servewell.core.catalog.quality import QualityReport
@@ -78,7 +79,7 @@ def quality_of(  # noqa: PLR0913 - of what, of when, and how much is read for it
     start, end = _asked(look_back(now, rules), since, until, rules)
     spans = spans_of(start, end, days=rules.window_days)
     return tuple(
-        report(_facts(platform, found, one, spans=spans, in_sums=in_sums), rules)
+        report(_facts(platform, found, one, spans=spans, now=now, in_sums=in_sums), rules)
         for one in found.deployments
     )
 
@@ -120,7 +121,7 @@ def of_slice(found: QualityReport, name: str) -> QualityReport:
 
 
 def quality_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
-    """Return what is to be said of the rightness of everything that is served.
+    """Return what is to be said of the rightness of everything that answers requests.
 
     It takes the sums of the losses alone, so that it costs little however many labels there are.
 
@@ -131,8 +132,9 @@ def quality_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
         rules = quality_rules(platform, endpoint)
         spans = spans_of(*look_back(now, rules), days=rules.window_days)
         for deployment in endpoint.deployments:
-            facts = _facts(platform, endpoint, deployment, spans=spans, in_sums=True)
-            found += signals_of(report(facts, rules), rules, now=now)
+            if deployment.name in endpoint.traffic:
+                facts = _facts(platform, endpoint, deployment, spans=spans, now=now, in_sums=True)
+                found += signals_of(report(facts, rules), now=now)
     return tuple(found)
 
 
@@ -188,15 +190,17 @@ def _followed(platform: Platform, endpoint: Endpoint) -> bool:
     return kept and len(labels) == LABELS_AT_ONCE
 
 
-def _facts(
+def _facts(  # noqa: PLR0913 - of what, of when, and how much is read for it
     platform: Platform,
     endpoint: Endpoint,
     deployment: Deployment,
     *,
     spans: tuple[Span, ...],
+    now: float,
     in_sums: bool = False,
 ) -> Facts:
     name, version = endpoint.name, _version(platform, deployment)
+    watched = _watched(platform, name, deployment.name, now=now)
     query = LabelQuery(
         endpoint=name, deployment=deployment.name, since=spans[0].start, until=spans[-1].until
     )
@@ -213,14 +217,48 @@ def _facts(
         ),
         labels=() if in_sums else _by_prediction(platform, query),
         sums=tuple(
-            platform.labels.losses(name, deployment.name, since=one.start, until=one.until)
+            platform.labels.losses(
+                name, deployment.name, since=one.start, until=one.until, known_at=now
+            )
             for one in spans
         )
         if in_sums
         else None,
         bins=platform.profiles.reference(deployment.package),
         reference=_reference(platform, version),
-        watched=platform.loss_watches.of(name).deployments.get(deployment.name),
+        watched=watched,
+        since_cut=_since_cut(platform, name, deployment.name, watched, spans=spans, now=now),
+    )
+
+
+def _watched(platform: Platform, endpoint: str, deployment: str, *, now: float) -> Watched | None:
+    """Return how far the losses were watched, with the changes that were known by then."""
+    found = platform.loss_watches.of(endpoint).deployments.get(deployment)
+    if found is None:
+        return None
+    known = (one for one in found.cuts if max(one.found_at, one.known_at) <= now)
+    return replace(found, cuts=tuple(known))
+
+
+def _since_cut(  # noqa: PLR0913 - of what, of when, and as of when
+    platform: Platform,
+    endpoint: str,
+    deployment: str,
+    watched: Watched | None,
+    *,
+    spans: tuple[Span, ...],
+    now: float,
+) -> LossSum | None:
+    """Return the losses since the last change, as they are by now; None where there was none."""
+    if watched is None or not watched.cuts:
+        return None
+    return platform.labels.losses(
+        endpoint,
+        deployment,
+        since=max(watched.cuts[-1].at, spans[0].start),
+        until=spans[-1].until,
+        known_at=now,
+        most=watched.scale,
     )
 
 
@@ -248,5 +286,5 @@ def _reference(platform: Platform, version: ModelVersion) -> QualityReference | 
         raise QualityDamagedError(
             f"What {version.name} was signed with of its held-out rows cannot be read.",
             why=str(error),
-            fix="make the version again: `servewell retrain now WORKLOAD`",
+            fix="make the version again: `servewell retrain start WORKLOAD`",
         ) from error

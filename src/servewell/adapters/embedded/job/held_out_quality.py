@@ -18,7 +18,7 @@ from servewell.adapters.embedded.monitoring.grouping import Table
 from servewell.core.catalog.profile import Bins, ColumnKind, ReferenceProfile, Side
 from servewell.core.catalog.quality_reference import QualityReference, Task
 from servewell.core.operations.monitoring.held_out_quality import HeldOutRow, held_out_quality
-from servewell.core.operations.monitoring.realised import Judged, judged
+from servewell.core.operations.monitoring.realised import ABSOLUTE, Judged, judged
 from servewell.ports.trainer import Job
 
 ROWS_MAX: Final = 200_000  # the last ones; more make no figure better
@@ -101,8 +101,8 @@ def _with_loss(
     numbers = np.array([at for at, one in enumerate(known) if one.task is Task.NUMBER])
     losses = np.array([known[at].loss for at in numbers])
     by_column = {one.column: places[one.column][numbers] for one in telling}
-    model, because = fit_loss(losses, by_column, telling)
-    return replace(found, loss=model, loss_because=because)
+    model, because, missed = fit_loss(losses, by_column, telling)
+    return replace(found, loss=model, loss_because=because, missed={ABSOLUTE: missed})
 
 
 def _rows(outputs: Tensors, first: int) -> list[dict[str, Any]]:

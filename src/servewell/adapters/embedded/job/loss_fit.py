@@ -1,10 +1,10 @@
 """Fit what error to expect of a row, by the places of its columns, on held-out rows.
 
 Ridge regression on the places, one term for each. It is used only where it beats the plain mean on
-rows it was not fitted on: five runs of rows that follow each other, since rows of one time are
-alike.
+rows it was not fitted on: blocks of rows that follow each other, since rows of one time are alike.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from servewell.core.catalog.profile import Bins, ColumnKind
 from servewell.core.catalog.quality_reference import LossModel
+from servewell.core.operations.monitoring.row_blocks import (
+    BLOCK_ROWS_MIN,
+    blocks_of,
+    deviation_of,
+)
 
 COLUMNS_MAX: Final = 6
 SHRINK: Final = 20.0  # rows of the mean that each place is mixed with
-FOLDS: Final = 5
 ROWS_MIN: Final = 250
 SURE: Final = 2.0  # standard errors by which it has to beat the mean
 
@@ -25,18 +29,21 @@ Places = Mapping[str, NDArray[np.int64]]  # column -> place of each row
 Effects = dict[str, Numbers]
 
 
-def fit_loss(losses: Numbers, places: Places, bins: Sequence[Bins]) -> tuple[LossModel | None, str]:
-    """Return what error to expect of a row, or None, and why.
+def fit_loss(
+    losses: Numbers, places: Places, bins: Sequence[Bins]
+) -> tuple[LossModel | None, str, float]:
+    """Return what error to expect of a row, or None, why, and how far it missed blocks of rows.
 
     Units: as the losses, which are absolute errors of a number.
     """
     count = len(losses)
     if count < ROWS_MIN:
-        return None, f"{count:,} held-out rows are too few to tell where errors are larger"
+        return None, f"{count:,} held-out rows are too few to tell where errors are larger", 0.0
     sizes = {one.column: one.places for one in bins if one.column in places}
-    spared, sure = _spared(losses, places, sizes)
+    plain, fitted = _crossed(losses, places, sizes)
+    spared, sure = _spared(losses, plain, fitted)
     if spared <= 0 or not sure:
-        return None, "nothing in the inputs or the prediction tells where errors are larger"
+        return None, "nothing in the inputs or the prediction tells where errors are larger", 0.0
     effects = _fit(losses, _best(losses, places, sizes), sizes)
     left = losses - losses.mean() - _effect(effects, places, count)
     by_column = {one.column: one for one in bins}
@@ -48,24 +55,45 @@ def fit_loss(losses: Numbers, places: Places, bins: Sequence[Bins]) -> tuple[Los
         gain=spared,
     )
     names = ", ".join(f"`{name}`" for name in effects)
-    return model, f"{names} tell {spared:.1%} of how errors differ on rows not fitted on"
+    because = f"{names} tell {spared:.1%} of how errors differ on rows not fitted on"
+    return model, because, _missed(losses, fitted)
 
 
-def _spared(losses: Numbers, places: Places, sizes: Mapping[str, int]) -> tuple[float, bool]:
-    """Return the share of the squared error that is spared, and whether that is no chance."""
+def _crossed(losses: Numbers, places: Places, sizes: Mapping[str, int]) -> tuple[Numbers, Numbers]:
+    """Return the mean, and what is fitted to each row, from the other blocks of rows."""
     count = len(losses)
     plain, fitted = np.empty(count), np.empty(count)
-    for kept in np.array_split(np.arange(count), FOLDS):
-        rest = np.setdiff1d(np.arange(count), kept, assume_unique=True)
+    for start, end in blocks_of(count):
+        kept = np.arange(start, end)
+        rest = np.r_[0:start, end:count]
         known = {name: one[rest] for name, one in places.items()}
         effects = _fit(losses[rest], _best(losses[rest], known, sizes), sizes)
         asked = {name: places[name][kept] for name in effects}
         plain[kept] = losses[rest].mean()
         fitted[kept] = plain[kept] + _effect(effects, asked, len(kept))
+    return plain, fitted
+
+
+def _spared(losses: Numbers, plain: Numbers, fitted: Numbers) -> tuple[float, bool]:
+    """Return the share of the squared error that is spared, and whether that is no chance."""
     before, after = (losses - plain) ** 2, (losses - fitted) ** 2
     better = before - after
-    sure = better.mean() > SURE * better.std() / np.sqrt(count)
+    sure = better.mean() > SURE * better.std() / np.sqrt(len(losses))
     return float(better.sum() / before.sum()) if before.sum() else 0.0, bool(sure)
+
+
+def _missed(losses: Numbers, fitted: Numbers) -> float:
+    """Return how far the mean error expected of blocks missed what came, beyond chance."""
+    count, spread = len(losses), float((losses - fitted).std())
+    found = [
+        (
+            float(fitted[start:end].mean() - losses[start:end].mean()),
+            spread * math.sqrt(1 / (end - start) + 1 / (count - end + start)),
+        )
+        for start, end in blocks_of(count)
+        if end - start >= BLOCK_ROWS_MIN
+    ]
+    return deviation_of(found, freedom=len(found))
 
 
 def _best(losses: Numbers, places: Places, sizes: Mapping[str, int]) -> Places:

@@ -1,16 +1,34 @@
 """Freeze how right a version is on its held-out rows, so that it can be estimated later."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Final
 
-from servewell.core.catalog.profile import EVERYTHING
+from servewell.core.catalog.profile import EVERYTHING, Counts
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import Cell, LossModel, QualityReference, Task
-from servewell.core.operations.monitoring.calibration import Calibration, calibration
+from servewell.core.operations.monitoring.calibration import (
+    Calibration,
+    Scored,
+    calibration,
+    grouped,
+    isotonic,
+)
+from servewell.core.operations.monitoring.cbpe import expected
 from servewell.core.operations.monitoring.realised import Judged, area, realised, task_of
+from servewell.core.operations.monitoring.row_blocks import (
+    BLOCK_ROWS_MIN,
+    BLOCKS,
+    Block,
+    Difference,
+    blocks_of,
+    deviation_of,
+    deviation_of_figures,
+    error_of,
+)
 
 PARTS_MAX: Final = 5  # of a place
 PART_ROWS_MIN: Final = 20
@@ -32,14 +50,15 @@ def held_out_quality(
 ) -> QualityReference | None:
     """Return what held-out rows say of a version; None of too few that can be compared.
 
-    `column` is that of the score in the profile.
+    `column` is that of the score in the profile. The rows are in the order of the data: where
+    those of one time follow each other, blocks of them tell how far one time is from another.
     """
     task = task_of(one.judged for one in rows)
     same = [one for one in rows if one.judged.task is task]
     if task is None or len(same) < ROWS_MIN:
         return None
-    scored = [(r.judged.score, r.judged.hit) for r in same if r.judged.score is not None]
-    put_right = calibration(scored)
+    put_right = calibration(_scored(same))
+    blocks = blocks_of(len(same)) if len(same) >= BLOCKS * BLOCK_ROWS_MIN else ()
     return QualityReference(
         task=task,
         rows=len(same),
@@ -51,6 +70,8 @@ def held_out_quality(
         loss=loss,
         loss_scale=_scale(sorted(one.judged.loss for one in same), task),
         figures={name: _known(told, task) for name, told in _by_slice(same).items()},
+        missed=_missed(same, blocks, put_right, task),
+        varied=_varied(same, blocks, task),
     )
 
 
@@ -84,6 +105,51 @@ def _cell(rows: Sequence[Judged], place: int, *, positive: bool, put_right: Cali
         squares=sum(one * one for one in scores) / len(rows),
         ordered=ordered.value if ordered else 0.5,
     )
+
+
+def _missed(
+    rows: Sequence[HeldOutRow], blocks: Sequence[Block], put_right: Calibration, task: Task
+) -> dict[str, float]:
+    """Return how far estimates of blocks of rows, made from all others, miss them beyond chance."""
+    found: dict[str, list[Difference]] = {}
+    for start, end in blocks:
+        block, rest = rows[start:end], [*rows[:start], *rows[end:]]
+        cells = tuple(_cells(rest, _again(rest, put_right)))
+        came = realised([one.judged for one in block], task)
+        for metric, guess in expected(cells, _counts(block), task).items():
+            if metric in came:
+                apart = guess.value - came[metric].value
+                found.setdefault(metric, []).append((apart, error_of(guess)))
+    return {name: deviation_of(those, freedom=len(those)) for name, those in found.items()}
+
+
+def _again(rows: Sequence[HeldOutRow], put_right: Calibration) -> Calibration:
+    """Return how scores are put right by these rows alone, if they are put right at all."""
+    if put_right.curve is None:
+        return put_right
+    return replace(put_right, curve=isotonic(grouped(sorted(_scored(rows)))))
+
+
+def _counts(rows: Sequence[HeldOutRow]) -> Counts:
+    """Return rows as a window counts their scores."""
+    places = Counter(one.place for one in rows if one.judged.score is not None)
+    return Counts(
+        places=tuple(places[place] for place in range(max(places, default=0) + 1)),
+        total=sum(score for score, _ in _scored(rows)),
+    )
+
+
+def _varied(rows: Sequence[HeldOutRow], blocks: Sequence[Block], task: Task) -> dict[str, float]:
+    """Return how far figures differ from block to block beyond chance."""
+    found: dict[str, list[Figure]] = {}
+    for start, end in blocks:
+        for metric, figure in realised([one.judged for one in rows[start:end]], task).items():
+            found.setdefault(metric, []).append(figure)
+    return {name: deviation_of_figures(those) for name, those in found.items()}
+
+
+def _scored(rows: Iterable[HeldOutRow]) -> list[Scored]:
+    return [(r.judged.score, r.judged.hit) for r in rows if r.judged.score is not None]
 
 
 def _known(rows: Sequence[Judged], task: Task) -> dict[str, Figure]:

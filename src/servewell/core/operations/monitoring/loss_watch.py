@@ -40,7 +40,9 @@ def _new(labels: Sequence[Label], scale: float | None) -> Watched:
 def _more(before: Watched, labels: Sequence[Label]) -> Watched:
     same = [one for one in labels if one.measure == before.measure and one.loss is not None]
     values = [(one.predicted_at, (one.loss or 0.0) / before.scale) for one in same]
-    adwin, cuts = watched(before.adwin, values)
+    adwin, found = watched(before.adwin, values)
+    came = {one.predicted_at: one.added_at for one in same}
+    cuts = [replace(one, known_at=came[one.found_at]) for one in found]
     return replace(
         before,
         adwin=adwin,

@@ -5,28 +5,29 @@ from typing import Final
 
 from servewell.core.catalog.quality import Quality, QualityReport
 from servewell.core.catalog.signal import Points, Severity, Signal, SignalKind
-from servewell.core.catalog.workload_quality import QualityRules
 from servewell.core.operations.monitoring.quality import expected_worse, headlines, is_worse
-from servewell.core.operations.monitoring.quality_trust import loss_size
 
 RUNBOOK: Final = "quality"
 CHANGED_FOR_S: Final = 14 * 86_400.0  # a change of the loss is told so long
 
 
-def signals_of(found: QualityReport, rules: QualityRules, *, now: float) -> Iterator[Signal]:
-    """Yield what labels prove, what is expected without them, and a change of the loss."""
+def signals_of(found: QualityReport, *, now: float) -> Iterator[Signal]:
+    """Yield what labels prove, what is expected without them, and a rise of the loss.
+
+    All are by enough to be somebody's work; less is no signal.
+    """
     proven = proven_worse(found)
     expected = expected_worse(found)
     if proven is not None:
-        yield _proven(found, proven, rules)
+        yield _proven(found, proven)
     elif expected is not None:
-        yield _expected(found, expected, rules)
+        yield _expected(found, expected)
     if (
         found.changed_at is not None
         and (found.loss_now or 0.0) > (found.loss_before or 0.0)
-        and now - found.changed_at < CHANGED_FOR_S
+        and 0 <= now - found.changed_at < CHANGED_FOR_S
     ):
-        yield _changed(found, rules)
+        yield _changed(found)
 
 
 def proven_worse(found: QualityReport) -> Quality | None:
@@ -36,14 +37,13 @@ def proven_worse(found: QualityReport) -> Quality | None:
     return next(one for one in headlines(found) if is_worse(one))
 
 
-def _proven(found: QualityReport, one: Quality, rules: QualityRules) -> Signal:
+def _proven(found: QualityReport, one: Quality) -> Signal:
     assert one.realised is not None  # noqa: S101 - it proves something
     return _signal(
         found,
         one,
         value=one.realised.value,
         subject="by labels",
-        severity=_severity(one.realised.value, one.reference or 0.0, rules, metric=one.metric),
         what=f"The {one.metric} of {found.version} is {_figure(one.realised.value, one)}; on "
         f"held-out rows it was {_figure(one.reference or 0.0, one)}.",
         because=found.because,
@@ -51,14 +51,13 @@ def _proven(found: QualityReport, one: Quality, rules: QualityRules) -> Signal:
     )
 
 
-def _expected(found: QualityReport, one: Quality, rules: QualityRules) -> Signal:
+def _expected(found: QualityReport, one: Quality) -> Signal:
     assert one.estimated is not None  # noqa: S101 - it expects something
     return _signal(
         found,
         one,
         value=one.estimated.value,
         subject="without labels",
-        severity=_severity(one.estimated.value, one.reference or 0.0, rules, metric=one.metric),
         what=f"The {one.metric} of {found.version} is expected to be "
         f"{_figure(one.estimated.value, one)}; on held-out rows it was "
         f"{_figure(one.reference or 0.0, one)}.",
@@ -67,11 +66,11 @@ def _expected(found: QualityReport, one: Quality, rules: QualityRules) -> Signal
     )
 
 
-def _changed(found: QualityReport, rules: QualityRules) -> Signal:
+def _changed(found: QualityReport) -> Signal:
     before, now = found.loss_before or 0.0, found.loss_now or 0.0
     return Signal(
         kind=SignalKind.QUALITY,
-        severity=_severity(now, before, rules),
+        severity=Severity.TICKET,
         endpoint=found.endpoint,
         deployment=found.deployment,
         subject="change of the loss",
@@ -91,14 +90,13 @@ def _signal(  # noqa: PLR0913 - the parts of a signal that differ
     *,
     value: float,
     subject: str,
-    severity: Severity,
     what: str,
     because: str,
     since: float,
 ) -> Signal:
     return Signal(
         kind=SignalKind.QUALITY,
-        severity=severity,
+        severity=Severity.TICKET,
         endpoint=found.endpoint,
         deployment=found.deployment,
         subject=subject,
@@ -131,12 +129,6 @@ def _since(newest_first: Sequence[Quality]) -> float:
     told = [one for one in newest_first if one.realised is not None]
     first = next((place for place, one in enumerate(told) if not is_worse(one)), len(told))
     return told[max(0, first - 1)].start
-
-
-def _severity(value: float, reference: float, rules: QualityRules, *, metric: str = "") -> Severity:
-    """Return whether it is somebody's work, by how much more is wrong."""
-    matters = abs(value - reference) >= rules.matters * loss_size(metric, reference)
-    return Severity.TICKET if matters else Severity.NOTE
 
 
 def _figure(value: float, one: Quality) -> str:

@@ -1,7 +1,6 @@
 """How far an estimate without labels can be trusted, and why."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,19 +13,18 @@ from servewell.core.catalog.profile import (
     Side,
     WindowProfile,
 )
-from servewell.core.catalog.quality import Figure, Trust
+from servewell.core.catalog.quality import Trust
 from servewell.core.catalog.workload_quality import QualityRules
-from servewell.core.operations.monitoring.cbpe import ACCURACY
+from servewell.core.operations.monitoring.quality_evidence import Evidence, Says, Shown, matters
 from servewell.core.operations.monitoring.quality_window import (
     DAY_S,
     ROWS_MIN,
     Facts,
+    Told,
     Window,
-    error_of,
-    estimated,
 )
+from servewell.core.operations.monitoring.row_blocks import Z
 
-SURE: Final = 3.3  # standard errors: by chance once in two thousand looks, on one side
 NONE_FROM: Final = 4.0  # times `unlike_max`
 
 
@@ -39,126 +37,163 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What the last labels said of an estimate."""
+class Grounds:
+    """What trust rests on."""
 
-    at: float  # end of their window
-    labels: int
-    estimated: Figure
-    realised: Figure
-    contradicts: bool
-
-
-def evidence_of(
-    facts: Facts, windows: Sequence[Window], metric: str, rules: QualityRules
-) -> tuple[Evidence, ...]:
-    """Return what the labels of each window with enough of them say, newest first."""
-    found = []
-    task = facts.reference.task if facts.reference else None
-    for window in windows:
-        labels = window.labels()
-        guess = estimated(facts, window, EVERYTHING).get(metric)
-        enough = task is not None and labels >= rules.labels_min
-        told = window.realised(EVERYTHING, task).get(metric) if enough and task else None
-        if guess is None or told is None:
-            continue
-        apart = abs(guess.value - told.value)
-        error = math.hypot(error_of(guess), error_of(told))
-        matters = rules.matters * loss_size(metric, guess.value)
-        found.append(
-            Evidence(
-                at=window.span.until,
-                labels=labels,
-                estimated=guess,
-                realised=told,
-                contradicts=apart > SURE * error and apart > matters,
-            )
-        )
-    return tuple(found)
+    facts: Facts
+    rules: QualityRules
+    shown: Shown
+    unlike: Mapping[float, tuple[str, float]]  # end of a window -> least alike input, and its share
 
 
-def loss_size(metric: str, value: float) -> float:
-    """Return what a figure leaves to be better: the share that is wrong, or the loss itself."""
-    return 1 - value if metric == ACCURACY else value
+def grounds_of(
+    facts: Facts, windows: Iterable[Window], shown: Shown, rules: QualityRules
+) -> Grounds:
+    """Return what trust in the estimates of these windows rests on."""
+    unlike = {one.span.until: _least_alike(facts.bins, one.profile) for one in windows}
+    return Grounds(facts=facts, rules=rules, shown=shown, unlike=unlike)
 
 
-def trust(
-    facts: Facts, window: Window, evidence: Sequence[Evidence], rules: QualityRules
-) -> Verdict:
-    """Return how far the estimate of a window can be trusted, by the first thing to be said."""
-    return (
-        _impossible(facts, window)
-        or _unlike(facts, window, rules)
-        or _by_labels(window, evidence)
-        or _changed(facts, window)
-        or _old(facts, window, rules)
-        or Verdict(
-            trust=Trust.GOOD,
-            because="the rows are like the held-out ones; no labels yet",
-        )
-    )
+def trust(grounds: Grounds, told: Told, metric: str) -> Verdict:
+    """Return how far the estimate of one figure can be trusted.
+
+    Rows that no held-out row was like and labels that speak against it are all told, since the
+    one may hide the other. Labels of the very window go before what is known of other times.
+    """
+    impossible = _impossible(grounds.facts, told)
+    if impossible:
+        return Verdict(trust=Trust.NONE, because=impossible)
+    last = _last(grounds.shown, told, metric)
+    against = [
+        *_unlike(grounds, told),
+        *_contradicted(last, told, metric),
+        *_changed(grounds.shown, told, last),
+    ]
+    if against:
+        _, share = grounds.unlike[told.window.span.until]
+        none = share >= NONE_FROM * grounds.rules.unlike_max
+        return Verdict(trust=Trust.NONE if none else Trust.DOUBTFUL, because="; ".join(against))
+    borne_out = _borne_out(last, told, metric)
+    if last and borne_out and last.at == told.window.span.until:
+        return borne_out
+    doubts = "; ".join([*_missed(grounds, told, metric), *_uncalibrated(grounds, told, metric)])
+    if doubts:
+        return Verdict(trust=Trust.DOUBTFUL, because=doubts)
+    return borne_out or _unknown(grounds, told, last)
 
 
-def _impossible(facts: Facts, window: Window) -> Verdict | None:
+def _unknown(grounds: Grounds, told: Told, last: Evidence | None) -> Verdict:
+    """Return how far an estimate can be trusted that labels say nothing of."""
+    days = (told.window.span.until - grounds.facts.made_at) / DAY_S
+    if days > grounds.rules.age_days_max:
+        because = f"the version is {days:,.0f} days old, and no labels bear it out"
+        return Verdict(trust=Trust.DOUBTFUL, because=because)
+    labels = last.labels if last else told.window.labels()
+    known = f"{labels:,} labels are too few to say" if labels else "no labels yet"
+    return Verdict(trust=Trust.GOOD, because=f"the rows are like the held-out ones; {known}")
+
+
+def _impossible(facts: Facts, told: Told) -> str:
+    """Return why there can be no estimate; nothing where there can be one."""
     reference = facts.reference
     if reference is None:
-        return _no("no held-out rows with labels are known of this version")
+        return "no held-out rows with labels are known of this version"
     if not reference.cells and reference.loss is None:
-        return _no(reference.loss_because or "its outputs have no score")
-    if window.predictions() < ROWS_MIN:
-        return _no(f"fewer than {ROWS_MIN} predictions were counted in this window")
-    return None
+        return reference.loss_because or "its outputs have no score"
+    if told.window.predictions() < ROWS_MIN:
+        return f"fewer than {ROWS_MIN} predictions were counted in this window"
+    return ""
 
 
-def _unlike(facts: Facts, window: Window, rules: QualityRules) -> Verdict | None:
+def _last(shown: Shown, told: Told, metric: str) -> Evidence | None:
+    """Return what the last labels say that were known of this window or one before.
+
+    Where those of the very figure say too little, the headline of all rows speaks for it.
+    """
+    until = told.window.span.until
+    own, headline = (
+        next((one for one in shown.figures.get(key, ()) if one.at <= until), None)
+        for key in ((told.name, metric), (EVERYTHING, shown.headline))
+    )
+    return headline if headline and (own is None or own.says is Says.TOO_LITTLE) else own
+
+
+def _unlike(grounds: Grounds, told: Told) -> Iterator[str]:
     """Doubt an estimate about rows that lie outside of all that the held-out rows held."""
-    assert window.profile is not None  # noqa: S101 - it has rows
-    column, share = _least_alike(facts.bins, window.profile)
-    because = f"{share:.1%} of the rows have a `{column}` that no held-out row had"
-    if share >= NONE_FROM * rules.unlike_max:
-        return _no(because)
-    return _doubtful(because) if share >= rules.unlike_max else None
+    column, share = grounds.unlike[told.window.span.until]
+    if share >= grounds.rules.unlike_max:
+        yield f"{share:.1%} of the rows have a `{column}` that no held-out row had"
 
 
-def _by_labels(window: Window, evidence: Sequence[Evidence]) -> Verdict | None:
-    """Take the word of the last labels that were known of this window or one before."""
-    last = next((one for one in evidence if one.at <= window.span.until), None)
-    if last is None:
+def _contradicted(last: Evidence | None, told: Told, metric: str) -> Iterator[str]:
+    if last and last.says is Says.NO:
+        yield f"labels contradict {_what(last, told, metric)}: {_words(last)}"
+
+
+def _borne_out(last: Evidence | None, told: Told, metric: str) -> Verdict | None:
+    if last is None or last.says is not Says.YES:
         return None
-    words = (
+    because = f"labels bear {_what(last, told, metric)} out: {_words(last)}"
+    return Verdict(trust=Trust.GOOD, because=because)
+
+
+def _what(last: Evidence, told: Told, metric: str) -> str:
+    same = (last.name, last.metric) == (told.name, metric)
+    return "it" if same else f"the {last.metric} of all rows"
+
+
+def _words(last: Evidence) -> str:
+    return (
         f"{last.labels:,} labels say {last.realised.value:.4g}, and {last.estimated.value:.4g} "
         "was estimated"
     )
-    if last.contradicts:
-        return _doubtful(f"labels contradict it: {words}")
-    return Verdict(trust=Trust.GOOD, because=f"labels bear it out: {words}")
 
 
-def _changed(facts: Facts, window: Window) -> Verdict | None:
-    cut = facts.cut
-    if cut is None or window.span.until <= cut.at or cut.now <= cut.before:
-        return None
-    return _doubtful("the loss has changed since, by labels")
+def _changed(shown: Shown, told: Told, last: Evidence | None) -> Iterator[str]:
+    """Doubt what lies behind a rise of the loss, until labels all from behind it bear it out."""
+    cut = shown.cut
+    if cut is None or cut.now <= cut.before or told.window.span.until <= cut.at:
+        return
+    if last is None or last.says is not Says.YES or last.since <= cut.at:
+        yield "the loss has changed since, by labels"
 
 
-def _old(facts: Facts, window: Window, rules: QualityRules) -> Verdict | None:
-    days = (window.span.until - facts.made_at) / DAY_S
-    if days <= rules.age_days_max:
-        return None
-    return _doubtful(f"the version is {days:,.0f} days old, and no labels bear it out")
+def _missed(grounds: Grounds, told: Told, metric: str) -> Iterator[str]:
+    """Doubt an estimate that was off on blocks of its own held-out rows by what matters."""
+    reference = grounds.facts.reference
+    missed = Z * reference.missed.get(metric, 0.0) if reference else 0.0
+    if missed > _matters(grounds, told, metric):
+        yield f"on its own held-out rows the estimate missed by up to {missed:.2g}"
 
 
-def _no(because: str) -> Verdict:
-    return Verdict(trust=Trust.NONE, because=because)
+def _uncalibrated(grounds: Grounds, told: Told, metric: str) -> Iterator[str]:
+    """Doubt what rests on scores that labels show to be no probabilities.
+
+    The headline is asked of its labels itself: a calibration error says no more of it.
+    """
+    shown, reference = grounds.shown, grounds.facts.reference
+    errors = (error for at, error in shown.calibration if at <= told.window.span.until)
+    error, held = next(errors, None), reference.error_raw if reference else None
+    if error is None or held is None or metric == shown.headline:
+        return
+    if error.low - held > _matters(grounds, told, metric):
+        yield (
+            f"labels show a calibration error of {error.low:.2g} at least, where the held-out rows "
+            f"had {held:.2g}"
+        )
 
 
-def _doubtful(because: str) -> Verdict:
-    return Verdict(trust=Trust.DOUBTFUL, because=because)
+def _matters(grounds: Grounds, told: Told, metric: str) -> float:
+    """Return the difference from the held-out figure that is somebody's work."""
+    reference = grounds.facts.reference
+    held = reference.figures.get(told.name, {}).get(metric) if reference else None
+    figure = held or told.estimated.get(metric)
+    return matters(metric, figure.value, grounds.rules) if figure else 0.0
 
 
-def _least_alike(bins: ReferenceProfile | None, window: WindowProfile) -> tuple[str, float]:
+def _least_alike(bins: ReferenceProfile | None, window: WindowProfile | None) -> tuple[str, float]:
     """Return the input with the largest share of rows outside of what the held-out rows held."""
-    counts = window.counts.get(EVERYTHING, {})
+    counts = window.counts.get(EVERYTHING, {}) if window else {}
     inputs = [one for one in (bins.bins if bins else ()) if one.side is Side.INPUT]
     shares = {
         one.column: _outside(one, counts[one.column]) for one in inputs if one.column in counts

@@ -1,12 +1,12 @@
 """The windows that rightness is told of: what was predicted in each, and what is known of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from servewell.core.catalog.label import Label, LossSum, Measure
-from servewell.core.catalog.loss_watch import Cut, Watched
+from servewell.core.catalog.loss_watch import Watched
 from servewell.core.catalog.profile import EVERYTHING, ReferenceProfile, WindowProfile
 from servewell.core.catalog.quality import Figure
 from servewell.core.catalog.quality_reference import QualityReference, Task
@@ -25,7 +25,6 @@ from servewell.core.operations.monitoring.realised import (
 
 DAY_S: Final = 86_400
 ROWS_MIN: Final = 30  # of a window, to estimate anything
-Z: Final = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +51,7 @@ class Facts:
     reference: QualityReference | None
     watched: Watched | None
     sums: tuple[LossSum | None, ...] | None = None  # in place of labels, one for each span
-
-    @property
-    def cut(self) -> Cut | None:
-        """Return the last change of the loss, None where there was none."""
-        return self.watched.cuts[-1] if self.watched and self.watched.cuts else None
+    since_cut: LossSum | None = None  # of the labels since the last change of the loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +91,17 @@ class Window:
         return sorted({EVERYTHING, *known, *self.rows})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One slice of a window: what is expected of it, and what its labels say."""
+
+    window: Window
+    name: str  # of the slice
+    labels: int
+    estimated: dict[str, Figure]  # by metric, as if rows were independent
+    realised: dict[str, Figure]
+
+
 def spans_of(since: float, until: float, *, days: int) -> tuple[Span, ...]:
     """Return the windows of so many days that end at `until`, back to `since`, oldest first."""
     length = days * DAY_S
@@ -129,6 +135,21 @@ def windows_of(facts: Facts) -> tuple[Window, ...]:
     )
 
 
+def told_of(facts: Facts, windows: Iterable[Window], task: Task) -> tuple[Told, ...]:
+    """Return what is known of each slice of each window; of sums it is all rows alone."""
+    return tuple(
+        Told(
+            window=window,
+            name=name,
+            labels=window.labels(name),
+            estimated=estimated(facts, window, name),
+            realised=window.realised(name, task),
+        )
+        for window in windows
+        for name in (window.slices if facts.sums is None else [EVERYTHING])
+    )
+
+
 def _of(package: str, profile: WindowProfile | None) -> WindowProfile | None:
     return profile if profile is not None and profile.package == package else None
 
@@ -153,8 +174,3 @@ def estimated(facts: Facts, window: Window, name: str) -> dict[str, Figure]:
         return {ABSOLUTE: loss} if loss else {}
     score = counts.get(reference.column)
     return expected(reference.cells, score, reference.task) if score else {}
-
-
-def error_of(figure: Figure) -> float:
-    """Return the standard error of a figure, by its interval."""
-    return (figure.high - figure.low) / 2 / Z

@@ -29,6 +29,7 @@ Z: Final = 1.96
 EVEN: Final = 0.5
 ROUNDING: Final = 1e-12  # share of a sum of squares that is lost when it is added up
 ABSOLUTE: Final = "absolute error"
+LOWER: Final = (BRIER, ABSOLUTE)  # the lower the better
 TASKS: Final = {
     Measure.BRIER: Task.TWO_CLASSES,
     Measure.WRONG: Task.CLASSES,
