@@ -71,6 +71,7 @@ class SqlProfiles:
         """See `Profiles.keep_reference`."""
         same = PROFILE_REFERENCE.c.package == reference.package
         with self._database.writing() as connection:
+            _unmark(connection, DAMAGED + reference.package)
             if connection.execute(sa.select(PROFILE_REFERENCE.c.package).where(same)).first():
                 return
             connection.execute(
@@ -80,7 +81,6 @@ class SqlProfiles:
                     body=msgspec.msgpack.encode(reference),
                 )
             )
-            _unmark(connection, DAMAGED + reference.package)
 
     def reference(self, package: str) -> ReferenceProfile | None:
         """See `Profiles.reference`."""

@@ -10,25 +10,34 @@ from servewell.core.operations.monitoring.profiles import HOUR_S
 
 LOOK_S: Final = 6 * HOUR_S
 CLOCK: Final = "timedatectl status"
-LATE: Final = (
-    "{:,} prediction records were counted more than an hour after they were stamped: either the "
-    f"control process was away, or the clock of a worker is behind (`{CLOCK}`)."
-)
+AFTER: Final = "{:,} prediction records were counted more than an hour after they were stamped"
 COUNTED: Final = {
     "lost": (
         "{:,} prediction records cannot be read: a file or a part of it is damaged or gone.",
+        Severity.TICKET,
         "servewell doctor",
     ),
     "damaged": (
         "{:,} bytes of the prediction log are damaged, and what stood in them is lost.",
+        Severity.TICKET,
         "servewell doctor",
     ),
     "skewed": (
         "{:,} prediction records were stamped over ten minutes ahead: a worker's clock is wrong.",
+        Severity.TICKET,
         CLOCK,
     ),
-    "late": (LATE, "servewell status"),
+    "late": (
+        f"{AFTER}: the control process was away, or a worker's clock is behind (`{CLOCK}`).",
+        Severity.NOTE,
+        "servewell status",
+    ),
 }
+LATE_ALL_THE_SAME: Final = (
+    f"{AFTER}, though control was there: a worker's clock is behind or its segment came late.",
+    Severity.TICKET,
+    CLOCK,
+)
 
 
 def record_signals_of(
@@ -39,29 +48,26 @@ def record_signals_of(
     `attended` is whether the control process was there before the first of them that are late, so
     that it is not the reason.
     """
-    for name, (what, command) in COUNTED.items():
+    counted = COUNTED | ({"late": LATE_ALL_THE_SAME} if attended else {})
+    for name, (what, severity, command) in counted.items():
         those = [one for one in windows if getattr(one, name)]
-        if not those:
-            continue
         total = sum(getattr(one, name) for one in those)
-        explained = name == "late" and not attended
-        there = ", and the control process was there all the time" if name == "late" else ""
-        yield Signal(
-            kind=SignalKind.SERVING,
-            severity=Severity.NOTE if explained else Severity.TICKET,
-            endpoint=endpoint,
-            subject=f"records {name}",
-            since=min(one.start for one in those),
-            what=what.format(total),
-            because=f"they were counted as {name} when the prediction log became profiles, in "
-            f"{len(those)} of the windows of the last {LOOK_S // HOUR_S} hours"
-            + ("" if explained else there),
-            value=float(total),
-            bound=0.0,
-            points=(_points(name, those),),
-            command=command if explained or name != "late" else CLOCK,
-            runbook="records",
-        )
+        if total:
+            yield Signal(
+                kind=SignalKind.SERVING,
+                severity=severity,
+                endpoint=endpoint,
+                subject=f"records {name}",
+                since=min(one.start for one in those),
+                what=what.format(total),
+                because=f"they were counted as {name} when the prediction log became profiles, in "
+                f"{len(those)} of the windows of the last {LOOK_S // HOUR_S} hours",
+                value=float(total),
+                bound=0.0,
+                points=(_points(name, those),),
+                command=command,
+                runbook="records",
+            )
 
 
 def damaged_reference(endpoint: str, deployment: Deployment, because: str, *, now: float) -> Signal:
