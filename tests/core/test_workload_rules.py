@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from servewell.core.catalog.breach import printable, shown
+from servewell.core.catalog.workload import Artifact, Workload
+from servewell.core.catalog.workload_alerts import AlertRules, Receiver
+from servewell.core.catalog.workload_difference import changed_keys, said_keys
 from servewell.core.catalog.workload_rules import breaches, dotted, nearest
 from servewell.core.catalog.workload_schema import allowed_by, workload_keys, workload_schema
 
@@ -149,3 +152,17 @@ def test_every_example_is_good() -> None:
     for key in workload_keys(SCHEMA):
         for example in key.schema.get("examples", ()):
             assert Draft202012Validator(key.schema).is_valid(example), key.path
+
+
+def test_what_changed_in_a_file_is_said_by_its_keys_alone() -> None:
+    """What was added, is gone, or holds something else; never what it holds."""
+    alerts = AlertRules(receivers={"team": Receiver(to="slack", url="env:HIDDEN")})
+    before = Workload(workload="a", artifact=Artifact(path="model.onnx"))
+    after = Workload(workload="a", artifact=Artifact(path="other.onnx"), alerts=alerts)
+    keys = changed_keys(before, after)
+    assert "artifact.path" in keys
+    assert "alerts.receivers.team.url" in keys
+    assert changed_keys(after, before) == keys
+    assert changed_keys(after, after) == ()
+    assert "HIDDEN" not in said_keys(keys)
+    assert said_keys(keys).endswith(f"and {len(keys) - 8} more")

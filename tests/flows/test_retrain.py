@@ -368,6 +368,11 @@ def test_a_workload_keeps_its_overrides_and_what_its_schedule_has_answered(
     read = platform.workloads.get("small")
     assert (read.workload.model.tolerance, read.workload.serving.port) == (0.01, 9)
     assert read.scheduled_from == known.scheduled_from
+    told = [one for one in platform.history.changes("small") if one.kind is ChangeKind.WORKLOAD]
+    assert [one.because for one in told] == [
+        "its file changed: `serving.port`",
+        "its file changed: `model.tolerance`",
+    ]
     text = (folder / FILE_NAME).read_text()
     (folder / FILE_NAME).write_text(text.replace("settle_s", 'schedule: "0 3 1 * *", settle_s'))
     retrain_due(platform)

@@ -71,6 +71,7 @@ def test_reads_of_one_subject_and_up_to_a_time(history: History, database: Datab
     assert [one.revision for one in history.changes("a")] == [1, 3, 4]
     assert [one.revision for one in history.changes(until=2.5)] == [1, 2, 4]
     assert [one.revision for one in history.changes("a", until=0.5)] == []
+    assert [one.revision for one in history.changes(since=2.0, until=2.5)] == [2, 4]
 
 
 def test_reads_of_some_kinds_alone(history: History, database: Database) -> None:

@@ -12,6 +12,7 @@ from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
 from servewell.core.catalog.run import RunState
 from servewell.core.catalog.run_query import RunQuery
 from servewell.core.catalog.workload import FILE_NAME, Workload
+from servewell.core.catalog.workload_difference import changed_keys, said_keys
 from servewell.core.operations.retraining import (
     DataFiles,
     Decision,
@@ -90,7 +91,16 @@ def _save_over(platform: Platform, new: KnownWorkload) -> KnownWorkload:
         paused=before.paused,
         revision=before.revision,
     )
-    return platform.workloads.save(kept)
+    return _keep_read(platform, before, kept)
+
+
+def _keep_read(platform: Platform, before: KnownWorkload, read: KnownWorkload) -> KnownWorkload:
+    """Keep a workload as its file stands now; the history says which of its keys changed."""
+    kept = platform.workloads.save(read)
+    keys = changed_keys(before.workload, read.workload)
+    if keys:
+        _keep_change(platform, kept, ChangeKind.WORKLOAD, f"its file changed: {said_keys(keys)}")
+    return kept
 
 
 def _scheduled_from(before: KnownWorkload, new: KnownWorkload) -> float:
@@ -225,15 +235,19 @@ def resume(platform: Platform, name: str, *, because: str, dry_run: bool = False
 
 def _keep_changed(platform: Platform, known: KnownWorkload, because: str) -> KnownWorkload:
     kept = platform.workloads.save(known)
+    _keep_change(platform, kept, ChangeKind.RETRAINING, because)
+    return kept
+
+
+def _keep_change(platform: Platform, known: KnownWorkload, kind: ChangeKind, because: str) -> None:
     change = Change(
         at=platform.clock.now(),
         principal=platform.principal,
-        kind=ChangeKind.RETRAINING,
+        kind=kind,
         subject=known.name,
         because=because,
     )
     platform.history.keep(change)
-    return kept
 
 
 def look(platform: Platform, name: str | None = None) -> tuple[Attention, ...]:
@@ -408,7 +422,7 @@ def _refreshed(platform: Platform, known: KnownWorkload) -> KnownWorkload:
         return known
     if fault != known.fault:
         _say(f"{known.name}: {fault or 'its file can be read again'}")
-    return platform.workloads.save(replace(read or known, fault=fault))
+    return _keep_read(platform, known, replace(read or known, fault=fault))
 
 
 def _read_again(platform: Platform, known: KnownWorkload) -> tuple[str, KnownWorkload | None]:

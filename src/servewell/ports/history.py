@@ -21,10 +21,11 @@ class History(Protocol):
         self,
         subject: str | None = None,
         *,
+        since: float | None = None,
         until: float | None = None,
         kinds: Collection[ChangeKind] | None = None,
     ) -> tuple[Change, ...]:
-        """Return changes, oldest first: of one subject, of kinds, not after `until` (epoch s)."""
+        """Return changes, oldest first: of one subject, of kinds, within times (epoch s)."""
         ...
 
     def revision(self) -> int:

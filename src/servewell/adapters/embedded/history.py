@@ -28,6 +28,7 @@ class SqlHistory:
         self,
         subject: str | None = None,
         *,
+        since: float | None = None,
         until: float | None = None,
         kinds: Collection[ChangeKind] | None = None,
     ) -> tuple[Change, ...]:
@@ -35,6 +36,8 @@ class SqlHistory:
         query = sa.select(CHANGE).order_by(ROWS.revision)
         if subject is not None:
             query = query.where(ROWS.subject == subject)
+        if since is not None:
+            query = query.where(ROWS.at >= since)
         if until is not None:
             query = query.where(ROWS.at <= until)
         if kinds is not None:

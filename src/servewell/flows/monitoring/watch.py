@@ -11,7 +11,12 @@ from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.signal import Severity, Signal, SignalKind
 from servewell.core.catalog.workload_alerts import AlertRules
 from servewell.core.operations.monitoring.alerts import Decided, Outcome, RulesOf, decide
-from servewell.core.operations.monitoring.alerts_change import SLACK_S, nearest_change
+from servewell.core.operations.monitoring.alerts_change import (
+    LOOK_BACK_S,
+    SLACK_S,
+    TELLING,
+    nearest_change,
+)
 from servewell.core.operations.monitoring.alerts_moves import RETURNS_WITHIN_S
 from servewell.core.operations.monitoring.alerts_routing import Route, routed
 from servewell.core.operations.monitoring.alerts_words import said
@@ -144,7 +149,10 @@ def changes_before(
     """
     if not signals:
         return {}
-    history = platform.history.changes(until=max(one.since for one in signals) + SLACK_S)
+    begun = [one.since for one in signals]
+    history = platform.history.changes(
+        since=min(begun) - LOOK_BACK_S, until=max(begun) + SLACK_S, kinds=TELLING
+    )
     subjects = _subjects(platform, known)
     found = (
         (one.key, nearest_change(one, history, subjects=subjects.get(one.endpoint, frozenset())))

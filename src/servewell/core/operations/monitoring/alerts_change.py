@@ -29,6 +29,7 @@ TELLING: Final = frozenset(
         ChangeKind.SHADOW_STARTED,
         ChangeKind.RETRAINING,
         ChangeKind.DATASET,
+        ChangeKind.WORKLOAD,
     }
 )
 
