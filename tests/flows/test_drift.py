@@ -20,6 +20,7 @@ from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.gate import GateVerdict
 from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.profile import MINUTE_S, ReferenceProfile
+from servewell.core.catalog.reading import DRIFT_VERDICT, QUALITY_WORSE
 from servewell.core.catalog.retraining import RetrainState, Trigger
 from servewell.core.catalog.series_names import LOOK, of_endpoint
 from servewell.core.catalog.signal import SignalKind
@@ -37,6 +38,7 @@ from servewell.flows.monitoring.drift import drift_of
 from servewell.flows.monitoring.drift_signals import drift_signals
 from servewell.flows.monitoring.looks import keep_looks
 from servewell.flows.monitoring.loop import act, close_loop, facts_of
+from servewell.flows.monitoring.readings import tell_readings
 from servewell.flows.monitoring.triage import triage_of
 from servewell.flows.platform import Platform
 from servewell.flows.release import set_traffic
@@ -219,6 +221,10 @@ def test_a_version_without_requests_is_neither_looked_at_nor_told_of(
     verdicts = {one.deployment: one.verdict for one in drift_of(then, "flights", now=then.clock.at)}
     assert verdicts["v1"] is DriftVerdict.DRIFT
     assert not drift_signals(then, now=then.clock.at)
+    tell_readings(platform)
+    kinds = {DRIFT_VERDICT, QUALITY_WORSE}
+    told_of = {one.labels["deployment"] for one in then.readings.told() if one.name in kinds}
+    assert told_of == {"v2"}
 
 
 @pytest.fixture

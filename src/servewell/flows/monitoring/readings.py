@@ -27,7 +27,7 @@ from servewell.core.operations.monitoring.readings import (
     judged_columns,
     newest_figures,
 )
-from servewell.flows.monitoring.drift import drift_of
+from servewell.flows.monitoring.drift import drift_at
 from servewell.flows.monitoring.health import health
 from servewell.flows.monitoring.monitors import Answers
 from servewell.flows.monitoring.objectives import objectives_standing
@@ -67,7 +67,8 @@ def _read(platform: Platform, source: Source, now: float) -> tuple[list[Reading]
 
 def _drift(platform: Platform, now: float) -> Iterator[Reading]:
     for endpoint in platform.endpoints.list():
-        for one in drift_of(platform, endpoint.name, now=now):
+        found = drift_at(platform, endpoint, now=now)
+        for one in (one for one in found if one.deployment in endpoint.traffic):
             of = {"endpoint": one.endpoint, "deployment": one.deployment}
             yield from _state(DRIFT_VERDICT, of, "verdict", one.verdict, DriftVerdict)
             for column in judged_columns(one):
@@ -77,7 +78,8 @@ def _drift(platform: Platform, now: float) -> Iterator[Reading]:
 
 def _quality(platform: Platform, now: float) -> Iterator[Reading]:
     for endpoint in platform.endpoints.list():
-        for one in quality_of(platform, endpoint.name, now=now, in_sums=True):
+        found = quality_of(platform, endpoint.name, now=now, in_sums=True)
+        for one in (one for one in found if one.deployment in endpoint.traffic):
             of = {"endpoint": one.endpoint, "deployment": one.deployment}
             yield Reading(name=QUALITY_WORSE, labels=of, value=int(one.worse))
             for (metric, kind), value in newest_figures(one).items():
