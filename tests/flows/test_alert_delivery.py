@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from flows.rollout_world import ByHand, HandClock
 from ports.alert_receivers import T0, Hook, hook, notice
 from servewell.adapters.embedded.alerting.sinks import NetworkSinks
+from servewell.cli.app import app
+from servewell.cli.context import Session
 from servewell.core.catalog.alert import Alert, AlertState, Delivery, DeliveryState, Reason
 from servewell.core.catalog.endpoint import Endpoint
 from servewell.core.catalog.known_workload import KnownWorkload
@@ -216,3 +219,11 @@ def test_alertmanager_is_told_again_of_what_stands(house: House) -> None:
     house.name()
     repeat_standing(house.platform)
     assert len(house.server.taken) == 2
+
+
+def test_a_silence_has_an_end_that_somebody_lives_to_see(platform: Platform) -> None:
+    """A month at most: what is to be quiet for longer is a rule of the workload."""
+    words = ["alerts", "silence", "--because", "known", "--for"]
+    for span, code in (("31d", 2), ("999999d", 2), ("30d", 0)):
+        session = Session(open_platform=lambda _: platform)
+        assert CliRunner().invoke(app, [*words, span], obj=session).exit_code == code

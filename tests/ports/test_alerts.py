@@ -96,3 +96,6 @@ def test_a_silence_ends(alerts: Alerts, database: Database) -> None:
     alerts.silence(replace(made, until=T0 + 10), CHANGE)
     assert alerts.silences(now=T0 + 10) == ()
     assert len(SqlHistory(database).changes()) == 2
+    later = replace(made, id="t", at=T0 + 20, until=T0 + 40)
+    alerts.silence(later, CHANGE)
+    assert alerts.silences(now=T0) == (later,)

@@ -28,6 +28,7 @@ from servewell.flows.monitoring.edited_workload import read_edited, with_workloa
 LISTED_MAX: Final = 1_000
 NOT_DELIVERED: Final = 4  # as for what is in the way
 UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+SILENCE_MAX_S: Final = 30 * 86_400.0  # longer than that it is a rule, and belongs in the file
 
 
 class Span(click.ParamType[float]):
@@ -116,7 +117,13 @@ def ack(session: Session, alert: int, *, because: str, dry_run: bool) -> int:
 
 @alerts.command
 @click.argument("endpoint", required=False, shell_complete=endpoint_names)
-@click.option("--for", "span", type=Span(), metavar="SPAN", help="How long: `90m`, `2h`, `3d`.")
+@click.option(
+    "--for",
+    "span",
+    type=Span(),
+    metavar="SPAN",
+    help="How long: `90m`, `2h`, `3d`; 30 days at most.",
+)
 @click.option(
     "--kind", type=click.Choice([one.value for one in SignalKind]), help="Only alerts of this kind."
 )
@@ -148,6 +155,8 @@ def silence(  # noqa: PLR0913 - the words of the command
         return _say(session, ended, f"silence {ended.id}: {would}ended")
     if span is None or not because:
         raise click.UsageError("a silence needs `--for` and `--because`; `--end ID` ends one")
+    if span > SILENCE_MAX_S:
+        raise click.UsageError("a silence lasts 30 days at most; mute the kind in servewell.yaml")
     now = session.platform.clock.now()
     wanted = Silence(
         id="",

@@ -71,5 +71,8 @@ class Alerts(Protocol):
         ...
 
     def silence(self, silence: Silence, change: Change) -> None:
-        """Keep a silence, or replace the one of that id: that is how one ends early."""
+        """Keep a silence, or replace the one of that id: that is how one ends early.
+
+        Those that ended before it began are forgotten; the history has them.
+        """
         ...

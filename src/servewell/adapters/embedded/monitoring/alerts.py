@@ -98,7 +98,9 @@ class SqlAlerts:
             "body": msgspec.to_builtins(silence),
         }
         with self._database.writing() as connection:
-            connection.execute(sa.delete(ALERT_SILENCE).where(ALERT_SILENCE.c.id == silence.id))
+            rows = ALERT_SILENCE.c  # what ended is told by the history
+            over = sa.or_(rows.id == silence.id, rows.until < silence.at)
+            connection.execute(sa.delete(ALERT_SILENCE).where(over))
             connection.execute(sa.insert(ALERT_SILENCE).values(row))
             keep_change(connection, change)
 
