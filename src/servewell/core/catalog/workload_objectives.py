@@ -133,7 +133,7 @@ class ObjectiveRules:
         tuple[Dependency, ...],
         Meta(
             description="What requests need besides this endpoint: all of it, or they fail. From "
-            "it the availability of the whole is told, and which part spends its budget.",
+            "it the availability of the whole is told, and held to the same goal.",
             examples=[[{"endpoint": "weather"}]],
         ),
     ] = ()
