@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from servewell.ports.record_counting import RecordCounting
     from servewell.ports.record_queries import RecordQueries
     from servewell.ports.records import Records
+    from servewell.ports.reference_damages import ReferenceDamages
     from servewell.ports.registry import Registry
     from servewell.ports.retrainings import Retrainings
     from servewell.ports.rollouts import Rollouts
@@ -273,6 +274,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.monitoring.profiles import SqlProfiles
 
         return SqlProfiles(self._database, self.clock)
+
+    @cached_property
+    def reference_damages(self) -> "ReferenceDamages":
+        from servewell.adapters.embedded.monitoring.reference_damages import SqlReferenceDamages
+
+        return SqlReferenceDamages(self._database)
 
     @cached_property
     def labels(self) -> "Labels":

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from servewell.ports.record_counting import RecordCounting
     from servewell.ports.record_queries import RecordQueries
     from servewell.ports.records import Records
+    from servewell.ports.reference_damages import ReferenceDamages
     from servewell.ports.registry import Registry
     from servewell.ports.retrainings import Retrainings
     from servewell.ports.rollouts import Rollouts
@@ -137,6 +138,8 @@ class Platform(Protocol):
     def profiles(self) -> "Profiles": ...
     @property
     def profile_parts(self) -> "ProfileParts": ...
+    @property
+    def reference_damages(self) -> "ReferenceDamages": ...
     @property
     def record_counting(self) -> "RecordCounting": ...
     @property

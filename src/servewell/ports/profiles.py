@@ -155,22 +155,6 @@ class ProfileParts(Protocol):
         """
         ...
 
-    def note_damage(self, package: str, because: str) -> bool:
-        """Note that the reference profile of a package cannot be read, until one is kept.
-
-        False where that was noted before.
-
-        Raises: StateUnavailableError.
-        """
-        ...
-
-    def damaged(self) -> dict[str, str]:
-        """Return by package why its reference profile cannot be read.
-
-        Raises: StateUnavailableError.
-        """
-        ...
-
     def forget(self, now: float) -> None:
         """Let go of the windows that are past the time for which their length is kept.
 

@@ -15,6 +15,7 @@ from servewell.core.operations.monitoring.looking import (
     Seen,
     days_from,
     hours_from,
+    is_quiet,
     looks_of,
     minutes_from,
     window_length,
@@ -87,7 +88,7 @@ def _judged(  # noqa: PLR0913 - what is judged, by what, and when
         seconds=0 if since is None else int(now - since),
     )
     if reference is None:
-        damage = platform.profile_parts.damaged().get(deployment.package)
+        damage = platform.reference_damages.noted().get(deployment.package)
         because = f"its reference profile cannot be read: {damage}" if damage else NO_REFERENCE
         return unknown(empty, version=version, because=because)
     if since is not None:
@@ -95,7 +96,7 @@ def _judged(  # noqa: PLR0913 - what is judged, by what, and when
         return judge(reference, looks, rules=rules) if looks else _silent(empty, version)
     seen = _seen(platform, empty, rules=rules, now=now)
     seconds = window_length(reference, seen, rules=rules, now=now)
-    if seen.until is not None and now - seen.until > max(seconds, DAY_S):
+    if is_quiet(seen, seconds=seconds, now=now):
         return _silent(empty, version, since=seen.until)
     looks = looks_of(seen, seconds=seconds, rules=rules, now=now)
     looks = looks or tuple(_so_far(platform, empty, rules=rules, now=now))
@@ -103,7 +104,7 @@ def _judged(  # noqa: PLR0913 - what is judged, by what, and when
 
 
 def _silent(empty: WindowProfile, version: str, *, since: float | None = None) -> DriftReport:
-    """Return the verdict where nothing was counted for longer than a window and a day."""
+    """Return the verdict where nothing was counted, or nothing for long."""
     when = f"{datetime.fromtimestamp(since or 0, UTC):%Y-%m-%d %H:%M} UTC"
     because = NO_ROWS if since is None else f"no rows of it were counted since {when}"
     return unknown(empty, version=version, because=because)

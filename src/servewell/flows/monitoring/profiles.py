@@ -124,7 +124,7 @@ def record_signals(platform: Platform, *, now: float) -> tuple[Signal, ...]:
     Raises: StateUnavailableError.
     """
     endpoints = platform.endpoints.list()
-    damaged = platform.profile_parts.damaged()
+    damaged = platform.reference_damages.noted()
     names = (NO_NAME, *(one.name for one in endpoints))
     return (
         *chain.from_iterable(_signals_of(platform, name, now=now) for name in names),

@@ -119,7 +119,7 @@ class _Known:
         try:
             return self.keep(reference_in(self.platform, self.versions[package]))
         except ReferenceDamagedError as error:
-            if self.platform.profile_parts.note_damage(package, error.why):
+            if self.platform.reference_damages.note(package, error.why):
                 self.found_out.append(error)
             return None
 

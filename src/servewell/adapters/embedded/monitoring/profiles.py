@@ -54,7 +54,6 @@ CURSOR: Final = "journal"
 MINUTES: Final = "minutes from"
 HOURS: Final = "hours from"
 CLOCK: Final = "clock steady since, seen"
-DAMAGED: Final = "damaged reference "  # of a package
 
 Window = TypeVar("Window", WindowProfile, TrafficWindow)
 Rows = sa.ColumnCollection[str, sa.Column[object]]
@@ -71,7 +70,6 @@ class SqlProfiles:
         """See `Profiles.keep_reference`."""
         same = PROFILE_REFERENCE.c.package == reference.package
         with self._database.writing() as connection:
-            _unmark(connection, DAMAGED + reference.package)
             if connection.execute(sa.select(PROFILE_REFERENCE.c.package).where(same)).first():
                 return
             connection.execute(
@@ -189,21 +187,6 @@ class SqlProfiles:
                 return False
             _add_profiles(connection, windows)
         return True
-
-    def note_damage(self, package: str, because: str) -> bool:
-        """See `ProfileParts.note_damage`."""
-        if package in self.damaged():
-            return False
-        with self._database.writing() as connection:
-            _mark(connection, DAMAGED + package, because)
-        return True
-
-    def damaged(self) -> dict[str, str]:
-        """See `ProfileParts.damaged`."""
-        with self._database.reading() as connection:
-            marks = _marks(connection)
-        noted = {name: value for name, value in marks.items() if name.startswith(DAMAGED)}
-        return {name.removeprefix(DAMAGED): because for name, because in noted.items()}
 
     def forget(self, now: float) -> None:
         """See `ProfileParts.forget`."""
@@ -368,9 +351,5 @@ def _marks(connection: Connection) -> dict[str, str]:
 
 
 def _mark(connection: Connection, name: str, value: str) -> None:
-    _unmark(connection, name)
-    connection.execute(sa.insert(PROFILE_MARK).values(name=name, value=value))
-
-
-def _unmark(connection: Connection, name: str) -> None:
     connection.execute(sa.delete(PROFILE_MARK).where(PROFILE_MARK.c.name == name))
+    connection.execute(sa.insert(PROFILE_MARK).values(name=name, value=value))
