@@ -272,12 +272,12 @@ def test_what_was_a_page_once_may_become_one_again() -> None:
 
 
 def test_who_is_told_of_pages_alone_hears_of_the_end_of_one() -> None:
-    """An incident of what was a page, and ended as a ticket, is closed."""
+    """An incident of what was a page, and ended as a ticket, is closed; a ticket wakes nobody."""
     pager = Receiver(to="pagerduty", severities=("page",))
     route = Route(workload="w", name="r", receiver=pager, endpoints=frozenset({"flights"}))
     world = World()
     world.keep_seeing(SLOW, for_s=60)
-    world.keep_seeing(replace(SLOW, severity=Severity.TICKET), for_s=600)
+    world.keep_seeing(replace(SLOW, severity=Severity.TICKET), for_s=1_800)
     world.keep_seeing(for_s=600)
     heard = [part.reason for one in world.told for _, part in routed(one, [route])]
     assert heard == [Reason.FIRED, Reason.RESOLVED]

@@ -221,7 +221,13 @@ def _eased(alert: Alert, view: _View) -> Alert:
     since = view.now if alert.eased_at is None else alert.eased_at
     if view.now - since < quiet_s(alert, view.rules_of(alert)):
         return replace(alert, eased_at=since)
-    return replace(alert, told_severity=alert.severity, eased_at=None)
+    after = escalates_s(alert.severity, view.rules_of(alert))
+    return replace(
+        alert,
+        told_severity=alert.severity,
+        eased_at=None,
+        escalate_at=None if after is None else view.now + after,
+    )
 
 
 def _told(one: Decided, keys: frozenset[str], view: _View) -> Decided:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from servewell.core.catalog.alert import Alert, Notice
+from servewell.core.catalog.alert import Alert, Notice, Reason
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.core.operations.monitoring.alerts_notices import first_reason, most_urgent
 
 BY_ENDPOINT: Final = frozenset({"pagerduty"})  # keeps an incident of each endpoint
+OF_ENDS: Final = frozenset({Reason.ACKNOWLEDGED, Reason.RESOLVED, None})  # None: it stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,5 +70,6 @@ def _hears(receiver: Receiver, alert: Alert) -> bool:
         return False
     if receiver.kinds is not None and alert.signal.kind not in receiver.kinds:
         return False
-    heard = {alert.severity, alert.told_severity, alert.heard}  # who heard of it hears of its end
-    return bool(heard & set(receiver.severities))
+    ends = alert.tell in OF_ENDS  # who heard of it hears of its end, however urgent it is by then
+    found = {alert.severity, alert.told_severity, alert.heard if ends else None}
+    return bool(found & set(receiver.severities))
