@@ -4,7 +4,8 @@ uv run python benchmarks/monitoring/year.py
 uv run python benchmarks/monitoring/year.py --quick
 
 The model of the example learns from January and February; March is the reference, April to
-December are what it meets. Estimates see scores alone, never a label of their month.
+December are what it meets. Estimates see scores alone, never a label of their month, and each
+carries the trust that `servewell quality` would tell of it.
 """
 
 import argparse
@@ -25,12 +26,16 @@ from servewell.adapters.embedded.monitoring.counting import places_of
 from servewell.adapters.embedded.monitoring.grouping import Table, grouped, reference_of
 from servewell.core.catalog.drift import DriftReport
 from servewell.core.catalog.profile import EVERYTHING, ReferenceProfile, Side, WindowProfile
-from servewell.core.catalog.quality import Figure
+from servewell.core.catalog.quality import Figure, QualityReport, Trust
 from servewell.core.catalog.quality_reference import QualityReference, Task
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
-from servewell.core.operations.monitoring.cbpe import expected
+from servewell.core.catalog.workload_quality import QualityRules
+from servewell.core.operations.monitoring.cbpe import ACCURACY, BRIER, ROC_AUC, expected
 from servewell.core.operations.monitoring.held_out_quality import HeldOutRow, held_out_quality
+from servewell.core.operations.monitoring.quality import headlines, report
+from servewell.core.operations.monitoring.quality_window import Facts, Span
 from servewell.core.operations.monitoring.realised import Judged, realised
+from servewell.core.operations.monitoring.row_blocks import widened
 
 mpl.use("Agg")
 
@@ -40,7 +45,8 @@ RESULTS = Path(__file__).parent / "results"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flight-delays"
 TRAIN = runpy.run_path(str(EXAMPLE / "train.py"), run_name="train")
 TEXTS, NUMBERS, LABEL = TRAIN["TEXTS"], TRAIN["NUMBERS"], TRAIN["LABEL"]
-SHOWN = ("accuracy", "ROC AUC", "Brier score")
+SHOWN = (ACCURACY, ROC_AUC, BRIER)
+MARKS = {Trust.GOOD: "o", Trust.DOUBTFUL: "s", Trust.NONE: "x"}  # of estimates, in the picture
 EVEN = 0.5
 SEED = 20_240_611
 QUICK_ROWS = 2_000  # of each month
@@ -64,6 +70,8 @@ class Month:
     drift: DriftReport
     estimated: dict[str, Figure]
     realised: dict[str, Figure]
+    trust: dict[str, Trust]  # in the estimate, by metric
+    because: str  # of that in the headline
 
 
 def main() -> None:
@@ -155,20 +163,48 @@ def _month(
 ) -> Month:
     """Return what is found; a month stands for two windows, so that drift may be said of it."""
     counts = window.counts[EVERYTHING][quality.column]
+    told = _told(name, window, made, quality)
     return Month(
         name=name,
         rows=len(judged),
         drift=verdict(made, [window, replace(window, start=HOUR_S)]),
-        estimated=expected(quality.cells, counts, Task.TWO_CLASSES),
+        estimated={
+            metric: widened(figure, quality.missed.get(metric, 0.0), highest=1.0)
+            for metric, figure in expected(quality.cells, counts, Task.TWO_CLASSES).items()
+        },
         realised=realised(judged, Task.TWO_CLASSES),
+        trust={one.metric: one.trust for one in told.metrics},
+        because=headlines(told)[0].because,
     )
+
+
+def _told(
+    name: str, window: WindowProfile, made: ReferenceProfile, quality: QualityReference
+) -> QualityReport:
+    """Return what is told of a month without its labels, by a version of the first of April."""
+    month = pd.Period(name)
+    span = Span(start=month.start_time.timestamp(), until=month.end_time.timestamp())
+    facts = Facts(
+        endpoint=window.endpoint,
+        deployment=window.deployment,
+        version=made.version,
+        package=made.package,
+        made_at=pd.Timestamp("2013-04-01").timestamp(),
+        spans=(span,),
+        profiles=(window,),
+        labels=(),
+        bins=made,
+        reference=quality,
+        watched=None,
+    )
+    return report(facts, QualityRules())
 
 
 def _text(found: list[Month]) -> str:
     heads = [f"{one}, {kind}" for one in SHOWN for kind in ("estimated", "realised")]
     lines = [
-        f"| month | rows | verdict | columns that drift | {' | '.join(heads)} |",
-        "|:--|--:|:--|:--" + "|--:" * len(heads) + "|",
+        f"| month | rows | verdict | columns that drift | {' | '.join(heads)} | trust |",
+        "|:--|--:|:--|:--" + "|--:" * len(heads) + "|:--|",
     ]
     for one in found:
         moved = [c for c in one.drift.columns if c.verdict.value == "drift"]
@@ -181,18 +217,29 @@ def _text(found: list[Month]) -> str:
         ]
         lines.append(
             f"| {one.name} | {one.rows:,} | {one.drift.verdict.value} | {told}{more} "
-            f"| {' | '.join(cells)} |"
+            f"| {' | '.join(cells)} | {one.trust[BRIER].value}: {one.because} |"
         )
-    lines += ["", "| metric | mean distance of estimate and truth | truth within the band |"]
-    lines += ["|:--|--:|--:|", *(_accuracy(name, found[1:]) for name in SHOWN), ""]
+    lines += ["", f"| metric | estimate off by, mean | {' | '.join(map(_head, Trust))} |"]
+    lines += ["|:--|--:" + "|--:" * len(Trust) + "|"]
+    lines += [*(_accuracy(name, found[1:]) for name in SHOWN), ""]
     return "\n".join(lines)
+
+
+def _head(trust: Trust) -> str:
+    return f"months with the truth within the band, trust {trust.value}"
 
 
 def _accuracy(name: str, found: list[Month]) -> str:
     pairs = [(one.estimated[name], one.realised[name].value) for one in found]
     distance = sum(abs(guess.value - truth) for guess, truth in pairs) / len(pairs)
+    by_trust = (_within(name, [m for m in found if m.trust[name] is one]) for one in Trust)
+    return f"| {name} | {distance:.4f} | {' | '.join(by_trust)} |"
+
+
+def _within(name: str, found: list[Month]) -> str:
+    pairs = [(one.estimated[name], one.realised[name].value) for one in found]
     within = sum(guess.low <= truth <= guess.high for guess, truth in pairs)
-    return f"| {name} | {distance:.4f} | {within} of {len(pairs)} months |"
+    return f"{within} of {len(found)}"
 
 
 def _draw(found: list[Month], file: Path) -> None:
@@ -204,6 +251,11 @@ def _draw(found: list[Month], file: Path) -> None:
         low, high = [one.low for one in guesses], [one.high for one in guesses]
         axes.fill_between(places, low, high, color="#1b6ca8", alpha=0.2)
         axes.plot(places, [one.value for one in guesses], color="#1b6ca8", label="estimated")
+        for trust, mark in MARKS.items():
+            at = [place for place, one in enumerate(found) if one.trust[name] is trust]
+            values = [guesses[place].value for place in at]
+            label = f"trust {trust.value}" if at else None
+            axes.plot(at, values, mark, color="#1b6ca8", ms=7, label=label)
         reach = [
             [one.value - one.low for one in truths],
             [one.high - one.value for one in truths],
@@ -212,7 +264,6 @@ def _draw(found: list[Month], file: Path) -> None:
         axes.errorbar(places, values, reach, fmt="o", color="#b03a48", label="realised", ms=4)
         axes.axhline(truths[0].value, color="#555", linestyle="--", linewidth=1)
         axes.set_ylabel(name)
-        axes.legend(frameon=False, fontsize=9)
     columns = [*TEXTS, *NUMBERS]
     moved = [{c.column: min(c.psi, 1.0) for c in one.drift.columns} for one in found]
     psi = np.array([[of.get(name, 0.0) for of in moved] for name in columns])
@@ -220,6 +271,7 @@ def _draw(found: list[Month], file: Path) -> None:
     rows[3].set_yticks(range(len(columns)), columns, fontsize=8)
     rows[3].set_xticks(places, [one.name for one in found])
     figure.colorbar(shown, ax=rows[3], label="PSI, 1 or more is darkest")
+    rows[0].legend(frameon=False, fontsize=9, ncols=5)
     rows[0].set_title("The year of flights, by a model that learned from January and February")
     figure.savefig(file, dpi=110)
     plt.close(figure)
