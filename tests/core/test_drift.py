@@ -407,6 +407,19 @@ def test_a_verdict_by_hours_stays_one_in_the_night() -> None:
             assert report.rows == 600
 
 
+def test_rows_that_come_once_a_day_have_one_length_at_every_hour() -> None:
+    """Two of the hours of two days are full, whenever somebody looks."""
+    draw = np.random.default_rng(17)
+    reference = reference_of({"x": normal(draw, 3_000)})
+    hour = window_of(reference, {"x": normal(draw, 900)})
+    seen = Seen(hours=[replace(hour, start=NOON + place * DAY) for place in range(4)])
+    lengths = {
+        window_length(reference, seen, rules=RULES, now=NOON + place * HOUR)
+        for place in range(25, 97)
+    }
+    assert lengths == {HOUR}
+
+
 @pytest.mark.parametrize(
     ("rows", "seconds"), [(600, HOUR), (120, 6 * HOUR), (30, DAY), (1, 7 * DAY)]
 )

@@ -2,8 +2,9 @@
 
 Windows are laid on the clock (a whole number of them since the epoch, UTC), so that each is judged
 once however often somebody looks. Without a declared length it is the shortest of an hour, six
-hours, a day and a week of which two hold rows enough, of as many as are looked back upon. Of hours
-that is a day of them: a verdict by hours stays one in a night of few rows.
+hours, a day and a week of which two hold rows enough, of as many as are looked back upon. Of
+windows shorter than a day these are the ones of two days: a verdict by hours stays one in the
+night, and where all rows come once a day there are two such windows whenever somebody looks.
 
 What breaks a feed is not left to wait for the end of a window: what was counted since the last
 whole one is looked at for that alone, in windows of the next shorter length.
@@ -21,7 +22,8 @@ from servewell.core.operations.monitoring.two_samples import rows_needed
 
 WEEK_S: Final = 7 * DAY_S
 LENGTHS_S: Final = (HOUR_S, 6 * HOUR_S, DAY_S, WEEK_S)
-LOOKS: Final = 6  # windows back from the newest; of whole hours as many as make a day
+LOOKS: Final = 6  # windows back from the newest
+LOOKED_S: Final = 2 * DAY_S  # back at least, where a window is an hour or longer
 SEASON_DAYS: Final = 7
 ENOUGH: Final = 2  # windows with rows enough that choose a length
 
@@ -43,7 +45,7 @@ class Seen:
 
     def newest(self, *, seconds: int, now: float) -> list[WindowProfile]:
         """Return those of the newest whole windows of that length by now that hold anything."""
-        count = max(LOOKS, DAY_S // seconds) if seconds >= HOUR_S else LOOKS
+        count = max(LOOKS, LOOKED_S // seconds) if seconds >= HOUR_S else LOOKS
         if seconds % HOUR_S:
             return _laid(self.minutes, count, seconds=seconds, now=now)
         of_days = seconds > DAY_S and seconds % DAY_S == 0
@@ -63,6 +65,11 @@ class Seen:
         starts = range(first, last, step)
         found = [_within(self.hours, start, min(start + step, last)) for start in starts]
         return [one for one in found if one is not None]
+
+
+def is_quiet(seen: Seen, *, seconds: int, now: float) -> bool:
+    """Whether nothing was counted for two windows, and two days: a verdict is of another time."""
+    return seen.until is not None and now - seen.until > 2 * max(seconds, DAY_S)
 
 
 def minutes_from(rules: DriftRules, *, now: float) -> float:
