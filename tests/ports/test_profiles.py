@@ -9,7 +9,6 @@ from datasketches import kll_floats_sketch  # type: ignore[import-untyped]  # ha
 from servewell.adapters.embedded.clock import SystemClock
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.monitoring.profiles import SqlProfiles
-from servewell.adapters.embedded.monitoring.reference_damages import SqlReferenceDamages
 from servewell.core.catalog.profile import (
     Bins,
     ColumnKind,
@@ -243,19 +242,6 @@ def test_latencies_of_windows_add_up(profiles: SqlProfiles) -> None:
     assert profiles.latency_ms([found, found], (0.0, 0.5, 1.0)) == (1.0, 2.0, 4.0)
     assert profiles.latency_ms([TRAFFIC], (0.5,)) is None
     assert profiles.latency_ms([], (0.5,)) is None
-
-
-def test_a_damage_is_noted_until_a_reference_is_kept(
-    profiles: SqlProfiles, database: Database
-) -> None:
-    """Once, and for its package alone."""
-    damages = SqlReferenceDamages(database)
-    assert damages.noted() == {}
-    assert damages.note(PACKAGE, "its bytes are gone")
-    assert not damages.note(PACKAGE, "its bytes are gone")
-    assert damages.note("b" * 64, "another")
-    profiles.keep_reference(REFERENCE)
-    assert damages.noted() == {"b" * 64: "another"}
 
 
 def test_the_place_in_the_journal_is_kept(profiles: SqlProfiles) -> None:
