@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class ReferenceDamages(Protocol):
-    """Keeps what is wrong with reference profiles. Contract: tests/ports/test_reference_damages.py."""
+    """What is wrong with reference profiles. Contract: tests/ports/test_reference_damages.py."""
 
     def note(self, package: str, because: str) -> bool:
         """Note that the reference profile of a package cannot be read; False where it was noted.
