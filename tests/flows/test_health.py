@@ -8,6 +8,7 @@ import pytest
 
 from flows.rollout_world import HandClock
 from servewell.cli.app import run
+from servewell.core.catalog.change import Change, ChangeKind
 from servewell.core.catalog.endpoint import BP_FULL, Endpoint
 from servewell.core.catalog.health import HealthState
 from servewell.core.catalog.known_workload import KnownWorkload
@@ -44,6 +45,7 @@ from servewell.flows.monitoring.figures import keep_known, keep_points
 from servewell.flows.monitoring.health import health, health_of
 from servewell.flows.monitoring.looks import keep_looks
 from servewell.flows.monitoring.objective_events import LAG_MAX_S
+from servewell.flows.monitoring.monitors import ask_all
 from servewell.flows.monitoring.objectives import objective_signals, objectives_standing
 from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.series import (
@@ -517,6 +519,25 @@ def test_health_says_what_it_does_not_know(home: Home, served: Platform) -> None
     (found,) = health(served, now=NOW)
     assert found.state is HealthState.DEGRADED
     assert "200 of 300 requests of the last hour were refused" in found.because
+
+
+def test_a_fault_that_nobody_foresaw_is_told_in_words(home: Home, served: Platform) -> None:
+    """A monitor that fails over one endpoint leaves that one unknown, and says why; no other."""
+    change = Change(
+        at=NOW, principal="p", kind=ChangeKind.ENDPOINT_CREATED, subject="rain", because="b"
+    )
+    served.endpoints.save(Endpoint(name="rain", workload="rain"), change)
+    keep_home_series(served)
+    home.counted(window(MINUTE, 100))
+    keep_traffic_series(served)
+    answers = ask_all(served, now=NOW)
+    answers["drift"] = replace(answers["drift"], faults={"rain": "ValueError: no such bin"})
+    flights, rain = health(served, now=NOW, answers=answers)
+    assert flights.state is HealthState.HEALTHY, flights.reasons
+    assert rain.state is HealthState.UNKNOWN
+    assert "The monitor of drift failed: ValueError: no such bin" in {
+        one.what for one in rain.reasons
+    }
 
 
 def told(home: Home, capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:

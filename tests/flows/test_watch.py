@@ -36,8 +36,7 @@ from servewell.core.operations.monitoring import (
     quality_signals,
     record_signals,
 )
-from servewell.core.reliability import serving_signals
-from servewell.core.reliability.objective_signals import KINDS as OBJECTIVE_KINDS
+from servewell.core.reliability import objective_signals, serving_signals
 from servewell.flows.monitoring import undelivered
 from servewell.flows.monitoring.alert_delivery import deliver_alerts
 from servewell.flows.monitoring.alert_replay import replay
@@ -317,6 +316,7 @@ def test_a_fault_of_one_endpoint_silences_no_other(platform: Platform, endpoint:
 def test_a_monitor_names_every_kind_that_it_can_find() -> None:
     """What it is blind to when it fails is all of that, so that none of its alerts resolve."""
     made_in = {
+        "objectives": objective_signals,
         "serving": serving_signals,
         "records": record_signals,
         "drift": drift_alarms,
@@ -330,7 +330,7 @@ def test_a_monitor_names_every_kind_that_it_can_find() -> None:
         name: {SignalKind[kind] for kind in re.findall(r"kind=SignalKind\.(\w+)", source)}
         for name, source in ((name, inspect.getsource(one)) for name, one in made_in.items())
     }
-    found["objectives"] = set(OBJECTIVE_KINDS.values())
+    found["objectives"] |= set(objective_signals.KINDS.values())
     assert {one.name: set(one.kinds) for one in MONITORS} == found
 
 

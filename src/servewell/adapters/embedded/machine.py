@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -101,5 +102,7 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
+@cache
 def _installed(modules: tuple[str, ...]) -> bool:
+    """Whether these can be imported; what is installed while a process runs, the next one sees."""
     return all(importlib.util.find_spec(module) is not None for module in modules)

@@ -70,6 +70,7 @@ MONITORS: Final[tuple[Monitor, ...]] = (
                 SignalKind.FRESHNESS,
                 SignalKind.DRIFT,
                 SignalKind.QUALITY,
+                SignalKind.SERVING,  # that nobody counts or looks
             }
         ),
         every_s=COUNTED_EVERY_S,
