@@ -20,6 +20,7 @@ from servewell.core.catalog.feedback import (
 from servewell.core.catalog.outcome import Outcome
 from servewell.core.catalog.prediction_id import made_at
 from servewell.core.catalog.workload_feedback import ConsentRules, FeedbackRules
+from servewell.core.catalog.workload_rules import breaches, dotted
 from servewell.core.operations.monitoring.feedback import (
     MOVES,
     ConsentTextChangedError,
@@ -382,3 +383,24 @@ def test_the_id_of_a_prediction_tells_when_it_was_made(at_ns: int, chance: int) 
     assert made_at(made) == at_ns / 1_000_000_000
     for other in (made[1:], made + "\n", "+" + made[1:], made[:9] + "_" + made[10:]):
         assert made_at(other) is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "places"),
+    [
+        ({}, []),
+        ({"corrections": "review"}, []),
+        ({"corrections": "label"}, ["feedback.corrections"]),
+        ({"corrections": "label", "consent": {"version": "1", "text": "We may."}}, []),
+        (
+            {"corrections": "label", "consent": {"version": "1", "text": "x", "scope": "review"}},
+            ["feedback.consent.scope"],
+        ),
+    ],
+)
+def test_corrections_that_could_never_be_labels_are_told(
+    rules: dict[str, object], places: list[str]
+) -> None:
+    """Where nobody is asked, or for less, the file says something that does nothing."""
+    found = breaches({"workload": "w", "artifact": {"path": "m.onnx"}, "feedback": rules})
+    assert [dotted(one.path) for one in found] == places

@@ -16,6 +16,7 @@ from jsonschema.validators import extend
 from servewell.core.catalog.alert_rules import alert_breaches
 from servewell.core.catalog.breach import SHOWN_MAX, Breach, Path, printable, shown
 from servewell.core.catalog.data_rules import row_breaches
+from servewell.core.catalog.feedback_rules import feedback_breaches
 from servewell.core.catalog.objective_rules import objective_breaches
 from servewell.core.catalog.retrain_rules import retrain_breaches
 from servewell.core.catalog.rollout_rules import rollout_breaches
@@ -291,6 +292,7 @@ def _between_keys(data: Mapping[str, object]) -> Iterator[Breach]:
     yield from rollout_breaches(data.get("rollout"))
     yield from alert_breaches(data.get("alerts"))
     yield from objective_breaches(data.get("objectives"))
+    yield from feedback_breaches(data.get("feedback"))
     for name, rule in _mapping(data.get("inputs")).items():
         yield from _input_is_possible(("inputs", name), _mapping(rule))
 
