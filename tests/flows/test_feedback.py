@@ -10,7 +10,7 @@ import pytest
 from ports.written_log import START_S, Log, answered
 from servewell.cli.app import run
 from servewell.core.catalog.change import Change, ChangeKind
-from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.endpoint import Deployment, Endpoint, EndpointPolicy
 from servewell.core.catalog.feedback import (
     Consent,
     Corrections,
@@ -21,6 +21,7 @@ from servewell.core.catalog.feedback import (
     Scope,
 )
 from servewell.core.catalog.known_workload import KnownWorkload
+from servewell.core.catalog.profile import ReferenceProfile
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.core.catalog.workload_feedback import ConsentRules, FeedbackRules
 from servewell.core.operations.monitoring.feedback import (
@@ -57,12 +58,20 @@ def log(platform: Platform, tmp_path: Path) -> Log:
     return log
 
 
-def publish(platform: Platform, corrections: Corrections) -> None:
+def publish(
+    platform: Platform, corrections: Corrections, deployments: tuple[Deployment, ...] = ()
+) -> None:
     """Have the endpoint take feedback."""
     policy = EndpointPolicy(feedback=FeedbackPolicy(corrections=corrections))
     known = {one.name: one for one in platform.endpoints.list()}.get("flights")
     revision = known.revision if known else 0
-    made = Endpoint(name="flights", workload="flights", policy=policy, revision=revision)
+    made = Endpoint(
+        name="flights",
+        workload="flights",
+        policy=policy,
+        revision=revision,
+        deployments=deployments,
+    )
     change = Change(
         at=0.0, principal="Bo", kind=ChangeKind.POLICY_SET, subject="flights", because="a test"
     )
@@ -117,6 +126,29 @@ def test_a_correction_waits_then_becomes_a_label(platform: Platform, log: Log) -
     assert platform.labels.history("id-000003") == ()
     told = [one.because for one in platform.history.changes("flights")]
     assert [waiting.id in one for one in told] == [False, True, True]
+
+
+def test_a_label_from_feedback_keeps_the_slice_of_its_row(platform: Platform, log: Log) -> None:
+    """As one from a file does, taken up at once or accepted by a person."""
+    del log
+    package = "a" * 64
+    champion = Deployment(
+        name="champion", model="flights", version=1, package=package, package_signature=""
+    )
+    platform.profiles.keep_reference(
+        ReferenceProfile(
+            package=package, version="flights:1", source="", bins=(), slices=("carrier",)
+        )
+    )
+    for number, corrections in enumerate((Corrections.LABEL, Corrections.REVIEW)):
+        publish(platform, corrections, (champion,))
+        platform.feedback_inbox.put([said(platform, number)])
+        take_up_feedback(platform)
+    (waiting,) = platform.feedback.find(FeedbackQuery(state=CorrectionState.PENDING))
+    move_correction(platform, waiting.id, Move.ACCEPT)
+    for number in range(2):
+        (label,) = platform.labels.history(f"id-{number:06}")
+        assert label.slices == {"carrier": "AA"}
 
 
 def test_what_is_taken_up_twice_counts_once(platform: Platform, log: Log) -> None:

@@ -34,6 +34,7 @@ from servewell.core.operations.monitoring.feedback import (
     policy_of,
     source_of,
 )
+from servewell.flows.labels import sliced_inputs
 from servewell.flows.platform import Platform
 from servewell.ports.feedback import Batch, FeedbackQuery
 
@@ -113,6 +114,7 @@ def add_labels(
     Raises: StateUnavailableError.
     """
     labels = 0
+    sliced = sliced_inputs(platform)
     for one in feedback:
         if one.state is not CorrectionState.ACCEPTED or one.correction is None:
             continue
@@ -120,6 +122,7 @@ def add_labels(
         found = labelled(
             [told],
             outcomes.values(),
+            sliced=sliced,
             added_at=platform.clock.now(),
             principal=one.principal or AUTOMATIC,
             source=one.source,
@@ -131,7 +134,8 @@ def add_labels(
 
 def outcomes_of(platform: Platform, ids: Sequence[str]) -> dict[str, Outcome]:
     """Return what was predicted, by prediction id; what has no record is left out."""
-    return {one.prediction_id: one for one in platform.records.find(set(ids))}
+    found = platform.records.find(set(ids), inputs=bool(sliced_inputs(platform)))
+    return {one.prediction_id: one for one in found}
 
 
 def _keep(platform: Platform, said: Sequence[Said]) -> None:
