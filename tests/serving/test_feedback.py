@@ -304,6 +304,24 @@ def test_a_disk_that_takes_nothing_is_told(place: Place) -> None:
     assert place.say(token, {"rating": "up"}).status == 202
 
 
+def test_what_became_of_feedback_is_counted(place: Place) -> None:
+    """Once it is on the disk, and where it is refused; by endpoint."""
+
+    def counted(outcome: str) -> int:
+        text = place.home.send("GET", "/metrics", key=place.operator).body.decode()
+        name = f'servewell_feedback_total{{endpoint="flights",outcome="{outcome}"}}'
+        return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+
+    before = [counted(one) for one in ("taken", "withdrawn", "refused")]
+    _, token = place.ask()
+    assert place.say(token, {"rating": "up"}).status == 202
+    assert place.say(token, {"rating": "?"}).status == 400
+    assert place.say(f"{token[:-1]}!", {"rating": "up"}).status == 401
+    assert place.home.send("DELETE", PATH, key=token, body=b"{}").status == 202
+    after = [counted(one) for one in ("taken", "withdrawn", "refused")]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 2]
+
+
 def test_the_component_is_served_with_its_hash(place: Place) -> None:
     """Under the name of its content it may be kept for ever, under its own for minutes."""
     for name, kept in ((NAME_OF_VERSION, "immutable"), ("servewell-feedback.js", "max-age=300")):

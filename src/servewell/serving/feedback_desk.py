@@ -7,7 +7,8 @@ being written is written together, by one file.
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +48,7 @@ from servewell.serving.feedback_refusals import (
     FeedbackUnkeptError,
     OriginRefusedError,
 )
+from servewell.serving.metrics import WorkerMeter
 from servewell.serving.protocols.dialect import Route
 from servewell.serving.protocols.feedback import (
     BODY_BYTES_MAX,
@@ -91,18 +93,20 @@ class _Sender:
 class FeedbackDesk:
     """Takes feedback, and has it written."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts of the worker that it needs)
         self,
         loop: asyncio.AbstractEventLoop,
         turns: Turns,
         *,
         inbox: FeedbackInbox,
+        meter: WorkerMeter,
         clock: Clock,
         key: bytes,
     ) -> None:
         self._loop = loop
         self._turns = turns
         self._inbox = inbox
+        self._meter = meter
         self._clock = clock
         self._key = key
         self._limits = FeedbackLimits()
@@ -119,6 +123,16 @@ class FeedbackDesk:
         identify: Identify,
     ) -> None:
         """Decide by the head of a request whether its body is read. Raises: RequestError."""
+        with self._counted(endpoint):
+            self._admit(exchange, route, endpoint, identify)
+
+    def _admit(
+        self,
+        exchange: Exchange,
+        route: Route,
+        endpoint: ServedEndpoint | None,
+        identify: Identify,
+    ) -> None:
         policy = endpoint.policy.feedback if endpoint else None
         exchange.route = route
         exchange.dialect = dialect_for(policy, exchange.headers)
@@ -143,6 +157,16 @@ class FeedbackDesk:
         identify: Identify,
     ) -> None:
         """Answer a request that was admitted, once what it says is kept. Raises: RequestError."""
+        with self._counted(endpoint):
+            self._take(exchange, body, endpoint, identify)
+
+    def _take(
+        self,
+        exchange: Exchange,
+        body: bytes,
+        endpoint: ServedEndpoint | None,
+        identify: Identify,
+    ) -> None:
         route = exchange.route
         policy = endpoint.policy.feedback if endpoint else None
         if exchange.method == "OPTIONS" or route is None:
@@ -166,6 +190,17 @@ class FeedbackDesk:
         exchange.head, exchange.body = JSON + _cors(exchange), _answer(said, dropped)
         exchange.status = 202
         self._write(exchange, said)
+
+    @contextmanager
+    def _counted(self, endpoint: ServedEndpoint | None) -> Iterator[None]:
+        """Count what is refused of an endpoint that takes feedback."""
+        try:
+            yield
+        except RequestError as error:
+            if endpoint is not None and endpoint.policy.feedback is not None:
+                unkept = isinstance(error, FeedbackUnkeptError)
+                self._meter.feedback(endpoint.name, "unkept" if unkept else "refused")
+            raise
 
     def _sender(
         self,
@@ -301,7 +336,9 @@ class FeedbackDesk:
         except Exception as error:  # noqa: BLE001  (a fault of ours is told as one, and no feedback is lost in silence)
             log.fault("feedback_failed", "Feedback could not be written.", error)
             fault = _unkept("a fault of the worker, which its log tells of")
-        for exchange, _ in together:
+        for exchange, said in together:
+            kept = "withdrawn" if said.withdrawn else "taken"
+            self._meter.feedback(said.endpoint, "unkept" if fault else kept)
             exchange.error = fault
             self._turns.finish(exchange)
 

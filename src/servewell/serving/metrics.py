@@ -24,6 +24,7 @@ HEARTBEAT: Final = "servewell_worker_heartbeat_timestamp_seconds"
 CERTIFICATE: Final = "servewell_certificate_expiry_timestamp_seconds"
 BUILD: Final = "servewell_build_info"
 COPIES: Final = "servewell_shadow_copies_total"
+FEEDBACK: Final = "servewell_feedback_total"
 COPY_OUTCOMES: Final = ("answered", "failed", "busy", "full", "late", "unrecorded")
 SPANS_DROPPED: Final = "servewell_spans_dropped_total"
 METRICS_EXPORTED: Final = "servewell_metrics_exported_total"
@@ -152,6 +153,13 @@ METRICS: Final = (
         "waited (`busy`), as many copies waited as may (`full`), the copy waited longer than a "
         "request may (`late`), or its record could not be written (`unrecorded`).",
         labels=(*OF_DEPLOYMENT, "outcome"),
+    ),
+    Metric(
+        name=FEEDBACK,
+        kind="counter",
+        about="What became of feedback: `taken` or `withdrawn`, once it is on the disk; `refused`; "
+        "or `unkept`, where it could not be written.",
+        labels=("endpoint", "outcome"),
     ),
     Metric(
         name="servewell_deployment_workers",
@@ -483,6 +491,10 @@ class WorkerMeter:
                 name = series("servewell_unserved_total", endpoint=endpoint, status=f"{digit}xx")
                 self._unserved[endpoint, digit] = self._counters.slot(name)
         self._values[self._unserved[endpoint, status // 100]] += 1
+
+    def feedback(self, endpoint: str, outcome: str) -> None:
+        """Count what became of feedback of an endpoint that takes it: see `METRICS`."""
+        self._values[self._counters.slot(series(FEEDBACK, endpoint=endpoint, outcome=outcome))] += 1
 
     def unauthenticated(self) -> None:
         """Count a request without a good key."""

@@ -186,6 +186,7 @@ class Worker:
                 self._loop,
                 self._turns,
                 inbox=parts.feedback,
+                meter=self._meter,
                 clock=parts.clock,
                 key=feedback_key,
             ),
