@@ -19,15 +19,18 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.case import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from servewell.core.catalog.endpoint import Endpoint
+from servewell.core.catalog.endpoint import Endpoint, EndpointPolicy
+from servewell.core.catalog.feedback import ConsentText, FeedbackPolicy, Scope
 from servewell.core.catalog.key import Role
 from servewell.core.catalog.signature import Datatype, Input, Output, Signature
+from servewell.core.operations.monitoring.feedback import text_digest
 from serving.conftest import Running
 from serving.home import FLIGHT, POISON, Home, flight_model, onnx_bytes
 
 pytestmark = pytest.mark.enable_socket
 CHROMIUM = shutil.which("chromium")
 HTML = {"Accept": "text/html,application/xhtml+xml"}
+TEXT = ConsentText(version="2", text="We may keep it.", scope=Scope.LABEL)
 SEATS = replace(FLIGHT.inputs[2], maximum=float(POISON - 1), example=180)
 DELAY = replace(
     FLIGHT.inputs[0], description="Minutes.", minimum_seen=-20.0, maximum_seen=9.0, example=2.5
@@ -72,8 +75,14 @@ def _documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Documented
         "a vector": home.deployment("blue", vector, signature=VECTOR),
         "matrix": home.deployment("blue", matrix, signature=MATRIX),
     }
+    rules = {"flights": EndpointPolicy(feedback=FeedbackPolicy(consent=TEXT))}
     endpoints = tuple(
-        Endpoint(name=name, workload="tests", deployments=(one,))
+        Endpoint(
+            name=name,
+            workload="tests",
+            deployments=(one,),
+            policy=rules.get(name, EndpointPolicy()),
+        )
         for name, one in deployments.items()
     )
     home.publish_endpoints(endpoints, (grant,))
@@ -134,7 +143,8 @@ def test_shows_requests_that_are_answered(documented: Documented, endpoint: str)
     """Each example of a prediction keeps to its schema, and is answered."""
     document = documented.document(f"/endpoints/{endpoint}/openapi.json")
     sent = 0
-    predicting = {p: one for p, one in document["paths"].items() if not p.endswith("/stop")}
+    others = ("/stop", "/feedback")
+    predicting = {p: one for p, one in document["paths"].items() if not p.endswith(others)}
     for path, item in predicting.items():
         for method, operation in item.items():
             content = operation.get("requestBody", {"content": {}})["content"]
@@ -170,6 +180,22 @@ def test_tells_what_the_signature_says(documented: Documented) -> None:
         one["operationId"] for item in document["paths"].values() for one in item.values()
     ]
     assert len(operations) == len(set(operations))
+
+
+def test_feedback_is_told_where_it_is_taken(documented: Documented) -> None:
+    """What may be said, with the consent that is asked for; elsewhere there is no such path."""
+    path = "/endpoints/flights/feedback"
+    item = documented.document("/endpoints/flights/openapi.json")["paths"][path]
+    assert set(item) == {"get", "post", "delete"}
+    schema = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+    (said,) = schema["examples"]
+    given = {"given": True, "version": "2", "digest": text_digest(TEXT.text)}
+    for body, good in ((said | {"consent": given}, True), (said | {"consent": True}, False)):
+        assert Draft202012Validator(schema).is_valid(body) is good
+        reply = documented.home.send("POST", path, key=documented.key, body=body)
+        assert (reply.status == 202) is good
+    vector = documented.document("/endpoints/a%20vector/openapi.json")
+    assert "/endpoints/a%20vector/feedback" not in vector["paths"]
 
 
 @pytest.mark.parametrize(

@@ -450,6 +450,7 @@ class RequestPath:
             deployments={one.name: one.version for one in endpoint.deployments.values()},
             signature=served.signature if served else None,
             loaded=endpoint.loaded,
+            feedback=endpoint.policy.feedback,
         )
 
     def _endpoint(self, exchange: Exchange) -> ServedEndpoint:

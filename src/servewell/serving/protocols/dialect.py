@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from servewell.core.catalog.feedback import FeedbackPolicy
 from servewell.core.catalog.key import Right
 from servewell.core.catalog.signature import Signature
 from servewell.serving.protocols.columns import Decoded, OutputTensor
@@ -147,6 +148,7 @@ class EndpointView:
     # None where it is not loaded.
     signature: Signature | None = None
     loaded: bool = True  # False where somebody unloaded it
+    feedback: FeedbackPolicy | None = None  # None where it takes none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

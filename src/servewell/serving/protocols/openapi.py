@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from servewell import __version__
+from servewell.core.catalog.feedback import FeedbackPolicy
 from servewell.core.catalog.signature import Signature
 from servewell.serving.protocols import openapi_operations
 from servewell.serving.protocols.dialect import EndpointView, Reply, View
@@ -39,7 +40,11 @@ DESCRIPTION: Final = (
 def openapi_page(view: View) -> Reply:
     """Return the document of an endpoint."""
     endpoint, signature = described(view)
-    return 200, JSON, _document(endpoint.name, tuple(endpoint.versions), signature)
+    return (
+        200,
+        JSON,
+        _document(endpoint.name, tuple(endpoint.versions), signature, endpoint.feedback),
+    )
 
 
 def swagger_page(view: View) -> Reply:
@@ -72,8 +77,10 @@ def described(view: View) -> tuple[EndpointView, Signature]:
 
 
 @lru_cache(DOCUMENTS_MAX)
-def _document(name: str, versions: tuple[str, ...], signature: Signature) -> bytes:
-    paths = openapi_operations.paths(name, versions, signature)
+def _document(
+    name: str, versions: tuple[str, ...], signature: Signature, feedback: FeedbackPolicy | None
+) -> bytes:
+    paths = openapi_operations.paths(name, versions, signature, feedback)
     return msgspec.json.encode(_with(name, paths, signature, server="/"))
 
 

@@ -5,7 +5,14 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from servewell.core.catalog.feedback import FeedbackPolicy
 from servewell.core.catalog.signature import Signature
+from servewell.serving.protocols.openapi_feedback import (
+    ASKED,
+    TAKEN,
+    said_schema,
+    withdrawal_schema,
+)
 from servewell.serving.protocols.openapi_schemas import Schema, example_of, ref, tensor_examples
 from servewell.serving.refusals import STATUS
 
@@ -54,8 +61,16 @@ def error_schemas() -> dict[str, Schema]:
     }
 
 
-def paths(endpoint: str, versions: Iterable[str], signature: Signature) -> dict[str, Item]:
-    """Return every path of an endpoint with what may be sent there."""
+def paths(
+    endpoint: str,
+    versions: Iterable[str],
+    signature: Signature,
+    feedback: FeedbackPolicy | None = None,
+) -> dict[str, Item]:
+    """Return every path of an endpoint with what may be sent there.
+
+    Without a policy it takes no feedback.
+    """
     name = quote(endpoint, safe="")
     return {
         **_open_inference(name, list(versions), signature),
@@ -64,6 +79,7 @@ def paths(endpoint: str, versions: Iterable[str], signature: Signature) -> dict[
         **azure(f"/endpoints/{name}", signature),
         **_documents(f"/endpoints/{name}"),
         **_emergency(f"/endpoints/{name}", signature),
+        **({} if feedback is None else _feedback(f"/endpoints/{name}", feedback)),
     }
 
 
@@ -281,6 +297,21 @@ def _emergency(prefix: str, signature: Signature) -> dict[str, Item]:
     return found
 
 
+def _feedback(prefix: str, policy: FeedbackPolicy) -> dict[str, Item]:
+    """Return what people may say of an answer, by a key or by the token of that answer."""
+    asked = _page("feedback", "asked", "What people are asked to agree to", {JSON: ASKED})
+    item = {"get": asked}
+    for method, name, summary, body in (
+        ("post", "say", "Rate an answer, correct it, comment on it", said_schema(policy)),
+        ("delete", "withdraw", "Have what was said erased", withdrawal_schema()),
+    ):
+        one = _page("feedback", name, summary, {JSON: TAKEN})
+        one["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+        one["responses"]["202"] = one["responses"].pop("200")
+        item[method] = one
+    return {f"{prefix}/feedback": item}
+
+
 TAGS: Final = {
     "oip": "Open Inference Protocol",
     "mlflow": "MLflow",
@@ -288,6 +319,7 @@ TAGS: Final = {
     "azure": "Azure ML",
     "documents": "Documents",
     "emergency": "Emergency",
+    "feedback": "Feedback",
 }
 ERRORS: Final = {"mlflow": "MlflowError", "kserve": "KserveError", "azure": "AzureError"}
 
