@@ -102,3 +102,19 @@ def test_a_number_beyond_all_that_was_seen_is_as_the_nearest() -> None:
     assert above is not None
     assert above.value > model.mean
     assert expected_loss(model, {}, rows=500) is None
+
+
+def test_errors_that_grow_with_the_time_widen_what_is_expected() -> None:
+    """Blocks whose errors no column explains are missed by as much; rows in no order are not."""
+    drawn = np.random.default_rng(8)
+    bins = Bins(
+        column="x", side=Side.INPUT, kind=ColumnKind.NUMBER, edges=tuple(np.linspace(0, 1, 11))
+    )
+    places = drawn.integers(3, 13, 4_000)
+    times = np.repeat([1.0, 1.0, 1.4, 1.0, 0.7, 1.0, 1.4, 0.7], 500)
+    losses = drawn.exponential(places / 10.0) * times
+    model, _, missed = fit_loss(losses, {"x": places}, [bins])
+    assert model is not None
+    assert 0.1 < missed < 0.4
+    mixed = drawn.permutation(4_000)
+    assert fit_loss(losses[mixed], {"x": places[mixed]}, [bins])[2] == 0

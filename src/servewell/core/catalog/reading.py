@@ -64,7 +64,7 @@ READINGS: Final = (
     ReadingKind(
         name=QUALITY,
         about="A metric of the newest window: `estimated` without labels, `realised` by labels, "
-        "and that of the `reference`.",
+        "of that metric alone which the verdict is by, and that of the `reference`.",
         labels=(*OF_DEPLOYMENT, "metric", "kind"),
     ),
     ReadingKind(
