@@ -34,6 +34,7 @@ from servewell.flows.monitoring.profiling import (
     FIRST_ROWS,
     PARTS_AT_ONCE,
     REFERENCE_FILE,
+    LogReplacedError,
     ReferenceDamagedError,
     keep_profiles,
     reference_in,
@@ -152,6 +153,24 @@ def test_a_control_process_that_is_killed_counts_nothing_twice(
     assert rows(platform) == 3 * parts
     keep_profiles(platform)
     assert rows(platform) == 3 * parts
+
+
+def test_a_log_that_was_moved_is_told_once_and_counted_on(platform: Platform, log: Log) -> None:
+    """Nothing counts twice, and what comes after counts."""
+    log.write("w0-1-1-00000000", [at(platform, n) for n in range(5)])
+    log.compact()
+    journal = next((log.folder / "journal").iterdir())
+    before = journal.read_bytes()
+    log.write("w1-1-1-00000000", [at(platform, 5)])
+    log.compact()
+    keep_profiles(platform)
+    journal.write_bytes(before)
+    with pytest.raises(LogReplacedError, match="not the one that was counted"):
+        keep_profiles(platform)
+    log.write("w2-1-1-00000000", [at(platform, 6)])
+    log.compact()
+    keep_profiles(platform)
+    assert rows(platform) == 7
 
 
 def test_late_parts_add_to_old_windows(platform: Platform, log: Log) -> None:
