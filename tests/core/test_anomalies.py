@@ -39,8 +39,8 @@ def half_hours(weeks: int, seed: int, *, weekend: float = 0.8) -> list[float]:
     return found
 
 
-def test_a_window_is_compared_with_a_figure_of_its_own_length() -> None:
-    """An hour whose first five minutes are kept beside it is not new; another total is."""
+def test_a_window_is_compared_with_the_figure_of_its_own_length() -> None:
+    """An hour is, beside its first minutes; a settled minute is left; others are new."""
 
     def window(start: int, seconds: int, requests: int) -> TrafficWindow:
         return TrafficWindow(
@@ -52,11 +52,16 @@ def test_a_window_is_compared_with_a_figure_of_its_own_length() -> None:
             start=start, seconds=seconds, weight=1, total=total, least=total, greatest=total
         )
 
-    known = [sample(0, 300, 5), sample(0, 3_600, 60), sample(7_200, 60, 1)]
-    assert changed([window(0, 3_600, 40), window(0, 3_600, 20)], known) == ()
-    assert changed([window(7_200, 60, 1)], known) == ()
+    minutes, hours = [sample(0, 300, 5), sample(7_200, 60, 1)], [sample(0, 3_600, 60)]
+
+    def news(*windows: TrafficWindow) -> list[TrafficWindow]:
+        found = changed(windows, minutes=minutes, hours=hours)
+        return [one for at_once in found for one in at_once]
+
+    assert news(window(0, 3_600, 40), window(0, 3_600, 20), window(7_200, 60, 1)) == []
+    assert news(window(0, 60, 3), window(240, 60, 2)) == []  # settled: nothing finer is kept
     late, fresh = window(7_200, 60, 2), window(10_800, 60, 1)
-    assert changed([fresh, late], known) == ((late,), (fresh,))
+    assert news(fresh, late, window(0, 3_600, 61)) == [window(0, 3_600, 61), late, fresh]
 
 
 def test_spikes_are_found_without_false_points() -> None:

@@ -17,6 +17,7 @@ from servewell.core.catalog.profile import TrafficWindow
 from servewell.core.catalog.retraining import Retraining, RetrainState, Trigger
 from servewell.core.catalog.series import DAY_S, HOUR_S, SeriesPoint
 from servewell.core.catalog.series_names import (
+    CORRECTED,
     COUNTED,
     DISK_FREE,
     FAILED,
@@ -44,8 +45,8 @@ from servewell.flows.monitoring.change import change_signals
 from servewell.flows.monitoring.figures import keep_known, keep_points
 from servewell.flows.monitoring.health import health, health_of
 from servewell.flows.monitoring.looks import keep_looks
-from servewell.flows.monitoring.objective_events import LAG_MAX_S
 from servewell.flows.monitoring.monitors import ask_all
+from servewell.flows.monitoring.objective_events import LAG_MAX_S
 from servewell.flows.monitoring.objectives import objective_signals, objectives_standing
 from servewell.flows.monitoring.profiling import keep_profiles
 from servewell.flows.monitoring.series import (
@@ -216,6 +217,26 @@ def test_traffic_becomes_figures_and_late_windows_correct_them(
     assert total(served, "failed-by/v1") == 6
 
 
+def test_an_endpoint_without_requests_is_not_written_anew(home: Home, served: Platform) -> None:
+    """Three days later its minutes are an hour in profiles, which its figures know already."""
+    home.counted(window(MINUTE, 100), window(MINUTE + 600, 50))
+    keep_traffic_series(served)
+    corrected = of_endpoint("flights", CORRECTED)
+    home.clock.at += 3 * DAY_S
+    sweep_series(served)
+    keep_traffic_series(served)
+    for _ in range(3):
+        home.clock.at += DAY_S
+        served.profile_parts.forget(home.clock.at)
+    keep_traffic_series(served)
+    (hour,) = served.profiles.traffic("flights", since=0, until=home.clock.at)
+    assert (hour.seconds, hour.requests) == (HOUR_S, 150)
+    assert corrected not in served.series.newest()
+    home.counted(window(MINUTE, 7))
+    keep_traffic_series(served)
+    assert corrected in served.series.newest()
+
+
 def test_the_figures_of_the_home_are_kept(home: Home, served: Platform) -> None:
     """Workers, memory and disk at each look; what is past its retention goes."""
     for _ in range(3):
@@ -320,9 +341,9 @@ def test_a_burn_stays_while_nobody_counts(home: Home, served: Platform) -> None:
         home.fill(metric, value, since_s=20 * DAY_S)
     home.fill(FAILED, 50.0, since_s=HOUR_S)
     keep_known(served, of_endpoint("flights", COUNTED), until=NOW, now=NOW)
-    keep_home_series(served)
     later = NOW + LAG_MAX_S + 60
-    keep_known(served, WORKERS, until=NOW + 120, now=later)
+    for at in (NOW - 60, later - 60):
+        keep_known(served, WORKERS, until=at, now=later)
     found = home.named(objective_signals(served, now=later))
     assert found["availability/objective availability"] is Severity.PAGE
     assert found["serving/counting"] is Severity.TICKET

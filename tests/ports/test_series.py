@@ -163,11 +163,12 @@ def test_what_health_is_told_from_is_kept_beside_any_number_of_columns(made: Mak
         of_endpoint("new", REQUESTS),
         of_endpoint("new", FAILED_BY, "v1"),
         of_endpoint("new", LOOK, "drift"),
+        of_endpoint("new", UNUSUAL, REQUESTS),
         SERIES_LEFT_OUT,
     ]
     assert series.add([one for name in vital for one in points(1, name=name)], now=NOW) == 0
     assert set(vital) < set(series.newest())
-    assert series.add(points(1, name=of_endpoint("new", UNUSUAL, REQUESTS)), now=NOW) == 1
+    assert series.add(points(1, name=of_endpoint("new", UNUSUAL, MISSING, "c")), now=NOW) == 1
 
 
 @settings(max_examples=20, deadline=None)

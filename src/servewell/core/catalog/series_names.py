@@ -18,8 +18,8 @@ EXPECTED: Final = "expected"  # what an anomaly is measured against
 UNUSUAL: Final = "unusual"  # in robust standard deviations
 MOVED: Final = "moved"  # of the level over days: the change as a share of what it was
 MOVED_DAYS: Final = "moved-days"
-# Of which there are as many as a model has columns; all others are few.
-OF_COLUMNS: Final = frozenset({SCORE, MISSING, EXPECTED, UNUSUAL, MOVED, MOVED_DAYS})
+OF_COLUMNS: Final = frozenset({SCORE, MISSING})  # as many as a model has columns
+BESIDE: Final = frozenset({EXPECTED, UNUSUAL, MOVED, MOVED_DAYS})  # each of one figure
 
 WORKERS: Final = "home/workers"
 WORKERS_WANTED: Final = "home/workers-wanted"
@@ -46,4 +46,7 @@ def words_of(name: str) -> str:
 def is_vital(name: str) -> bool:
     """Whether a series is kept however many there are: health and objectives are told from it."""
     of, *words = name.split("/")
-    return of == "home" or (of == "endpoint" and words[1:2] != [] and words[1] not in OF_COLUMNS)
+    if of != "endpoint":
+        return of == "home"
+    kinds = words[2:3] if words[1:2] and words[1] in BESIDE else words[1:2]
+    return kinds != [] and kinds[0] not in OF_COLUMNS

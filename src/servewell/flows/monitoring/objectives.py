@@ -84,9 +84,10 @@ def _seen_until(platform: Platform, endpoint: Endpoint, *, by_look: bool) -> flo
 
 
 def _kept_watch(platform: Platform, *, now: float) -> bool:
-    """Whether the control process ran long enough ago to have counted and looked since."""
-    until = now - LAG_MAX_S
-    return bool(platform.series.read(WORKERS, since=until - 300, until=until, step=300))
+    """Whether the control process runs, and has for long enough to have counted and looked."""
+    began, newest = now - LAG_MAX_S, known_until(platform, WORKERS) or 0.0
+    earlier = platform.series.read(WORKERS, since=began - 300, until=began, step=60)
+    return newest >= began and earlier != ()
 
 
 def _budget(platform: Platform, objective: Objective, *, now: float) -> Budget:

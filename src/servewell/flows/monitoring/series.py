@@ -140,12 +140,12 @@ def _traffic(
     since = min(now - look_s, newest) // HOUR_S * HOUR_S
     until = now + HOUR_S
     windows = platform.profiles.traffic(endpoint.name, since=since, until=until)
-    known = [
-        one
+    minutes, hours = (
+        platform.series.read(requests, since=since, until=until, step=step)
         for step in (MINUTE_S, HOUR_S)
-        for one in platform.series.read(requests, since=since, until=until, step=step)
-    ]
-    other = changed((one for one in windows if one.seconds <= HOUR_S), known)
+    )
+    finer = [one for one in windows if one.seconds <= HOUR_S]
+    other = changed(finer, minutes=minutes, hours=hours)
     for at_once in other:
         yield from traffic_points(at_once, lambda some: _latency(platform, some))
     yield from _profiles(platform, endpoint, [one[0] for one in other])

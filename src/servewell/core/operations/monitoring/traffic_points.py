@@ -5,6 +5,7 @@ from itertools import groupby
 
 from servewell.core.catalog.profile import (
     EVERYTHING,
+    MINUTE_S,
     Counts,
     ReferenceProfile,
     Side,
@@ -29,16 +30,23 @@ Latency = Callable[[Sequence[TrafficWindow]], float | None]  # 95th percentile, 
 
 
 def changed(
-    windows: Iterable[TrafficWindow], known: Iterable[Sample]
+    windows: Iterable[TrafficWindow], *, minutes: Sequence[Sample], hours: Iterable[Sample]
 ) -> tuple[tuple[TrafficWindow, ...], ...]:
     """Return the windows, by start, of the times at which other requests were known of.
 
-    `known` are the samples of the requests, those of minutes and of hours: a window is compared
-    with that of its own length.
+    `minutes` are the samples of the requests as finely as they are kept, `hours` those of hours: a
+    window is compared with that of its own length. A minute of which only longer samples are kept
+    is settled.
     """
-    totals = {(one.start, one.seconds): one.total for one in known}
+    totals = {(one.start, one.seconds): one.total for one in (*minutes, *hours)}
+    longer = (one for one in minutes if one.seconds > MINUTE_S)
+    settled = {
+        (start, MINUTE_S)
+        for one in longer
+        for start in range(one.start, one.start + one.seconds, MINUTE_S)
+    }
     by_start = groupby(sorted(windows, key=_time), key=_time)
-    found = ((time, tuple(one)) for time, one in by_start)
+    found = ((time, tuple(one)) for time, one in by_start if time not in settled)
     return tuple(
         one for time, one in found if totals.get(time) != sum(window.requests for window in one)
     )
