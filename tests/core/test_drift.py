@@ -345,7 +345,7 @@ def test_a_feed_that_broke_is_not_left_to_wait_for_the_end_of_a_window() -> None
         report = judge(reference, looks, rules=RULES)
         assert one(report, "x").faults == faults
         # a part of a day has few hours, and one day of the week
-        assert next(look.window.start for look in looks if look.open) == NOON + 72 * HOUR
+        assert next(look.window.start for look in looks if look.open) == NOON + 66 * HOUR
         assert not {*one(report, "hour").faults, *one(report, "day").faults}
         assert report.until == NOON + 72 * HOUR
     assert one(report, "x").since == NOON + 78 * HOUR  # of the six hours that show it alone
@@ -363,12 +363,44 @@ def test_the_days_since_a_whole_week_are_each_looked_at() -> None:
     seen = Seen(hours=hours, days=[_day(hours[at : at + 24]) for at in range(0, 240, 24)])
     looks = looks_of(seen, seconds=7 * DAY, rules=RULES, now=week + 9.5 * DAY)
     assert [(look.open, look.window.start) for look in looks if look.open] == [
+        (True, week + 6 * DAY),
         (True, week + 7 * DAY),
         (True, week + 8 * DAY),
         (True, week + 9 * DAY),
     ]
     assert looks[-1].window.seconds == DAY // 2
     assert [look.window.seconds for look in looks if not look.open] == [7 * DAY]
+
+
+def test_a_feed_that_broke_late_stays_broken_over_midnight_until_it_is_mended() -> None:
+    """The day that ends hides it, and the first hours of the next say nothing; rows enough do."""
+    draw = np.random.default_rng(18)
+    reference = reference_of({"x": normal(draw, 3_000)})
+
+    def hour(place: int) -> Columns:
+        whole = normal(draw, 30)
+        return {"x": [None, *whole[1:]] if place < 66 else [*[None] * 8, *whole[8:]]}
+
+    def told(mended: int, now: int) -> tuple[FeedFault, ...]:
+        hours = [
+            window_of(
+                reference,
+                {"x": normal(draw, 30)} if place >= mended else hour(place),
+                start=NOON + place * HOUR,
+            )
+            for place in range(now)
+        ]
+        days = [_day(hours[at : at + 24]) for at in range(0, now, 24)]
+        looks = looks_of(
+            Seen(hours=hours, days=days), seconds=DAY, rules=RULES, now=NOON + now * HOUR
+        )
+        return one(judge(reference, looks, rules=RULES), "x").faults
+
+    assert told(99, 71) == (FeedFault.NULLS,)
+    assert told(99, 73) == (FeedFault.NULLS,)
+    assert told(99, 76) == (FeedFault.NULLS,)
+    assert told(72, 73) == (FeedFault.NULLS,)
+    assert told(72, 76) == ()
 
 
 def test_drift_within_a_window_that_is_not_over_is_not_told() -> None:

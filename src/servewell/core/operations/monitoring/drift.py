@@ -9,6 +9,7 @@ never seen. What the same hours of calm days did as well is the time of day, and
 Of a window that is not over only what breaks a feed is told: its rows are a part of a day.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -34,6 +35,7 @@ from servewell.core.operations.monitoring.two_samples import Difference, differe
 SURE: Final = 1.5
 NOTED_SHARE: Final = 0.2  # of the index that matters, from which a significant one is on watch
 USUAL_MAX: Final = 0.5  # index up to which a column may move as far as it does by itself
+MENDED_ROWS: Final = 100  # of an open window without a fault, from which it is no more
 ALIKE_ROWS: Final = 0.5  # as many rows as the window at least, for other hours to explain it
 
 Key = tuple[str, str]  # slice, column
@@ -136,23 +138,25 @@ class Found:
         """
         places = [place for place, look in enumerate(self._looks) if not look.open]
         told = dict.fromkeys(self.at(places[-1]), places[-1])
-        return {key: self._speaking(key, places, otherwise=last) for key, last in told.items()}
+        return {key: next(self._saying(key, places), otherwise) for key, otherwise in told.items()}
 
     def broken(self) -> dict[Key, int]:
         """Return the columns whose feed broke in open windows, with the newest that says so."""
         places = [place for place, look in enumerate(self._looks) if look.open]
         keys = {key for place in places for key in self.at(place)}
-        told = {key: self._speaking(key, places, otherwise=-1) for key in keys}
+        told = {key: next(self._saying(key, places, rows=MENDED_ROWS), None) for key in keys}
         return {
-            key: place for key, place in told.items() if place >= 0 and self.at(place)[key].moved
+            key: place
+            for key, place in told.items()
+            if place is not None and self.at(place)[key].moved
         }
 
-    def _speaking(self, key: Key, places: Sequence[int], *, otherwise: int) -> int:
+    def _saying(self, key: Key, places: Sequence[int], *, rows: float = math.inf) -> Iterator[int]:
+        """Yield the windows that say something of a column or hold rows enough, newest first."""
         for place in reversed(places):
             one = self.at(place).get(key)
-            if one is not None and not one.silent:
-                return place
-        return otherwise
+            if one is not None and (not one.silent or one.now.rows >= rows):
+                yield place
 
 
 def judge(reference: ReferenceProfile, looks: Sequence[Look], *, rules: DriftRules) -> DriftReport:

@@ -54,6 +54,7 @@ class Seen:
     def open(self, *, seconds: int, now: float) -> list[WindowProfile]:
         """Return what was counted since the last whole window, in ones of the next shorter length.
 
+        The one before them is among them, so that what broke late in a window stays told of.
         The hour that is not over is left out, so that the same hours of other days compare. Of a
         window of an hour or less, or of no whole number of them, there is nothing: it is over soon.
         """
@@ -61,7 +62,7 @@ class Seen:
         if not shorter:
             return []
         step = shorter[-1]
-        first, last = int(now // seconds) * seconds, int(now // HOUR_S) * HOUR_S
+        first, last = int(now // seconds) * seconds - step, int(now // HOUR_S) * HOUR_S
         starts = range(first, last, step)
         found = [_within(self.hours, start, min(start + step, last)) for start in starts]
         return [one for one in found if one is not None]
