@@ -8,15 +8,19 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from ports import judged_models, tried_models
 from servewell.adapters.embedded.analysis.background import Background, background_of, row_feed
 from servewell.adapters.embedded.analysis.explainer import ProcessExplainer
 from servewell.adapters.embedded.analysis.explaining import explain
+from servewell.adapters.embedded.analysis.tree_ensemble import read_tree_ensemble
 from servewell.adapters.embedded.job.proof import open_session
+from servewell.adapters.embedded.job.study.graphs import UnsuitedError
 from servewell.core.catalog.signature import Signature
 from servewell.ports.explainer import (
     ExplainJob,
@@ -117,6 +121,78 @@ def test_exact_is_what_every_coalition_gives(name: str, method: Method) -> None:
     assert amounts(asked, told) == pytest.approx(expected, abs=2e-3 * spread)
     total = told.expected + amounts(asked, told).sum()
     assert total == pytest.approx(told.reached, abs=2e-3 * spread)
+
+
+def newer(model: Path, *, mode: int = 0) -> bytes:
+    """Return a model of trees with the operator of ai.onnx.ml 5, and a tree more that is a leaf."""
+    whole = onnx.load(model)
+    [node] = [one for one in whole.graph.node if one.op_type == "TreeEnsembleRegressor"]
+    held = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    trees = list(zip(held["nodes_treeids"], held["nodes_nodeids"], strict=True))
+    branches = [
+        one for one, mode in zip(trees, held["nodes_modes"], strict=True) if mode != b"LEAF"
+    ]
+    split = {key: place for place, key in enumerate(branches)}
+    leaf = {
+        key: place
+        for place, key in enumerate(
+            zip(held["target_treeids"], held["target_nodeids"], strict=True)
+        )
+    }
+    told: dict[str, list[int]] = {
+        "trueleafs": [],
+        "truenodeids": [],
+        "falseleafs": [],
+        "falsenodeids": [],
+    }
+    for place in [trees.index(key) for key in branches]:
+        for way in ("true", "false"):
+            key = (held["nodes_treeids"][place], held[f"nodes_{way}nodeids"][place])
+            told[f"{way}leafs"].append(int(key in leaf))
+            told[f"{way}nodeids"].append(leaf[key] if key in leaf else split[key])
+    alone = {"trueleafs": 1, "falseleafs": 1, "truenodeids": len(leaf), "falsenodeids": len(leaf)}
+    kept = [trees.index(key) for key in branches]
+    numbers = [held["nodes_values"][place] for place in kept]
+    made = helper.make_node(
+        "TreeEnsemble",
+        list(node.input),
+        list(node.output),
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function=1,
+        tree_roots=[split[one] for one in split if one[1] == 0] + [len(branches)],
+        nodes_featureids=[held["nodes_featureids"][place] for place in kept] + [0],
+        nodes_splits=numpy_helper.from_array(np.array([*numbers, 0], dtype="float32")),
+        nodes_modes=numpy_helper.from_array(np.array([mode] * len(kept) + [0], dtype="uint8")),
+        leaf_targetids=[0] * (len(leaf) + 1),
+        leaf_weights=numpy_helper.from_array(
+            np.array([*held["target_weights"], 0.5], dtype="float32")
+        ),
+        **{f"nodes_{name}": [*values, alone[name]] for name, values in told.items()},
+    )
+    node.CopyFrom(made)
+    for one in whole.opset_import:
+        one.version = 5 if one.domain == "ai.onnx.ml" else one.version
+    return whole.SerializeToString()
+
+
+def test_the_newer_operator_of_trees_is_read_alike(tmp_path: Path) -> None:
+    """Its trees are explained exactly, with the same contributions; sets are not read."""
+    asked = job("forest-number")
+    path = tmp_path / "newer.onnx"
+    path.write_bytes(newer(asked.model))
+    background = few(asked)
+    told, before = explain(replace(asked, model=path), background), explain(asked, background)
+    assert told.method is Method.TREES, told.because
+    assert amounts(asked, told) == pytest.approx(amounts(asked, before), abs=1e-5)
+    assert told.expected == pytest.approx(before.expected + 0.5, abs=1e-5)
+    [node] = [
+        one
+        for one in onnx.load_model_from_string(newer(asked.model, mode=6)).graph.node
+        if one.op_type == "TreeEnsemble"
+    ]
+    with pytest.raises(UnsuitedError, match="in a set"):
+        read_tree_ensemble(node)
 
 
 @pytest.mark.parametrize("name", ["network", "network-number"])

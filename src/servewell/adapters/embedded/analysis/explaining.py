@@ -23,6 +23,7 @@ from servewell.adapters.embedded.analysis.columns import (
 )
 from servewell.adapters.embedded.analysis.linear_model import LINEAR, explain_linear, linear_sums
 from servewell.adapters.embedded.analysis.sampled_shapley import Sampled, sample
+from servewell.adapters.embedded.analysis.tree_ensemble import OPERATOR, read_tree_ensemble
 from servewell.adapters.embedded.analysis.tree_shapley import Explained, explain_trees, sums
 from servewell.adapters.embedded.job.proof import open_session
 from servewell.adapters.embedded.job.study.graphs import Array, Feed, UnsuitedError
@@ -47,6 +48,7 @@ LEAST: Final = 1e-30  # probability of which there is a logarithm
 SURE: Final = 1e-4  # probabilities nearer to 1 are rounded too much for log-odds
 SURER: Final = 1e-6  # of the row itself, of which less is asked
 VALUE_SHOWN: Final = 40
+EXACT: Final = frozenset({*WEIGHTS_OF, OPERATOR, *LINEAR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ def _class_place(output: Output, answer: Numbers) -> int:
 
 def _solved(game: Game) -> Solved:
     """Return an exact solution where there is one that holds, else a sampled one."""
-    nodes = [one for one in game.model.graph.node if one.op_type in {*WEIGHTS_OF, *LINEAR}]
+    nodes = [one for one in game.model.graph.node if one.op_type in EXACT]
     if len(nodes) != 1:
         return _sampled(game, f"it has {len(nodes)} ensembles or linear operators, not one")
     try:
@@ -179,7 +181,7 @@ def _exact(game: Game, node: onnx.NodeProto) -> Solved:
         told = explain_linear(node, row[0], background, owners, hidden)
         scores = linear_sums(node, background)
     else:
-        ensemble = read_ensemble(node)
+        ensemble = (read_tree_ensemble if node.op_type == OPERATOR else read_ensemble)(node)
         told = explain_trees(ensemble, row[0], background, owners, hidden)
         scores = sums(ensemble, background)
     method = Method.LINEAR if node.op_type in LINEAR else Method.TREES
