@@ -11,7 +11,7 @@ from servewell.core.catalog.quality import Figure, Quality, QualityReport, Trust
 from servewell.core.catalog.signal import Severity, SignalKind
 from servewell.core.catalog.triage import Kind, Remedy
 from servewell.core.operations.monitoring.drift_alarms import signals_of
-from servewell.core.operations.monitoring.refusals import Refusals, refusals
+from servewell.core.operations.monitoring.refusals import Refusals, explained
 from servewell.core.operations.monitoring.triage import TABLE, Inputs, Loss, triage
 
 NOW = 10_800.0
@@ -193,16 +193,17 @@ def test_requests_that_are_refused_are_a_broken_feed() -> None:
         *["null temp row 0; null temp row 1"] * 88,
         *["wrong-type wind row 3"] * 12,
     ]
-    nulls = refusals(requests=1_000, unfitting=400, reasons=reasons)
+    nulls = explained(Refusals(requests=1_000, unfitting=400, since=9_000.0), reasons)
     verdict = triage(FEW, None, now=NOW, refusals=nulls)
     assert (verdict.kind, verdict.columns) == (Kind.BROKEN_FEED, ("temp", "wind"))
     (signal,) = signals_of(FEW, verdict)
     assert (signal.kind, signal.severity) == (SignalKind.FEED, Severity.PAGE)
+    assert signal.since == 9_000.0
     told = "400 of 1,000 requests of the last hour are refused for their inputs: `temp` null (88%)"
     assert signal.what.startswith(told)
     for few in (
-        refusals(requests=5_000, unfitting=400, reasons=reasons),
-        refusals(requests=20, unfitting=19, reasons=reasons),
+        explained(Refusals(requests=5_000, unfitting=400), reasons),
+        explained(Refusals(requests=20, unfitting=19), reasons),
     ):
         quiet = triage(FEW, None, now=NOW, refusals=few)
         assert (quiet.kind, quiet.refused, quiet.columns) == (Kind.UNKNOWN, "", ())
@@ -211,13 +212,12 @@ def test_requests_that_are_refused_are_a_broken_feed() -> None:
 
 def test_reasons_name_what_they_are_about() -> None:
     """An input, whatever it is called, or none; and what was renamed is told from what is new."""
-    found = refusals(
-        requests=100, unfitting=100, reasons=["unknown-input", "missing-input the row 7 row 0"]
-    )
+    counted = Refusals(requests=100, unfitting=100)
+    found = explained(counted, ["unknown-input", "missing-input the row 7 row 0"])
     told = {(one.what, one.column): one.share for one in found.misfits}
     assert told == {("unknown-input", ""): 0.5, ("missing-input", "the row 7"): 0.5}
     assert not found.renamed
-    assert refusals(requests=100, unfitting=100, reasons=[]).break_the_feed
+    assert explained(counted, []).break_the_feed
 
 
 def test_an_output_that_broke_is_no_feed() -> None:

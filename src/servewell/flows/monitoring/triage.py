@@ -10,7 +10,7 @@ from servewell.core.catalog.triage import Triage
 from servewell.core.catalog.workload_monitoring import DriftRules
 from servewell.core.operations.monitoring.drift import Look, judge
 from servewell.core.operations.monitoring.profiles import DAY_S, HOUR_S
-from servewell.core.operations.monitoring.refusals import Refusals, refusals
+from servewell.core.operations.monitoring.refusals import Refusals, explained
 from servewell.core.operations.monitoring.triage import triage
 from servewell.flows.monitoring.drift import drift_at, monitoring_rules
 from servewell.flows.monitoring.quality import quality_of
@@ -112,11 +112,12 @@ def refusals_of(platform: Platform, endpoint: str, *, now: float) -> Refusals:
     windows = platform.profiles.traffic(endpoint, since=now - HOUR_S, until=now)
     requests = sum(one.requests for one in windows)
     unfitting = sum(one.codes.get(UNFITTING, 0) for one in windows)
-    counted = Refusals(requests=requests, unfitting=unfitting)
+    first = min((one.start for one in windows if one.codes.get(UNFITTING)), default=None)
+    counted = Refusals(requests=requests, unfitting=unfitting, since=first)
     if not counted.break_the_feed:
         return counted
     query = RecordQuery(endpoint=endpoint, since=now - HOUR_S, until=now, limit=READ_MAX)
     reasons = [
         str(one["reason"]) for one in platform.records.read(query) if one["code"] == UNFITTING
     ]
-    return refusals(requests=requests, unfitting=unfitting, reasons=reasons)
+    return explained(counted, reasons)

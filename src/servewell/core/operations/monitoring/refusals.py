@@ -5,7 +5,7 @@ Such rows reach no profile, so drift knows nothing of them, however many they ar
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 BREAKING_MIN: Final = 0.1  # share of the requests, from which they break the feed
@@ -34,6 +34,7 @@ class Refusals:
 
     requests: int = 0  # all that came over the time
     unfitting: int = 0  # that were refused for their inputs
+    since: float | None = None  # when the first of these came, in seconds since the epoch, UTC
     unknown: int = 0  # of these, that named an unknown input and lacked a known one
     lacking: tuple[str, ...] = ()  # the known inputs that they lacked
     misfits: tuple[Misfit, ...] = ()  # the most frequent first
@@ -95,8 +96,8 @@ class Refusals:
 NO_REFUSALS: Final = Refusals()
 
 
-def refusals(*, requests: int, unfitting: int, reasons: Sequence[str]) -> Refusals:
-    """Return what a sample of recorded reasons says of all requests that do not fit.
+def explained(counted: Refusals, reasons: Sequence[str]) -> Refusals:
+    """Return what a sample of recorded reasons says of requests that were counted.
 
     A reason is that of `serving.protocols.faults`: `null temp row 0; unknown-input`.
 
@@ -108,10 +109,9 @@ def refusals(*, requests: int, unfitting: int, reasons: Sequence[str]) -> Refusa
     lacking = Counter(column for one in renamed for what, column in one if what == MISSING)
     tally = Counter(misfit for one in found for misfit in one)
     ordered = sorted(tally, key=lambda misfit: (-tally[misfit], misfit))
-    return Refusals(
-        requests=requests,
-        unfitting=unfitting,
-        unknown=unfitting * len(renamed) // count,
+    return replace(
+        counted,
+        unknown=counted.unfitting * len(renamed) // count,
         lacking=tuple(sorted(lacking, key=lambda name: (-lacking[name], name))),
         misfits=tuple(
             Misfit(what=what, column=column, share=tally[what, column] / count)

@@ -98,13 +98,14 @@ def triage(  # noqa: PLR0913 - what is known of a deployment, each part optional
     blamed = () if inputs in (Inputs.STILL, Inputs.UNKNOWN) else _blamed(moved, refusals)
     concept = quality if kind is Kind.CONCEPT_DRIFT else None
     changed_at = concept.changed_at if concept and _rose(concept, rules, now=now) else None
+    since = refusals.since if refusals.break_the_feed else changed_at
     return Triage(
         endpoint=drift.endpoint,
         deployment=drift.deployment,
         kind=kind,
         remedy=remedy,
         columns=blamed,
-        since=changed_at or began(drift, [one for one in moved if one.column in blamed]),
+        since=since or began(drift, [one for one in moved if one.column in blamed]),
         because=f"{of_inputs}; {of_loss}",
         refused=refusals.what if refusals.break_the_feed else "",
     )
