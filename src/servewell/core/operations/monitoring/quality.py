@@ -181,4 +181,4 @@ def _because(facts: Facts, worse: Quality | None, metrics: Sequence[Quality], he
         return f"no labels are known; the estimate is {newest.trust.value}: {newest.because}"
     if facts.reference is None:
         return f"{labels:,} labels are known, and no held-out rows to hold them against"
-    return f"{labels:,} labels show nothing worse than the held-out rows"
+    return f"{labels:,} labels do not prove it worse than the held-out rows by what matters"
