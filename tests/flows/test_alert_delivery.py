@@ -23,6 +23,7 @@ from servewell.flows.monitoring.alert_delivery import TURN_S, deliver_alerts
 from servewell.flows.monitoring.standing import repeat_standing
 from servewell.flows.monitoring.undelivered import delivery_signals
 from servewell.flows.platform import Platform
+from servewell.ports.sinks import Taken
 
 pytestmark = pytest.mark.enable_socket
 HOUR_S = 3_600.0
@@ -143,11 +144,15 @@ def test_who_takes_one_is_told_what_was_given_up(house: House) -> None:
 def test_an_undelivered_page_is_told_as_one(house: House) -> None:
     """To the other receivers; one that was taken out of the file is nobody's fault."""
     dead = {"state": DeliveryState.DEAD, "answer": "500"}
-    house.sends("ticket", **dead)
+    house.sends("dead", **dead)
     (found,) = delivery_signals(house.platform, now=T0)
     assert (found.severity, found.value) == (Severity.PAGE, 1.0)
+    refused = "taken for anna; refused: ben (550 gone)"
+    house.sends("some", state=DeliveryState.PARTLY, answer=refused)
+    (_, partly) = delivery_signals(house.platform, now=T0)
+    assert (partly.severity, "550 gone" in partly.because) == (Severity.TICKET, True)
     house.sends("gone", receiver="other", **dead)
-    assert len(delivery_signals(house.platform, now=T0)) == 1
+    assert len(delivery_signals(house.platform, now=T0)) == 2
     assert delivery_signals(house.platform, now=T0 + 25 * HOUR_S) == ()
 
 
@@ -164,7 +169,7 @@ def test_a_delivery_that_nobody_can_send_ends_nothing(house: House) -> None:
     """A fault of ours in sending it is a failed try, without the words that may hold a secret."""
 
     class Faulty(NetworkSinks):
-        def send(self, *_: object, **__: object) -> str:
+        def send(self, *_: object, **__: object) -> Taken:
             raise LookupError("correct horse")
 
     house.by_hand.platform = cast("Platform", _With(house.by_hand.platform, Faulty()))
@@ -189,15 +194,16 @@ def test_a_receiver_that_is_slow_lets_the_others_have_their_turn(house: House) -
     """After its time it waits for the next round, with what is left."""
 
     class Slow(NetworkSinks):
-        def send(self, *_: object, **__: object) -> str:
+        def send(self, *_: object, **__: object) -> Taken:
             house.clock.at += 0.6 * TURN_S
-            return "200"
+            return Taken(answer="200", wholly=False)
 
     house.by_hand.platform = cast("Platform", _With(house.by_hand.platform, Slow()))
     for name in ("a", "b", "c"):
         house.sends(name)
     deliver_alerts(house.platform)
     assert house.ids(DeliveryState.WAITING) == ["c"]
+    assert house.ids(DeliveryState.PARTLY) == ["a", "b"]
 
 
 def test_alertmanager_is_told_again_of_what_stands(house: House) -> None:

@@ -71,6 +71,13 @@ def test_dead_letters_are_found_by_age_and_by_their_next_look(outbox: Outbox) ->
     assert [one.id for one in outbox.dead(since=T0 + 1, due=math.inf)] == ["b"]
     (first, second) = outbox.given_up(since=T0)
     assert first == GivenUp(
-        workload="w", receiver="r", severity=Severity.PAGE, made_at=T0, answer="500"
+        state=DeliveryState.DEAD,
+        workload="w",
+        receiver="r",
+        severity=Severity.PAGE,
+        made_at=T0,
+        answer="500",
     )
     assert outbox.given_up(since=T0 + 1) == (second,)
+    outbox.keep(replace(SECOND, state=DeliveryState.PARTLY, answer="refused: ben"))
+    assert [one.state for one in outbox.given_up(since=T0)] == ["dead", "partly"]

@@ -34,6 +34,7 @@ from servewell.ports.sinks import (
     ReceiverAddressError,
     SecretReferenceError,
     Sinks,
+    Taken,
 )
 from serving.issued import Issued
 
@@ -68,7 +69,7 @@ def test_a_webhook_is_signed_so_that_anybody_can_check(sinks: Sinks, folder: str
     """The check of the guide accepts it; the body says everything, and the id comes again."""
     with hook() as server:
         for _ in range(2):
-            assert sinks.send(to("webhook", server), LETTER, folder=folder) == "200 ok"
+            assert sinks.send(to("webhook", server), LETTER, folder=folder).answer == "200 ok"
     first, second = server.taken
     at, shown = (first.headers[f"x-servewell-{one}"] for one in ("timestamp", "signature"))
     good = hmac.new(SECRET.encode(), f"{at}.".encode() + first.body, hashlib.sha256).hexdigest()
@@ -88,7 +89,7 @@ def test_slack_gets_blocks_within_its_bounds(
     with hook() as server:
         monkeypatch.setenv("SLACK_URL", f"{server.url}/services/T/B/{'x' * 24}")
         receiver = to("slack", server, url="env:SLACK_URL", secret="")
-        assert sinks.send(receiver, LETTER, folder=folder) == "200 ok"
+        assert sinks.send(receiver, LETTER, folder=folder).answer == "200 ok"
     (taken,) = server.taken
     assert taken.path.startswith("/services/T/B/")
     header, section = taken.value["blocks"]
@@ -104,7 +105,7 @@ def test_teams_gets_an_adaptive_card(sinks: Sinks, folder: str) -> None:
         server.status, server.answer = 202, b""
         receiver = to("teams", server, url="file:address")
         Path(folder, "address").write_text(f"{server.url}/workflows/1?sig=abc")
-        assert sinks.send(receiver, LETTER, folder=folder) == "202"
+        assert sinks.send(receiver, LETTER, folder=folder).answer == "202"
     (taken,) = server.taken
     assert taken.path == "/workflows/1?sig=abc"
     (attachment,) = taken.value["attachments"]
@@ -376,7 +377,7 @@ def test_a_certificate_is_checked(
         assert "certificate is not believed" in caught.value.why
         assert server.taken == []
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        assert sinks.send(receiver, LETTER, folder=folder) == "200 ok"
+        assert sinks.send(receiver, LETTER, folder=folder).answer == "200 ok"
 
 
 def mail_to(port: int, **more: object) -> Receiver:
@@ -402,7 +403,7 @@ def test_mail_goes_by_starttls_with_a_password(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with post_office(trust, login=True) as post:
         receiver = mail_to(post.port, user="anna", secret="file:secret")  # noqa: S106 - where it is
-        assert "anna@example.org" in sinks.send(receiver, LETTER, folder=folder)
+        assert "anna@example.org" in sinks.send(receiver, LETTER, folder=folder).answer
         assert post.logins == [(b"anna", SECRET.encode())]
     (taken,) = post.mails
     mail = email.message_from_bytes(taken, policy=email.policy.default)
@@ -433,8 +434,9 @@ def test_mail_that_one_of_two_gets_is_taken(sinks: Sinks, folder: str) -> None:
     """Sent again it would come twice to the one; it has failed where nobody gets it."""
     with post_office() as post:
         post.unknown = {"ben@example.org"}
-        answer = sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
-        assert answer == "taken for anna@example.org; refused: ben@example.org (550 gone)"
+        taken = sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        assert taken.answer == "taken for anna@example.org; refused: ben@example.org (550 gone)"
+        assert not taken.wholly
         assert len(post.mails) == 1
         post.unknown = {"anna@example.org", "ben@example.org"}
         with pytest.raises(DeliveryFailedError) as caught:
@@ -447,5 +449,6 @@ def test_mail_that_was_taken_is_not_lost_by_an_odd_farewell(sinks: Sinks, folder
     """A server that answers to the end otherwise than by the rules has the mail."""
     with post_office() as post:
         post.farewell = "421 go away"
-        assert "anna" in sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        taken = sinks.send(mail_to(post.port, unencrypted=True), LETTER, folder=folder)
+        assert taken == Taken(answer="taken for anna@example.org, ben@example.org")
         assert len(post.mails) == 1

@@ -36,7 +36,7 @@ class Outbox(Protocol):
         ...
 
     def given_up(self, *, since: float) -> tuple[GivenUp, ...]:
-        """Return what is to be known of the dead letters made since a time, oldest first."""
+        """Return what is to be known of those made since a time that not all got, oldest first."""
         ...
 
     def keep(self, delivery: Delivery) -> None:

@@ -41,6 +41,14 @@ class Letter:
     page: str  # the alerts with their evidence drawn, as HTML
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a receiver said of a letter that it has."""
+
+    answer: str  # in a few words
+    wholly: bool = True  # whether it has it for everybody whom the letter is for
+
+
 class Sinks(Protocol):
     """Sends notices in the format of each kind of receiver.
 
@@ -52,8 +60,8 @@ class Sinks(Protocol):
     - no secret is in what it returns or raises.
     """
 
-    def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> str:
-        """Send a letter; return what the receiver answered, in a few words.
+    def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> Taken:
+        """Send a letter; return what the receiver answered.
 
         `folder` is where relative paths of secrets start.
 

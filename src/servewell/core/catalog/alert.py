@@ -121,6 +121,7 @@ class DeliveryState(StrEnum):
 
     WAITING = "waiting"
     DELIVERED = "delivered"
+    PARTLY = "partly"  # delivered, but not to all of its recipients: sent again some had it twice
     DEAD = "dead"  # tried as often as was declared
 
 
@@ -142,8 +143,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUp:
-    """What is to be known of a dead letter without reading it."""
+    """What is to be known of a delivery that not everybody got, without reading it."""
 
+    state: DeliveryState
     workload: str
     receiver: str
     severity: Severity

@@ -135,7 +135,7 @@ def _silent(facts: HealthFacts) -> Iterator[Reason]:
             what=f"{facts.refused:,.0f} of {facts.requests:,.0f} requests of the last hour were "
             "refused, and got no prediction.",
             since=None,
-            command=f"servewell records {facts.endpoint}",
+            command=f"servewell records list {facts.endpoint}",
         )
 
 

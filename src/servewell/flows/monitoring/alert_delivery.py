@@ -114,7 +114,7 @@ def _tried(platform: Platform, delivery: Delivery, known: KnownWorkload | None) 
         gone = f"no workload names `{delivery.receiver}` any more"
         return _failed(platform, delivery, gone, tries=GONE_TRIES)
     try:
-        answer = platform.sinks.send(receiver, letter_of(platform, delivery), folder=known.folder)
+        taken = platform.sinks.send(receiver, letter_of(platform, delivery), folder=known.folder)
     except (DeliveryFailedError, SecretReferenceError, ReceiverAddressError) as error:
         asked_s = error.retry_after_s if isinstance(error, DeliveryFailedError) else 0.0
         words = f"{error.what} {error.why}"
@@ -123,7 +123,7 @@ def _tried(platform: Platform, delivery: Delivery, known: KnownWorkload | None) 
         # its words may hold what it could not use: a secret
         words = f"it could not be sent: {type(error).__name__}"
         return _failed(platform, delivery, words, tries=receiver.tries)
-    return after_success(delivery, answer, now=platform.clock.now())
+    return after_success(delivery, taken.answer, now=platform.clock.now(), wholly=taken.wholly)
 
 
 def _failed(

@@ -153,7 +153,7 @@ def _sent(platform: Platform, route: Route, notice: Notice) -> tuple[bool, str]:
     folder = platform.workloads.get(route.workload).folder
     try:
         letter = letter_of(platform, delivery)
-        return True, platform.sinks.send(route.receiver, letter, folder=folder)
+        return True, platform.sinks.send(route.receiver, letter, folder=folder).answer
     except (DeliveryFailedError, SecretReferenceError, ReceiverAddressError) as error:
         return False, f"{error.what} {error.why}"
 

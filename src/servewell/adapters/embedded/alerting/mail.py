@@ -13,7 +13,7 @@ from servewell.adapters.embedded.alerting.addresses import Patience, connected, 
 from servewell.adapters.embedded.alerting.masking import masked, secrets_of
 from servewell.core.catalog.workload_alerts import Receiver
 from servewell.core.operations.monitoring.alerts_words import paragraphs, title
-from servewell.ports.sinks import DeliveryFailedError, Letter
+from servewell.ports.sinks import DeliveryFailedError, Letter, Taken
 
 TLS_PORT: Final = 465  # where TLS begins before SMTP does
 SHOWN: Final = 200  # characters of an answer
@@ -21,7 +21,7 @@ SHOWN: Final = 200  # characters of an answer
 Refused = Mapping[str, tuple[int, bytes]]  # the code and the words by recipient
 
 
-def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Patience) -> str:
+def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Patience) -> Taken:
     """Send a mail to all recipients; return for whom the server took it, and for whom not.
 
     It has failed only where the server took it for nobody.
@@ -45,14 +45,11 @@ def post_mail(receiver: Receiver, letter: Letter, *, password: str, patience: Pa
     return _answer(receiver, refused or {}, password)
 
 
-def _answer(receiver: Receiver, refused: Refused, password: str) -> str:
+def _answer(receiver: Receiver, refused: Refused, password: str) -> Taken:
     """Return who has the mail and who has not: to send it again would send it to both."""
     taken = ", ".join(one for one in receiver.recipients if one not in refused)
-    return (
-        f"taken for {taken}; refused: {_told(refused, password)}"
-        if refused
-        else f"taken for {taken}"
-    )
+    rest = f"; refused: {_told(refused, password)}" if refused else ""
+    return Taken(answer=f"taken for {taken}{rest}", wholly=not refused)
 
 
 def message(receiver: Receiver, letter: Letter) -> EmailMessage:

@@ -15,7 +15,7 @@ from servewell.adapters.embedded.alerting.mail import post_mail
 from servewell.adapters.embedded.alerting.masking import said, secrets_of
 from servewell.adapters.embedded.alerting.references import resolved
 from servewell.core.catalog.workload_alerts import Receiver
-from servewell.ports.sinks import Letter
+from servewell.ports.sinks import Letter, Taken
 
 PAGERDUTY: Final = "https://events.pagerduty.com/v2/enqueue"
 ALERTMANAGER: Final = "/api/v2/alerts"
@@ -51,7 +51,7 @@ class NetworkSinks:
     def __init__(self, patience: Patience = Patience()) -> None:  # noqa: B008 - a frozen value
         self._patience = patience
 
-    def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> str:
+    def send(self, receiver: Receiver, letter: Letter, *, folder: str) -> Taken:
         """See `Sinks.send`."""
         secret = resolved(receiver.secret, folder=folder) if receiver.secret else ""
         if receiver.to == "email":
@@ -64,13 +64,14 @@ class NetworkSinks:
             url = _of_alertmanager(url)
         hidden = secrets_of(secret, address if referred else "")
         named = {"X-Servewell-Delivery": letter.id}
-        return post(
+        answer = post(
             url,
             body,
             headers={**named, **headers},
             said=partial(said, secrets=hidden, known=ANSWERS.get(receiver.to)),
             patience=self._patience,
         )
+        return Taken(answer=answer)
 
 
 Format = Callable[[Letter, str], tuple[bytes, dict[str, str]]]

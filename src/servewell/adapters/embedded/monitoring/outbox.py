@@ -11,7 +11,8 @@ from servewell.core.catalog.alert import Delivery, DeliveryState, GivenUp
 from servewell.ports.outbox import DeadLetterMissingError
 
 ROWS = ALERT_DELIVERY.c
-GIVEN_UP = (ROWS.workload, ROWS.receiver, ROWS.severity, ROWS.made_at, ROWS.answer)
+GIVEN_UP = (DeliveryState.DEAD, DeliveryState.PARTLY)
+TOLD = (ROWS.state, ROWS.workload, ROWS.receiver, ROWS.severity, ROWS.made_at, ROWS.answer)
 
 
 class SqlOutbox:
@@ -37,7 +38,8 @@ class SqlOutbox:
 
     def given_up(self, *, since: float) -> tuple[GivenUp, ...]:
         """See `Outbox.given_up`."""
-        query = sa.select(*GIVEN_UP).where(*_dead(since))
+        of_them = (ROWS.state.in_([str(one) for one in GIVEN_UP]), ROWS.made_at >= since)
+        query = sa.select(*TOLD).where(*of_them)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(ROWS.made_at, ROWS.id)).mappings().all()
         return tuple(value_of(one, GivenUp) for one in rows)
@@ -68,7 +70,11 @@ class SqlOutbox:
 
     def forget(self, *, before: float, dead_before: float) -> None:
         """See `Outbox.forget`."""
-        ends = ((DeliveryState.DELIVERED, before), (DeliveryState.DEAD, dead_before))
+        ends = (
+            (DeliveryState.DELIVERED, before),
+            (DeliveryState.PARTLY, before),
+            (DeliveryState.DEAD, dead_before),
+        )
         with self._database.writing() as connection:
             for state, end in ends:
                 done = (ROWS.state == str(state), ROWS.made_at < end)

@@ -11,11 +11,11 @@ LONGEST_S: Final = 3_600.0
 REVIVED_AFTER_S: Final = 3_600.0  # that a dead letter is tried once more, while it matters
 
 
-def after_success(delivery: Delivery, answer: str, *, now: float) -> Delivery:
-    """Return a delivery that its receiver has."""
+def after_success(delivery: Delivery, answer: str, *, now: float, wholly: bool = True) -> Delivery:
+    """Return a delivery that its receiver has, `wholly` for everybody whom it is for."""
     return replace(
         delivery,
-        state=DeliveryState.DELIVERED,
+        state=DeliveryState.DELIVERED if wholly else DeliveryState.PARTLY,
         tries=delivery.tries + 1,
         answer=answer,
         delivered_at=now,
