@@ -40,7 +40,12 @@ def keep_known(platform: Platform, name: str, *, until: float, now: float) -> No
 
     Raises: StateUnavailableError.
     """
-    start = int(until) // KNOWN_S * KNOWN_S
-    if (known_until(platform, name) or 0.0) < start:
-        point = SeriesPoint(name=name, start=start, seconds=KNOWN_S, value=1.0)
+    point = known_point(name, until=until)
+    if (known_until(platform, name) or 0.0) < point.start:
         platform.series.add([point], now=now)
+
+
+def known_point(name: str, *, until: float) -> SeriesPoint:
+    """Return the point that says until when something is known."""
+    start = int(until) // KNOWN_S * KNOWN_S
+    return SeriesPoint(name=name, start=start, seconds=KNOWN_S, value=1.0)

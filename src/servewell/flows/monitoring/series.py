@@ -29,7 +29,7 @@ from servewell.core.operations.monitoring.traffic_points import (
 )
 from servewell.errors import ServewellError
 from servewell.flows.keys import OPERATOR_KEY
-from servewell.flows.monitoring.figures import keep_known, keep_points, known_until
+from servewell.flows.monitoring.figures import keep_known, keep_points, known_point, known_until
 from servewell.flows.platform import Platform
 
 HOME_EVERY_S: Final = 10.0
@@ -102,14 +102,15 @@ def _keep_traffic(platform: Platform, *, look_s: float) -> None:
     now = platform.clock.now()
     counted = known_until(platform, PROFILED)
     faults: list[ServewellError] = []
+    kept: list[str] = []
     for endpoint in platform.endpoints.list():
         try:
             _keep(platform, endpoint, now=now, look_s=look_s)
+            kept.append(of_endpoint(endpoint.name, COUNTED))
         except ServewellError as fault:
             faults.append(fault)
-            continue
-        if counted is not None:
-            keep_known(platform, of_endpoint(endpoint.name, COUNTED), until=counted, now=now)
+    if counted is not None:
+        platform.series.add([known_point(one, until=counted) for one in kept], now=now)
     for first in faults:
         raise first
 
