@@ -511,11 +511,13 @@ def worker(arguments: list[str]) -> int:
 def control(arguments: list[str]) -> int:
     """Run the control process: `HOME`."""
     from servewell.adapters.embedded.background import collect_seldom, let_others_go_first
+    from servewell.adapters.embedded.type_building import build_types
     from servewell.flows.control import run_control
 
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: stopped.append(received))  # noqa: ARG005 - the signal's own
+    build_types()
     collect_seldom()
     platform = open_platform(Path(arguments[0]))
     with _metrics_export(Path(arguments[0]) / "run", platform.clock):
