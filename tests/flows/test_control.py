@@ -6,6 +6,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +19,7 @@ import pytest
 from flows.rollout_world import ByHand, HandClock
 from servewell.adapters.embedded.background import NICENESS
 from servewell.adapters.embedded.processes import command_line
+from servewell.adapters.embedded.type_building import build_types
 from servewell.core.catalog.known_workload import KnownWorkload
 from servewell.core.catalog.workload import Artifact, Workload
 from servewell.flows.control import run_control
@@ -30,6 +32,7 @@ from servewell.ports.errands import Errand, Report
 @contextmanager
 def controlled(platform: Platform) -> Iterator[None]:
     """Run what the control process runs, until the block ends."""
+    build_types()
     stop = Event()
     thread = Thread(target=run_control, args=(platform,), kwargs={"stopping": stop.is_set})
     thread.start()
@@ -132,6 +135,22 @@ def test_a_fault_that_nobody_foresaw_ends_nothing(
     assert "".join(said).count("retrain_due: ") == 1
 
 
+def test_what_threads_read_at_once_is_learned_before(tmp_path: Path) -> None:
+    """Else msgspec, of which two threads make the first use of a type, ends the process."""
+    program = (
+        "import sys, threading, msgspec;"
+        "from servewell.adapters.embedded.type_building import build_types; build_types();"
+        "sys.setswitchinterval(1e-5);"
+        "from servewell.core.catalog.known_workload import KnownWorkload as kind;"
+        "row = {'name': 'a', 'folder': '.', 'digest': '', 'at': 0.0, 'principal': 'p',"
+        " 'workload': {'workload': 'a', 'artifact': {'path': 'x'}}, 'scheduled_from': 0.0};"
+        "threads = [threading.Thread(target=msgspec.convert, args=(row, kind)) for _ in range(6)];"
+        "[one.start() for one in threads]; [one.join() for one in threads]"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+
+
 def test_a_duty_that_fails_is_said_once_and_is_a_signal_while_it_does(
     platform: Platform, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +196,15 @@ def test_a_duty_waits_until_what_it_looks_at_changes(platform: Platform) -> None
         with suppress(ZeroDivisionError):
             gated(cast("Platform", home))
     assert done == [0, 2, 3, 4, 64]
+
+
+def test_a_duty_of_which_there_is_more_waits_for_no_change(platform: Platform) -> None:
+    """As a rollout under way, which depends on the clock and the traffic."""
+    left = [True, True, False, False]
+    gated = when_changed(lambda _: left.pop(0), lambda _: "the same")
+    for _ in range(5):
+        gated(platform)
+    assert left == [False]
 
 
 def test_only_what_nobody_waits_for_lets_others_go_first(tmp_path: Path) -> None:

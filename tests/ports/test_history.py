@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from servewell.adapters.embedded.database import Database
+from servewell.adapters.embedded.database import Database, open_database
 from servewell.adapters.embedded.endpoints import SqlEndpoints
 from servewell.adapters.embedded.history import SqlHistory, keep_change
 from servewell.core.catalog.change import Change, ChangeKind
@@ -81,6 +81,21 @@ def test_reads_of_some_kinds_alone(history: History, database: Database) -> None
     wanted = {ChangeKind.ROLLED_BACK, ChangeKind.DEPLOYED}
     assert [one.revision for one in history.changes("flights", kinds=wanted)] == [1, 3]
     assert history.changes(kinds=()) == ()
+
+
+def test_its_token_tells_that_anything_was_kept(
+    history: History, database: Database, state_url: str
+) -> None:
+    """By anybody, and whatever it was; where that costs too much it always does."""
+    before = history.token()
+    assert (history.token() == before) == state_url.startswith("sqlite")
+    another = open_database(state_url)
+    keep(another, CHANGE)
+    another.close()
+    after = history.token()
+    assert after != before
+    keep(database, CHANGE)
+    assert history.token() != after
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Final
 
 from servewell.flows.datasets import end_retention
-from servewell.flows.duties import TICK_S, Duties, repeat, when_changed
+from servewell.flows.duties import Duties, repeat, when_changed
 from servewell.flows.experiments import follow_experiments
 from servewell.flows.loading import run_errands
 from servewell.flows.monitoring.alert_delivery import deliver_alerts
@@ -46,6 +46,7 @@ from servewell.flows.stopping import tell_stops
 from servewell.flows.tracking import keep_tracking
 from servewell.ports.fleet import FleetPlan
 
+ERRANDS_EVERY_S: Final = 0.2  # a caller of a worker may wait for one
 QUARANTINE_EVERY_S: Final = 0.5
 ROLLOUTS_EVERY_S: Final = 0.4  # a bad version is to be gone within a second
 SHADOWS_EVERY_S: Final = 2.0
@@ -65,6 +66,7 @@ TRACKING_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 10.0
 LOOP_EVERY_S: Final = 60.0
 DELIVER_EVERY_S: Final = 1.0
+DUE_EVERY_S: Final = 5.0  # what waits for its next try, where nothing new is to be sent
 SEGMENT_AGE_S: Final = 0.0  # a segment is finished when its worker has let go of it
 THREADS: Final = 4  # beside the main one
 
@@ -82,13 +84,15 @@ def run_control(
     troubles = Troubles()
     watching = Watching([troubles.monitor])
     quick: Duties = {
-        run_errands: TICK_S,
+        run_errands: ERRANDS_EVERY_S,
         enforce_quarantine: QUARANTINE_EVERY_S,
         when_changed(tell_stops, _stops): STOPS_EVERY_S,
         when_changed(publish_unpublished, _published): PUBLISH_EVERY_S,
         _renew: RENEW_EVERY_S,
     }
-    changing: Duties = {advance_rollouts: ROLLOUTS_EVERY_S}  # nothing else may hold them up
+    changing: Duties = {  # nothing else may hold them up
+        when_changed(advance_rollouts, _state): ROLLOUTS_EVERY_S,
+    }
     slow: Duties = {
         retrain_due: RETRAIN_EVERY_S,  # what it starts is as unhurried as this thread
         keep_tracking: TRACKING_EVERY_S,
@@ -110,7 +114,7 @@ def run_control(
         end_feedback_retention: RETENTION_EVERY_S,
     }
     sending: Duties = {  # waits for others, and nothing for it
-        deliver_alerts: DELIVER_EVERY_S,
+        when_changed(deliver_alerts, _state, at_least_s=DUE_EVERY_S): DELIVER_EVERY_S,
         repeat_standing: REPEAT_EVERY_S,
     }
     looking: Duties = {
@@ -125,6 +129,7 @@ def run_control(
             duties,
             platform,
             stopping=lambda: stopping() or ended.is_set(),
+            wait=ended.wait,
             troubles=troubles,
         )
 
@@ -140,6 +145,7 @@ def run_control(
                 quick,
                 platform,
                 stopping=lambda: stopping() or any(one.done() for one in beside),
+                wait=platform.clock.sleep,
                 troubles=troubles,
             )
         finally:
@@ -164,7 +170,11 @@ def _stops(platform: Platform) -> object:
 
 
 def _published(platform: Platform) -> object:
-    return platform.snapshots.token(), platform.history.revision()
+    return platform.snapshots.token(), platform.history.token()
+
+
+def _state(platform: Platform) -> object:
+    return platform.history.token()
 
 
 def _compact(platform: Platform) -> None:

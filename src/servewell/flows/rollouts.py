@@ -81,13 +81,16 @@ def start_rollout(  # noqa: PLR0913 - the words of the command, each optional
     return kept
 
 
-def advance_rollouts(platform: Platform) -> None:
-    """Make the next move of every rollout that has one; what another one made is done.
+def advance_rollouts(platform: Platform) -> bool:
+    """Make the next move of every rollout that has one; return whether any was under way.
+
+    What another one made is done.
 
     Raises: what the first raised that could not go on, after all others were looked at.
     """
     faults: list[ServewellError] = []
-    for rollout in platform.rollouts.list(open_only=True):
+    under_way = platform.rollouts.list(open_only=True)
+    for rollout in under_way:
         try:
             advance(platform, rollout)
         except StateConflictError:
@@ -96,6 +99,7 @@ def advance_rollouts(platform: Platform) -> None:
             faults.append(fault)
     for first in faults:
         raise first
+    return bool(under_way)
 
 
 def open_rollout(platform: Platform, endpoint: str) -> Rollout:

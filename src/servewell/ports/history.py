@@ -31,3 +31,10 @@ class History(Protocol):
     def revision(self) -> int:
         """Return the number of the newest change; 0 where nothing ever changed."""
         ...
+
+    def token(self) -> object:
+        """Return a cheap value that differs whenever anything of the state was kept by anybody.
+
+        Where that cannot be told cheaply it differs each time.
+        """
+        ...

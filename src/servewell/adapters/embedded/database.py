@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from servewell.adapters.embedded.atomic_file import ensure_folder, sync_folder
 from servewell.adapters.embedded.database_faults import shown, state_faults
@@ -35,6 +36,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(**{WRITES: True})
+        self._looking: PoolProxiedConnection | None = None
+        self._alone = Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -56,6 +59,24 @@ class Database:
                 connection.execute(sa.text(f"SET LOCAL lock_timeout = '{WAIT_S}s'"))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
             yield connection
+
+    def token(self) -> object:
+        """Return a value that differs whenever anything was kept; in PostgreSQL it always does.
+
+        Source: https://sqlite.org/pragma.html#pragma_data_version: it tells of what other
+        connections kept, and this one is for nothing else.
+
+        Raises: StateUnavailableError.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return object()
+        with state_faults(self._engine.url), self._alone:
+            if self._looking is None:
+                self._looking = self._engine.raw_connection()
+                self._looking.detach()
+            with closing(self._looking.cursor()) as cursor:
+                cursor.execute("PRAGMA data_version")
+                return cursor.fetchone()
 
     def migrate(self) -> None:
         """Bring the tables to what this release needs; cheap where they are.
@@ -85,6 +106,9 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. They open again when needed."""
+        if self._looking is not None:
+            self._looking.close()
+            self._looking = None
         self._engine.dispose()
 
     def _too_new(self, found: str) -> StateUnavailableError:

@@ -51,6 +51,10 @@ class SqlHistory:
         with self._database.reading() as connection:
             return next_number(connection, ROWS.revision) - 1
 
+    def token(self) -> object:
+        """See `History.token`."""
+        return self._database.token()
+
 
 def keep_change(connection: Connection, change: Change) -> int:
     """Keep a change within a transaction of `Database.writing`; return the revision it got."""
