@@ -7,7 +7,7 @@ from typing import Final
 from servewell.flows.monitoring.troubles import Troubles
 from servewell.flows.platform import Platform
 
-WAIT_MIN_S: Final = 0.05  # so that others get their turn
+WAIT_MIN_S: Final = 0.2  # what is due within it is done together
 WAIT_MAX_S: Final = 1.0  # the clock may be set
 UNCHANGED_MAX_S: Final = 60.0
 UNSEEN: Final = object()  # differs from every token
