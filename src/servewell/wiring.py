@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from servewell.ports.evaluator import Evaluator
     from servewell.ports.experiments import Experiments
     from servewell.ports.explainer import Explainer
-    from servewell.ports.feedback import FeedbackInbox, FeedbackStore
+    from servewell.ports.feedback import ConsentTexts, FeedbackInbox, FeedbackStore
     from servewell.ports.fleet import Fleet
     from servewell.ports.gates import Gates
     from servewell.ports.history import History
@@ -298,6 +298,12 @@ class EmbeddedPlatform:
         from servewell.adapters.embedded.monitoring.series import SqlSeries
 
         return SqlSeries(self._database)
+
+    @cached_property
+    def consent_texts(self) -> "ConsentTexts":
+        from servewell.adapters.embedded.monitoring.feedback import SqlConsentTexts
+
+        return SqlConsentTexts(self._database)
 
     @cached_property
     def feedback(self) -> "FeedbackStore":

@@ -73,7 +73,7 @@ def test_every_changing_command_can_be_tried_dry(generator: ModuleType) -> None:
     looks |= {"replay", "silences", "dead-letters", "health", "objectives"}
     looks |= {"drift", "triage", "profiles", "quality"}
     looks |= {"summary", "export"}
-    looks |= {"rules", "scrape"}
+    looks |= {"rules", "scrape", "dashboard", "runbook"}
     looks |= {"compare", "diff", "watch", "query", "trace", "explain"}
     for path, command in generator.commands():
         names = {name for option in command.params for name in option.opts}

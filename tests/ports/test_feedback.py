@@ -1,4 +1,4 @@
-"""The contracts of `FeedbackInbox` and `FeedbackStore`."""
+"""The contracts of `FeedbackInbox`, `FeedbackStore` and `ConsentTexts`."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from servewell.adapters.embedded.database import Database
 from servewell.adapters.embedded.labels import SqlLabels
-from servewell.adapters.embedded.monitoring.feedback import SqlFeedback
+from servewell.adapters.embedded.monitoring.feedback import SqlConsentTexts, SqlFeedback
 from servewell.adapters.embedded.monitoring.feedback_inbox import FolderFeedbackInbox
 from servewell.core.catalog.feedback import (
     ConsentText,
@@ -21,6 +21,7 @@ from servewell.core.catalog.feedback import (
 )
 from servewell.core.catalog.label import Label
 from servewell.ports.feedback import (
+    ConsentTexts,
     FeedbackInbox,
     FeedbackMissingError,
     FeedbackQuery,
@@ -84,6 +85,13 @@ def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> FeedbackInbox:
 def store(request: pytest.FixtureRequest, database: Database) -> FeedbackStore:
     """Each store in turn."""
     made: FeedbackStore = request.param(database)
+    return made
+
+
+@pytest.fixture(params=[pytest.param(SqlConsentTexts, id="embedded")])
+def consents(request: pytest.FixtureRequest, database: Database) -> ConsentTexts:
+    """Each store of texts in turn."""
+    made: ConsentTexts = request.param(database)
     return made
 
 
@@ -262,11 +270,11 @@ def test_what_is_over_is_remembered_for_its_time(store: FeedbackStore) -> None:
     assert store.closed(["a", "b", "c"]) == {"a", "c"}
 
 
-def test_texts_of_consent_are_kept_once(store: FeedbackStore) -> None:
+def test_texts_of_consent_are_kept_once(consents: ConsentTexts) -> None:
     """Another text of the same version is another; each is told in the order of its coming."""
     for at in (1.0, 2.0):
-        store.keep_text("flights", TEXT, at=at)
+        consents.keep("flights", TEXT, at=at)
     other = replace(TEXT, text="We may keep all of it.")
-    store.keep_text("flights", other, at=3.0)
-    assert store.texts("flights") == (TEXT, other)
-    assert store.texts("trains") == ()
+    consents.keep("flights", other, at=3.0)
+    assert consents.of("flights") == (TEXT, other)
+    assert consents.of("trains") == ()

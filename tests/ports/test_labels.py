@@ -141,7 +141,7 @@ def test_what_is_true_by_now_of_a_time(labels: Labels) -> None:
     assert labels.history("id-1")[0].slices == {"origin": "EWR"}
     assert labels.holding(query, after=found[0].number, limit=1) == found[1:2]
     assert labels.holding(replace(query, since=104.0, until=105.0), limit=10) == ()
-    assert labels.newest(query, limit=2) == found[1:]
+    assert labels.holding(query, limit=2, newest=True) == found[1:]
 
 
 def test_the_losses_of_a_time_add_up(labels: Labels) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from servewell.ports.evaluator import Evaluator
     from servewell.ports.experiments import Experiments
     from servewell.ports.explainer import Explainer
-    from servewell.ports.feedback import FeedbackInbox, FeedbackStore
+    from servewell.ports.feedback import ConsentTexts, FeedbackInbox, FeedbackStore
     from servewell.ports.fleet import Fleet
     from servewell.ports.gates import Gates
     from servewell.ports.history import History
@@ -144,6 +144,8 @@ class Platform(Protocol):
     def record_counting(self) -> "RecordCounting": ...
     @property
     def series(self) -> "Series": ...
+    @property
+    def consent_texts(self) -> "ConsentTexts": ...
     @property
     def feedback(self) -> "FeedbackStore": ...
     @property

@@ -142,10 +142,14 @@ class FeedbackStore(Protocol):
         """Count ratings by deployment and window; windows begin at multiples of their length."""
         ...
 
-    def keep_text(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
+
+class ConsentTexts(Protocol):
+    """Keeps every text that people agreed to. Contract: tests/ports/test_feedback.py."""
+
+    def keep(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
         """Keep the text of a consent, once."""
         ...
 
-    def texts(self, endpoint: str) -> tuple[ConsentText, ...]:
+    def of(self, endpoint: str) -> tuple[ConsentText, ...]:
         """Return every text that people of this endpoint agreed to, oldest first."""
         ...

@@ -75,15 +75,12 @@ class Labels(Protocol):
         """
         ...
 
-    def holding(self, query: LabelQuery, *, after: int = 0, limit: int) -> tuple[Label, ...]:
+    def holding(
+        self, query: LabelQuery, *, after: int = 0, limit: int, newest: bool = False
+    ) -> tuple[Label, ...]:
         """Return the first labels with a number above `after` that no later one corrects.
 
-        Raises: StateUnavailableError.
-        """
-        ...
-
-    def newest(self, query: LabelQuery, *, limit: int) -> tuple[Label, ...]:
-        """Return the last labels that no later one corrects, in the order of adding.
+        With `newest` they are the last ones instead. The order is that of adding.
 
         Raises: StateUnavailableError.
         """

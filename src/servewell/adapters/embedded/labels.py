@@ -54,15 +54,14 @@ class SqlLabels:
         first = (ROWS.number > number, ROWS.endpoint == endpoint, ROWS.corrects.is_(False))
         return self._found(sa.select(LABEL).where(*first).order_by(ROWS.number).limit(limit))
 
-    def holding(self, query: LabelQuery, *, after: int = 0, limit: int) -> tuple[Label, ...]:
+    def holding(
+        self, query: LabelQuery, *, after: int = 0, limit: int, newest: bool = False
+    ) -> tuple[Label, ...]:
         """See `Labels.holding`."""
+        order = ROWS.number.desc() if newest else ROWS.number
         wanted = _holding(query).where(ROWS.number > after)
-        return self._found(wanted.order_by(ROWS.number).limit(limit))
-
-    def newest(self, query: LabelQuery, *, limit: int) -> tuple[Label, ...]:
-        """See `Labels.newest`."""
-        wanted = _holding(query).order_by(ROWS.number.desc()).limit(limit)
-        return self._found(wanted)[::-1]
+        found = self._found(wanted.order_by(order).limit(limit))
+        return found[::-1] if newest else found
 
     def last(self) -> int:
         """See `Labels.last`."""

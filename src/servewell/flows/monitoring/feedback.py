@@ -81,7 +81,7 @@ def check_consent_text(platform: Platform, endpoint: Endpoint | None, rules: Fee
     if endpoint is None or asked is None or asked.consent is None:
         return
     now = endpoint.policy.feedback
-    known = list(platform.feedback.texts(endpoint.name))
+    known = list(platform.consent_texts.of(endpoint.name))
     if now is not None and now.consent is not None:
         known.append(now.consent)
     check_text(asked.consent, known, endpoint=endpoint.name)
@@ -209,7 +209,7 @@ def _keep_text(platform: Platform, said: Said) -> None:
     if said.consent is not None:
         given = said.consent
         text = ConsentText(version=given.version, text=given.text, scope=given.scope)
-        platform.feedback.keep_text(said.endpoint, text, at=said.at)
+        platform.consent_texts.keep(said.endpoint, text, at=said.at)
 
 
 def _corrections(endpoint: Endpoint) -> Corrections:

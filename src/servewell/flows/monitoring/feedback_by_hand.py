@@ -99,7 +99,7 @@ def export_subject(platform: Platform, subject: str) -> SubjectExport:
     texts = [
         text
         for endpoint in sorted({one.endpoint for one in found})
-        for text in platform.feedback.texts(endpoint)
+        for text in platform.consent_texts.of(endpoint)
         if (endpoint, text.version, text_digest(text.text)) in agreed
     ]
     unreadable = platform.feedback_inbox.damaged()

@@ -83,7 +83,7 @@ def _side(  # noqa: PLR0913 - what it is put together from
     profile = platform.profiles.total(endpoint, deployment, since=since, until=until)
     reference = None if profile is None else platform.profiles.reference(profile.package)
     query = LabelQuery(endpoint=endpoint, deployment=deployment, since=since, until=until)
-    known = platform.labels.newest(query, limit=LABELS_MAX + 1)
+    known = platform.labels.holding(query, limit=LABELS_MAX + 1, newest=True)
     labels = known[-LABELS_MAX:]
     # What a caller asked for by name is not of the traffic's draw.
     rows = (judged(one.outputs, one.value) for one in labels if not one.role)

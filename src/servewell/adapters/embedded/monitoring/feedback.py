@@ -146,8 +146,15 @@ class SqlFeedback:
             found = connection.execute(query).mappings().all()
         return tuple(value_of(row, FeedbackCount) for row in found)
 
-    def keep_text(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
-        """See `FeedbackStore.keep_text`."""
+
+class SqlConsentTexts:
+    """`ConsentTexts` in SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, endpoint: str, asked: ConsentText, *, at: float) -> None:
+        """See `ConsentTexts.keep`."""
         row = {
             **row_of(asked),
             "endpoint": endpoint,
@@ -159,8 +166,8 @@ class SqlFeedback:
             if not connection.execute(sa.select(CONSENT_TEXT.c.at).where(*same)).first():
                 connection.execute(sa.insert(CONSENT_TEXT).values(row))
 
-    def texts(self, endpoint: str) -> tuple[ConsentText, ...]:
-        """See `FeedbackStore.texts`."""
+    def of(self, endpoint: str) -> tuple[ConsentText, ...]:
+        """See `ConsentTexts.of`."""
         rows = CONSENT_TEXT.c
         query = sa.select(rows.version, rows.text, rows.scope).where(rows.endpoint == endpoint)
         with self._database.reading() as connection:
