@@ -40,7 +40,10 @@ SEED = 20_240_611
 RESULTS = Path(__file__).parent / "results"
 COUNTING = Path(__file__).with_name("counting_process.py")
 COLUMNS = 30
-REPEATS = {1_000_000: 3, 10_000_000: 1}  # by rows; the most rows take Evidently a quarter of an hour
+REPEATS = {
+    1_000_000: 3,
+    10_000_000: 1,
+}  # by rows; the most rows take Evidently a quarter of an hour
 AT_ONCE = 200_000  # rows that are read at once
 STEADY_ROWS = 6_000  # of a minute at 100 requests a second
 
@@ -58,10 +61,11 @@ class Cost:
 def main() -> None:
     """Measure, and write a table and a picture."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="*", choices=REPEATS, default=[*REPEATS])
     parser.add_argument("--quick", action="store_true", help="20,000 rows, once")
     parser.add_argument("--into", type=Path, default=RESULTS)
     options = parser.parse_args()
-    sizes = {20_000: 1} if options.quick else REPEATS
+    sizes = {20_000: 1} if options.quick else {rows: REPEATS[rows] for rows in options.rows}
     found = {rows: _measured(rows, repeats) for rows, repeats in sizes.items()}
     options.into.mkdir(parents=True, exist_ok=True)
     text = _text(found)

@@ -13,8 +13,8 @@ from servewell.core.catalog.profile import Bins, Counts
 MISSING: Final = 0
 NOT_FINITE: Final = 1
 BELOW: Final = 2
-SQUARES: Final = 2_048  # of the grid that is laid over the bins
-BLOCK: Final = 16_384  # values that are counted at once: what is made of them stays in the cache
+SQUARES: Final = 4_096  # of the grid that is laid over the bins
+BLOCK: Final = 32_768  # values that are counted at once: what is made of them stays in the cache
 EDGES_KEPT: Final = 4_096  # columns whose grids are kept
 IN_DOUBT: Final = -1
 
