@@ -16,7 +16,7 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 60rem; background:
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2.25rem 0 .5rem; }
 p { margin: .4rem 0; } .soft { color: var(--soft); }
 .lead { font-size: 1.05rem; padding: .75rem 1rem; background: var(--panel);
-  border-left: 4px solid var(--c2); border-radius: 0 6px 6px 0; }
+  border-left: 4px solid var(--c0); border-radius: 0 6px 6px 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem .35rem 0; text-align: left; border-bottom: 1px solid var(--rule);

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from servewell.charts.svg import (
@@ -135,15 +136,14 @@ def _axis_titles(x: Axis, y: Axis) -> Iterator[str]:
 
 
 def _line(line: Line, across: Scale, up: Scale) -> str:
-    steps, pen = [], "M"
-    for x, y in line.points:
-        if y is None:
-            pen = "M"
-            continue
-        steps.append(f"{pen}{across(x):.1f} {up(y):.1f}")
-        pen = "L"
+    steps, marks = [], []
+    for known, run in groupby(line.points, key=lambda point: point[1] is not None):
+        places = [(across(x), up(y)) for x, y in run if y is not None] if known else []
+        steps += [f"{'L' if at else 'M'}{x:.1f} {y:.1f}" for at, (x, y) in enumerate(places)]
+        if len(places) == 1:  # joined to none, so that a line alone would not show it
+            marks.append(_mark(*places[0], colour=f"c{line.colour}", diamond=False))
     kind = f"line c{line.colour}{' dashed' if line.dashed else ''}"
-    return element("path", title(line.label), d=" ".join(steps), kind=kind)
+    return element("path", title(line.label), d=" ".join(steps), kind=kind) + "".join(marks)
 
 
 def _scatter(series: Scatter, across: Scale, up: Scale) -> str:

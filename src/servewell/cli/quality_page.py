@@ -1,6 +1,6 @@
 """What is known of the rightness of a deployment, as a page with a plot of each metric."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from servewell.charts.page import page, paragraph, section, table
@@ -54,33 +54,44 @@ def _of_deployment(found: QualityReport) -> Iterable[str]:
         paragraph(("Worse than it was: " if found.worse else "") + found.because, kind="lead"),
     )
     for metric in dict.fromkeys(one.metric for one in found.metrics):
-        windows = [one for one in reversed(found.metrics) if one.metric == metric]
+        windows = _known([one for one in found.metrics if one.metric == metric])
         yield section(metric, _plot(metric, windows), table(HEADS, map(cells, windows)))
     if found.metrics:
         yield paragraph(f"The estimate of the newest window: {found.metrics[0].because}")
 
 
 def _plot(metric: str, windows: Sequence[Quality]) -> str:
-    """Return the estimated band, what labels say, and the figure of the held-out rows."""
+    """Return what was estimated, what labels say, and the figure of the held-out rows."""
     end = windows[-1].until
     ages = [((one.start + one.until) / 2 - end) / DAY_S for one in windows]
-    guessed = list(zip(ages, [one.estimated for one in windows], strict=True))
-    middle = [(age, one.value if one else None) for age, one in guessed]
-    low = [(age, one.low if one else None) for age, one in guessed]
-    high = [(age, one.high if one else None) for age, one in guessed]
-    told = [
-        Point(x=age, y=one.realised.value, y_range=(one.realised.low, one.realised.high))
-        for age, one in zip(ages, windows, strict=True)
-        if one.realised is not None
-    ]
     held = [(age, one.reference) for age, one in zip(ages, windows, strict=True)]
     return plot(
         Axis(title=f"days before {moment(end)} UTC"),
         Axis(title=metric),
         [
-            Line(label="estimated", points=middle, dashed=False),
-            Line(label="its 95 % at least", points=[*low, (ages[-1], None), *high]),
-            Scatter(label="by labels", points=told, colour=1),
             Line(label="held-out rows", points=held, colour=5),
+            Scatter(
+                label="estimated, at least its 95 %",
+                points=list(_points(ages, [one.estimated for one in windows])),
+                diamond=True,
+            ),
+            Scatter(
+                label="by labels, its 95 %",
+                points=list(_points(ages, [one.realised for one in windows])),
+                colour=1,
+            ),
         ],
     )
+
+
+def _points(ages: Iterable[float], figures: Iterable[Figure | None]) -> Iterator[Point]:
+    for age, one in zip(ages, figures, strict=True):
+        if one is not None:
+            yield Point(x=age, y=one.value, y_range=(one.low, one.high))
+
+
+def _known(windows: Sequence[Quality]) -> Sequence[Quality]:
+    """Return the windows, oldest first, from the first that had predictions on."""
+    oldest_first = list(reversed(windows))
+    first = next((at for at, one in enumerate(oldest_first) if one.rows), 0)
+    return oldest_first[first:]

@@ -53,6 +53,7 @@ class QualityReport:
     deployment: str
     version: str
     metrics: tuple[Quality, ...]  # newest window first
+    made_at: float = 0.0  # when the version was, in seconds since the epoch, UTC
     headline: str = ""  # the metric that the verdict is by
     predictions: int = 0  # in all windows
     labels: int = 0  # that are known of them

@@ -72,7 +72,9 @@ def place_names(bins: Bins) -> tuple[str, ...]:
     if not bins.edges:
         return ("missing", "not finite", "there")
     edges = [f"{edge:.4g}" for edge in bins.edges]
-    inner = (f"{low} to {high}" for low, high in pairwise(edges))
+    inner = [f"{low} to {high}" for low, high in pairwise(edges)]
+    if bins.edges[-1] == math.nextafter(bins.edges[-2], math.inf):
+        inner = edges[:-1]  # a bin for each of a few numbers
     return ("missing", "not finite", f"below {edges[0]}", *inner, f"above {edges[-1]}")
 
 

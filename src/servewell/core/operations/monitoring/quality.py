@@ -47,6 +47,7 @@ def report(facts: Facts, rules: QualityRules) -> QualityReport:
         endpoint=facts.endpoint,
         deployment=facts.deployment,
         version=facts.version,
+        made_at=facts.made_at,
         metrics=metrics,
         headline=headline,
         predictions=sum(one.predictions() for one in windows),

@@ -100,7 +100,7 @@ def _signal(  # noqa: PLR0913 - the parts of a signal that differ
         endpoint=found.endpoint,
         deployment=found.deployment,
         subject=subject,
-        since=since,
+        since=max(since, found.made_at),  # a window may have begun before the version was
         what=what,
         because=because,
         value=value,
