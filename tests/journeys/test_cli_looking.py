@@ -86,9 +86,8 @@ def test_history_says_who_changed_what_and_why(terminal: Terminal) -> None:
     assert code == 0
     assert "a complaint: rolled back from `v2` 100 % to `v1` 100 %" in told.splitlines()[-1]
     kinds = [one["kind"] for one in terminal.json("history", "small")]
-    assert kinds[:2] == ["endpoint-created", "deployed"]
-    assert kinds[2] == "rollout-started"
-    assert set(kinds[3:-2]) == {"rollout-moved"}
+    assert kinds[:4] == ["endpoint-created", "deployed", "workload", "rollout-started"]
+    assert set(kinds[4:-2]) == {"rollout-moved"}
     assert kinds[-2:] == ["rollout-ended", "rolled-back"]
     assert len(terminal.json("history", "small", "--limit", "2")) == 2
 

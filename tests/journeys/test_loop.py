@@ -82,6 +82,7 @@ def test_the_world_turns_and_the_model_follows(house: House, desk: Hook) -> None
         lambda: bool([said(house, key) for _ in range(30)]) and served(house) == {2},
         within_s=WITHIN_S,
     )
+    eventually(lambda: bool(house.look("rollouts", "list")[-1]["ended_at"]), within_s=WITHIN_S)
     answers = said(house, key)["label"]
     assert sum(a == b for a, b in zip(answers, TRUE, strict=True)) > 95
 
