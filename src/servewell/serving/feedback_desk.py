@@ -124,30 +124,22 @@ class FeedbackDesk:
     ) -> None:
         """Decide by the head of a request whether its body is read. Raises: RequestError."""
         with self._counted(endpoint):
-            self._admit(exchange, route, endpoint, identify)
-
-    def _admit(
-        self,
-        exchange: Exchange,
-        route: Route,
-        endpoint: ServedEndpoint | None,
-        identify: Identify,
-    ) -> None:
-        policy = endpoint.policy.feedback if endpoint else None
-        exchange.route = route
-        exchange.dialect = dialect_for(policy, exchange.headers)
-        if exchange.method not in route.methods:
-            raise MethodRefusedError(", ".join(route.methods))
-        if exchange.method == "OPTIONS":
-            return
-        if not is_welcome(policy, exchange.headers):
-            raise OriginRefusedError(
-                "Feedback is not taken from this page.",
-                why="the endpoint does not name its origin, and browsers send it from those alone",
-                fix="add the origin to `feedback.origins` of the workload",
-            )
-        self._sender(exchange, route, policy, identify)
-        exchange.known_endpoint = route.endpoint
+            policy = endpoint.policy.feedback if endpoint else None
+            exchange.route = route
+            exchange.dialect = dialect_for(policy, exchange.headers)
+            if exchange.method not in route.methods:
+                raise MethodRefusedError(", ".join(route.methods))
+            if exchange.method == "OPTIONS":
+                return
+            if not is_welcome(policy, exchange.headers):
+                raise OriginRefusedError(
+                    "Feedback is not taken from this page.",
+                    why="the endpoint does not name its origin, and browsers send it from those "
+                    "alone",
+                    fix="add the origin to `feedback.origins` of the workload",
+                )
+            self._sender(exchange, route, policy, identify)
+            exchange.known_endpoint = route.endpoint
 
     def take(
         self,
@@ -158,38 +150,29 @@ class FeedbackDesk:
     ) -> None:
         """Answer a request that was admitted, once what it says is kept. Raises: RequestError."""
         with self._counted(endpoint):
-            self._take(exchange, body, endpoint, identify)
-
-    def _take(
-        self,
-        exchange: Exchange,
-        body: bytes,
-        endpoint: ServedEndpoint | None,
-        identify: Identify,
-    ) -> None:
-        route = exchange.route
-        policy = endpoint.policy.feedback if endpoint else None
-        if exchange.method == "OPTIONS" or route is None:
-            exchange.head = _cors(exchange) + PREFLIGHT
-            self._turns.finish(exchange)
-            return
-        sender = self._sender(exchange, route, policy, identify)
-        if exchange.method == "GET":
-            page = asked_page(route.endpoint, sender.policy, sender.prediction_id)
-            exchange.head, exchange.body = JSON + NO_STORE + _cors(exchange), page
-            self._turns.finish(exchange)
-            return
-        if len(body) > BODY_BYTES_MAX:
-            raise body_too_large(BODY_BYTES_MAX)
-        told = told_in(body)
-        if sender.prediction_id:
-            _check_prediction(told.setdefault("prediction_id", sender.prediction_id), sender)
-        withdrawn = exchange.method == "DELETE"
-        make = self._withdrawal if withdrawn else self._said
-        said, dropped = make(route.endpoint, told, sender)
-        exchange.head, exchange.body = JSON + _cors(exchange), _answer(said, dropped)
-        exchange.status = 202
-        self._write(exchange, said)
+            route = exchange.route
+            policy = endpoint.policy.feedback if endpoint else None
+            if exchange.method == "OPTIONS" or route is None:
+                exchange.head = _cors(exchange) + PREFLIGHT
+                self._turns.finish(exchange)
+                return
+            sender = self._sender(exchange, route, policy, identify)
+            if exchange.method == "GET":
+                page = asked_page(route.endpoint, sender.policy, sender.prediction_id)
+                exchange.head, exchange.body = JSON + NO_STORE + _cors(exchange), page
+                self._turns.finish(exchange)
+                return
+            if len(body) > BODY_BYTES_MAX:
+                raise body_too_large(BODY_BYTES_MAX)
+            told = told_in(body)
+            if sender.prediction_id:
+                _check_prediction(told.setdefault("prediction_id", sender.prediction_id), sender)
+            withdrawn = exchange.method == "DELETE"
+            make = self._withdrawal if withdrawn else self._said
+            said, dropped = make(route.endpoint, told, sender)
+            exchange.head, exchange.body = JSON + _cors(exchange), _answer(said, dropped)
+            exchange.status = 202
+            self._write(exchange, said)
 
     @contextmanager
     def _counted(self, endpoint: ServedEndpoint | None) -> Iterator[None]:
